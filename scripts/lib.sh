@@ -4,12 +4,14 @@
 
 set -eu
 
+# shellcheck disable=SC2034 # read by the scripts that source this file
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 DEPS=$ROOT/target/deps
 MODEL_DIR=$DEPS/model
 ORT_LIB=$DEPS/onnxruntime/libonnxruntime.so
 VENV=$DEPS/venv
 SETUP=$ROOT/scripts/setup
+PATH=$DEPS/cargo/bin:$PATH
 # Set SUDO=sudo to let an ordinary user's run do what needs root.
 SUDO=${SUDO:-}
 
@@ -33,22 +35,50 @@ pg_usable() {
     [ -f "$("$1" --includedir-server)/postgres.h" ] && [ -x "$("$1" --bindir)/initdb" ]
 }
 
-# Sets and exports PG_CONFIG: the caller's own, else Debian's PostgreSQL 15, else the PATH's.
+# Sets PG_CONFIG: the caller's own, else Debian's PostgreSQL 15, else a usable one on the PATH.
 pick_pg() {
-  if [ -z "${PG_CONFIG:-}" ]; then
-    PG_CONFIG=/usr/lib/postgresql/15/bin/pg_config
-    pg_usable "$PG_CONFIG" || PG_CONFIG=$(command -v pg_config || echo "$PG_CONFIG")
-  elif have "$PG_CONFIG"; then
-    PG_CONFIG=$(command -v "$PG_CONFIG")
+  local debian=/usr/lib/postgresql/15/bin/pg_config path
+  if [ -n "${PG_CONFIG:-}" ]; then
+    ! have "$PG_CONFIG" || PG_CONFIG=$(command -v "$PG_CONFIG")
+  else
+    PG_CONFIG=$debian
+    path=$(command -v pg_config || true)
+    if ! pg_usable "$debian" && [ -n "$path" ] && pg_usable "$path"; then PG_CONFIG=$path; fi
   fi
-  export PG_CONFIG
 }
 
-# As pick_pg, and insists; sets PG_MAJOR and PG_BIN.
+# As pick_pg, and insists; sets PG_MAJOR, PG_BIN and what pgrx needs to build for just this PostgreSQL.
+# shellcheck disable=SC2034 # read by the scripts that source this file
 need_pg() {
   pick_pg
   pg_usable "$PG_CONFIG" ||
     die "no PostgreSQL with server headers at $PG_CONFIG" "run 'make setup', or name one: PG_CONFIG=/path/to/pg_config"
   PG_MAJOR=$("$PG_CONFIG" --version | sed -E 's/^[^0-9]*([0-9]+).*/\1/')
   PG_BIN=$("$PG_CONFIG" --bindir)
+  export PG_CONFIG
+  # pgrx builds for the pgNN of its configuration; another PostgreSQL of the same version has to be named.
+  if [ "$(pgrx_configured "$PG_MAJOR")" != "$PG_CONFIG" ]; then export PGRX_PG_CONFIG_PATH=$PG_CONFIG; fi
+}
+
+# pgrx_configured NN: the pg_config that `cargo pgrx init` knows for pgNN.
+pgrx_configured() {
+  sed -nE "s/^pg$1 *= *[\"'](.*)[\"'] *\$/\1/p" "${PGRX_HOME:-$HOME/.pgrx}/config.toml" 2>/dev/null || true
+}
+
+# The OS user that runs private clusters: PostgreSQL refuses root.
+server_user() {
+  if is_root; then
+    echo "${SERVER_OS_USER:-postgres}"
+  else
+    id -un
+  fi
+}
+
+# as_server COMMAND...: as that user, from a folder it can be in.
+as_server() {
+  if is_root; then
+    (cd / && exec runuser -u "$(server_user)" -- "$@")
+  else
+    (cd / && exec "$@")
+  fi
 }
