@@ -93,7 +93,10 @@ start() {
       stop immediate # left by a killed session, or its socket is gone
     fi
   fi
-  [ -n "$dir" ] && [ -d "$dir/data" ] || { make_dir && init; }
+  if [ -z "$dir" ] || [ ! -d "$dir/data" ]; then
+    make_dir
+    init
+  fi
 
   make_socket_dir
   mkdir -p "$dir/scratch"
@@ -112,7 +115,7 @@ start() {
 # stop [MODE]: also cleans up after a server that was killed.
 stop() {
   local mode=${1:-fast} socket
-  [ -n "$dir" ] && [ -d "$dir/data" ] || return 0
+  if [ -z "$dir" ] || [ ! -d "$dir/data" ]; then return 0; fi
   if [ -n "$(postmaster)" ]; then
     as_server "$PG_BIN/pg_ctl" -D "$dir/data" -m "$mode" -w -t 60 -s stop || die "cluster $name does not stop"
     say "cluster $name: stopped"

@@ -1,10 +1,10 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2034 # variables are for the scripts that source this file
 # Shared by every script here: where things are, how to speak, which PostgreSQL.
 # Promise: sourcing it changes nothing on disk and starts nothing.
 
 set -eu
 
-# shellcheck disable=SC2034 # read by the scripts that source this file
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 DEPS=$ROOT/target/deps
 MODEL_DIR=$DEPS/model
@@ -48,7 +48,6 @@ pick_pg() {
 }
 
 # As pick_pg, and insists; sets PG_MAJOR, PG_BIN and what pgrx needs to build for just this PostgreSQL.
-# shellcheck disable=SC2034 # read by the scripts that source this file
 need_pg() {
   pick_pg
   pg_usable "$PG_CONFIG" ||

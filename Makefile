@@ -1,0 +1,52 @@
+# vector_migrate: build, install, test, show. The work is in scripts/; `make help` lists the targets.
+#
+#   PG_CONFIG=/path/to/pg_config   which PostgreSQL (default: Debian's PostgreSQL 15, else the PATH's)
+#   CHROMA=/path/to/store          for `make demo`: your own Chroma directory
+#   TESTARGS='...'                 for the test targets: arguments for cargo test
+#   SUDO=sudo                      let setup and install use sudo where root is needed
+
+PG_CONFIG ?=
+CHROMA ?=
+SUDO ?=
+TESTARGS ?=
+export PG_CONFIG CHROMA SUDO
+
+.PHONY: help setup install uninstall test test-core test-server fmt lint demo demo-stop clean-clusters
+
+help: ## list the targets
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
+
+setup: ## install what building and running need, where it is missing
+	@scripts/setup/all.sh
+
+install: setup ## build the extension and install it into PG_CONFIG's PostgreSQL
+	@scripts/install.sh
+
+uninstall: ## remove everything that install put there
+	@scripts/uninstall.sh
+
+test: install ## all tests, on a private server under target/
+	@scripts/test.sh core $(TESTARGS)
+	@scripts/test.sh server $(TESTARGS)
+
+test-core: setup ## only the tests that need no server
+	@scripts/test.sh core $(TESTARGS)
+
+test-server: install ## only the tests on a server
+	@scripts/test.sh server $(TESTARGS)
+
+fmt: ## format the Rust code
+	cargo fmt --all
+
+lint: setup ## formatting and clippy, warnings are errors
+	@scripts/lint.sh
+
+demo: install ## migrate a Chroma store on a private server, step by step
+	@scripts/demo.sh
+
+demo-stop: ## stop the demo's server
+	@scripts/cluster.sh stop demo
+
+clean-clusters: ## remove the private servers and their data
+	@scripts/cluster.sh destroy demo
+	@scripts/cluster.sh destroy test

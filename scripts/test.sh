@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Test: test.sh core | server [cargo test arguments]
+# Promise: the exit code is the tests'; the server tests' cluster is stopped in every case.
+#
+#   core     everything that knows no PostgreSQL, with the real text model
+#   server   SQL on a real server (target/test-cluster) that has the installed extension
+. "$(dirname "$0")/lib.sh"
+cd "$ROOT"
+[ $# -ge 1 ] || die "usage: test.sh core|server [cargo test arguments]"
+what=$1
+shift
+
+export VECTOR_MIGRATE_MODEL=$MODEL_DIR VECTOR_MIGRATE_ORT=$ORT_LIB
+
+case $what in
+core)
+  say "tests of the core (no server)"
+  cargo test -p vector_migrate_core --features onnx "$@"
+  ;;
+server)
+  need_pg
+  say "tests on a server: building"
+  cargo test -p vector_migrate_tests --no-run
+  mkdir -p target
+  exec 9>target/test-cluster.lock
+  flock 9 # one run at a time has the cluster
+  trap 'scripts/cluster.sh stop test' EXIT
+  trap 'exit 130' INT TERM
+  scripts/cluster.sh start test
+  eval "$(scripts/cluster.sh env test)"
+  export VECTOR_MIGRATE_HOST=$PGHOST VECTOR_MIGRATE_PORT=$PGPORT VECTOR_MIGRATE_USER=$PGUSER
+  VECTOR_MIGRATE_SERVER_OS_USER=$(server_user)
+  VECTOR_MIGRATE_SCRATCH=$(scripts/cluster.sh scratch test)
+  export VECTOR_MIGRATE_SERVER_OS_USER VECTOR_MIGRATE_SCRATCH
+  unset PGHOST PGPORT PGUSER
+  say "tests on a server: PostgreSQL $PG_MAJOR"
+  cargo test -p vector_migrate_tests "$@"
+  ;;
+*) die "usage: test.sh core|server [cargo test arguments]" ;;
+esac

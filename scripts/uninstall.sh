@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Uninstall: takes away what install.sh put into PG_CONFIG's PostgreSQL.
+# Promise: removes only files named vector_migrate; databases, pgvector and target/ stay as they are.
+. "$(dirname "$0")/lib.sh"
+need_pg
+
+libdir=$("$PG_CONFIG" --pkglibdir) sharedir=$("$PG_CONFIG" --sharedir)
+for dir in "$libdir" "$sharedir" "$sharedir/extension"; do
+  [ -w "$dir" ] || [ -n "$SUDO" ] || die "$dir is not writable for $(id -un)" "run 'make uninstall' as root or with SUDO=sudo"
+done
+$SUDO rm -f "$libdir/vector_migrate.so" "$sharedir/extension/vector_migrate.control" "$sharedir"/extension/vector_migrate--*.sql
+$SUDO rm -rf "$libdir/vector_migrate" "$sharedir/vector_migrate"
+say "uninstalled from PostgreSQL $PG_MAJOR ($PG_CONFIG)"
