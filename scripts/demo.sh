@@ -41,7 +41,7 @@ say "store: $path"
   -v query1='how do plants turn light into energy' \
   -v query2='saving money for retirement' \
   -v query3='a quick dinner recipe' \
-  -f "$ROOT/scripts/demo.sql"
+  <"$ROOT/scripts/demo.sql"
 
 cat <<END
 

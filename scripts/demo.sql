@@ -7,7 +7,6 @@
 \pset footer off
 \timing off
 \set QUIET 0
-\unset QUIET
 \set VERBOSITY default
 \set SHOW_CONTEXT never
 
