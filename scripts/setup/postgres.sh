@@ -14,9 +14,10 @@ install_postgres() {
   apt_install "postgresql-$1" "postgresql-server-dev-$1"
 }
 
+# libclang itself, as bindgen looks for it; libclang-cpp is another library.
 have_libclang() {
-  [ -n "${LIBCLANG_PATH:-}" ] && return 0
-  compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null || ldconfig -p 2>/dev/null | grep -q libclang
+  [ -n "${LIBCLANG_PATH:-}" ] || ldconfig -p 2>/dev/null | grep -qE 'libclang(-[0-9.]+)?\.so' ||
+    compgen -G '/usr/lib/llvm-*/lib/libclang.so*' >/dev/null || compgen -G '/usr/lib/llvm-*/lib/libclang-[0-9]*.so*' >/dev/null
 }
 
 asked=${PG_CONFIG:-}
