@@ -69,7 +69,7 @@ libdir=$("$PG_CONFIG" --pkglibdir)
 [ -w "$libdir" ] || [ -n "$SUDO" ] || die "pgvector is missing, and $libdir is not writable" \
   "as root: apt-get install postgresql-$PG_MAJOR-pgvector (where apt has it), or 'make setup SUDO=sudo'"
 case $PG_CONFIG in
-/usr/*) if apt_has "postgresql-$PG_MAJOR-pgvector"; then apt_install "postgresql-$PG_MAJOR-pgvector"; fi ;;
+/usr/lib/postgresql/*) if apt_has "postgresql-$PG_MAJOR-pgvector"; then apt_install "postgresql-$PG_MAJOR-pgvector"; fi ;;
 esac
 [ -f "$control" ] || build
 say "pgvector $(version): installed"
