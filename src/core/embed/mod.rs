@@ -7,6 +7,8 @@
 pub mod fake;
 #[cfg(feature = "onnx")]
 pub mod onnx;
+#[cfg(feature = "onnx")]
+mod runtime;
 
 use thiserror::Error;
 

@@ -1,0 +1,234 @@
+//! Tests of [`super::OnnxEmbedder`]. Those that need a model and a runtime take them from the environment
+//! variables `VECTOR_MIGRATE_MODEL` (all-MiniLM-L6-v2) and `VECTOR_MIGRATE_ORT`, and are skipped without;
+//! `ORT_DISABLE_TELEMETRY=1` goes with them.
+
+use super::*;
+
+const SENTENCES: [&str; 3] = [
+    "The weather is lovely today.",
+    "It's so sunny outside!",
+    "He drove to the stadium.",
+];
+
+fn installed() -> Option<(PathBuf, PathBuf)> {
+    let path = |name| {
+        std::env::var_os(name)
+            .filter(|path| !path.is_empty())
+            .map(PathBuf::from)
+    };
+    let both = path("VECTOR_MIGRATE_MODEL").zip(path("VECTOR_MIGRATE_ORT"));
+    if both.is_none() {
+        println!("skipped: VECTOR_MIGRATE_MODEL and VECTOR_MIGRATE_ORT are not set");
+    }
+    both
+}
+
+fn loaded() -> Option<OnnxEmbedder> {
+    let (model, library) = installed()?;
+    Some(OnnxEmbedder::load(&model, &library, 2).unwrap())
+}
+
+fn failure(directory: &Path, library: &Path) -> EmbedError {
+    match OnnxEmbedder::load(directory, library, 1) {
+        Ok(_) => panic!("loaded {}", directory.display()),
+        Err(error) => error,
+    }
+}
+
+fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    let dot = |a: &[f32], b: &[f32]| -> f64 {
+        a.iter()
+            .zip(b)
+            .map(|(a, b)| f64::from(*a) * f64::from(*b))
+            .sum()
+    };
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}
+
+/// A directory with every small file that a model has, and an ONNX file that is none.
+fn directory() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let tokenizer = r#"{"version":"1.0","truncation":null,"padding":null,"added_tokens":[],
+        "normalizer":null,"pre_tokenizer":{"type":"Whitespace"},"post_processor":null,"decoder":null,
+        "model":{"type":"WordLevel","unk_token":"[UNK]","vocab":{"[UNK]":0,"[PAD]":1}}}"#;
+    for (file, text) in [
+        ("tokenizer.json", tokenizer),
+        ("config.json", "{}"),
+        ("special_tokens_map.json", "{}"),
+        (
+            "tokenizer_config.json",
+            r#"{"model_max_length":512,"pad_token":"[PAD]"}"#,
+        ),
+        ("model.onnx", "not a model"),
+    ] {
+        fs::write(directory.path().join(file), text).unwrap();
+    }
+    directory
+}
+
+#[test]
+fn the_reference_values_of_the_model_are_met() {
+    let Some(mut embedder) = loaded() else { return };
+    assert_eq!(embedder.dimension(), 384);
+    let vectors = embedder.embed(&SENTENCES).unwrap();
+    let near = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-3, "{found}");
+    near(cosine(&vectors[0], &vectors[1]), 0.6660);
+    near(cosine(&vectors[0], &vectors[2]), 0.1046);
+    near(cosine(&vectors[1], &vectors[2]), 0.1411);
+    for (found, expected) in
+        vectors[0]
+            .iter()
+            .zip([0.019_195_73, 0.120_085_4, 0.159_598_33, 0.067_065_92])
+    {
+        near(f64::from(*found), expected);
+    }
+}
+
+#[test]
+fn vectors_have_length_one() {
+    let Some(mut embedder) = loaded() else { return };
+    for vector in embedder.embed(&["", "one", &"long ".repeat(2000)]).unwrap() {
+        let length: f64 = vector
+            .iter()
+            .map(|c| f64::from(*c).powi(2))
+            .sum::<f64>()
+            .sqrt();
+        assert!((length - 1.0).abs() < 1e-5, "{length}");
+    }
+}
+
+#[test]
+fn a_text_has_the_same_vector_alone_and_in_a_batch() {
+    let Some(mut embedder) = loaded() else { return };
+    let long = "A much longer text in the same batch. ".repeat(40);
+    let batch = [SENTENCES[0], &long, "", SENTENCES[1], SENTENCES[2]];
+    let together = embedder.embed(&batch).unwrap();
+    for (text, vector) in batch.iter().zip(&together) {
+        let alone = embedder.embed(&[text]).unwrap();
+        assert!(cosine(&alone[0], vector) >= 0.999_99, "{text:.40}");
+    }
+}
+
+#[test]
+fn only_the_first_tokens_of_a_text_count() {
+    let Some(mut embedder) = loaded() else { return };
+    assert_eq!(embedder.max_tokens(), 256);
+    let long = "word ".repeat(300);
+    let longer = format!("{long} and something else");
+    let vectors = embedder.embed(&[&long, &longer]).unwrap();
+    assert!(cosine(&vectors[0], &vectors[1]) >= 0.999_99);
+}
+
+#[test]
+fn no_text_is_no_vector() {
+    let Some(mut embedder) = loaded() else { return };
+    assert!(embedder.embed(&[]).unwrap().is_empty());
+}
+
+#[test]
+fn the_loaded_model_says_what_it_is() {
+    let Some(embedder) = loaded() else { return };
+    assert!(!embedder.name().is_empty());
+    assert_eq!(embedder.pooling(), "mean");
+    assert!(embedder.model_file().ends_with("model.onnx"));
+    assert!(
+        embedder
+            .runtime_version()
+            .is_some_and(|version| version.starts_with("1."))
+    );
+}
+
+#[test]
+fn the_runtime_opens_no_database_for_usage_data() {
+    let Some(_embedder) = loaded() else { return };
+    for file in fs::read_dir("/proc/self/fd").unwrap() {
+        let target = fs::read_link(file.unwrap().path()).unwrap_or_default();
+        assert!(
+            !target.to_string_lossy().contains("onnxruntime.db"),
+            "{}",
+            target.display()
+        );
+    }
+}
+
+#[test]
+fn a_file_that_is_no_model_is_an_error_of_the_model() {
+    let Some((_, library)) = installed() else {
+        return;
+    };
+    let error = failure(directory().path(), &library);
+    assert!(matches!(error, EmbedError::Model { .. }), "{error}");
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let files = [
+        "tokenizer.json",
+        "config.json",
+        "special_tokens_map.json",
+        "tokenizer_config.json",
+        "model.onnx",
+    ];
+    for file in files {
+        let directory = directory();
+        let path = directory.path().join(file);
+        fs::remove_file(&path).unwrap();
+        let EmbedError::Unreadable { path: named, cause } =
+            failure(directory.path(), Path::new("/none"))
+        else {
+            panic!("another error for {file}")
+        };
+        assert_eq!(named, path.display().to_string());
+        assert!(cause.contains("No such file"), "{cause}");
+    }
+    let error = failure(Path::new("/no/such/model"), Path::new("/none"));
+    assert!(matches!(error, EmbedError::Unreadable { path, .. } if path == "/no/such/model"));
+}
+
+#[test]
+fn a_missing_library_is_named() {
+    let error = failure(directory().path(), Path::new("/no/such/libonnxruntime.so"));
+    assert!(
+        matches!(error, EmbedError::Unreadable { path, .. } if path == "/no/such/libonnxruntime.so")
+    );
+}
+
+#[test]
+fn a_library_that_is_none_is_an_error_of_the_runtime() {
+    let directory = directory();
+    let library = directory.path().join("libonnxruntime.so");
+    for bytes in [&b""[..], b"not a library", b"\x7fELF\x02\x01\x01"] {
+        fs::write(&library, bytes).unwrap();
+        let error = failure(directory.path(), &library);
+        assert!(matches!(error, EmbedError::Runtime { .. }), "{error}");
+    }
+    let error = failure(directory.path(), directory.path());
+    assert!(matches!(error, EmbedError::Runtime { .. }), "{error}");
+}
+
+#[test]
+fn a_pooling_that_is_not_supported_is_an_error_of_the_model() {
+    let directory = directory();
+    fs::create_dir(directory.path().join("1_Pooling")).unwrap();
+    let config = directory.path().join("1_Pooling/config.json");
+    fs::write(&config, r#"{"pooling_mode_max_tokens":true}"#).unwrap();
+    let error = failure(directory.path(), Path::new("/none"));
+    assert!(error.to_string().contains("pooling"), "{error}");
+    fs::write(
+        &config,
+        r#"{"pooling_mode_cls_token":true,"pooling_mode_mean_tokens":false}"#,
+    )
+    .unwrap();
+    assert_eq!(super::pooling(directory.path()).unwrap().unwrap().1, "cls");
+}
+
+#[test]
+fn a_model_is_called_by_its_folder_or_by_its_configuration() {
+    let config = br#"{"_name_or_path":"org/base"}"#;
+    assert_eq!(
+        super::name(Path::new("/m/all-MiniLM-L6-v2"), config),
+        "all-MiniLM-L6-v2"
+    );
+    assert_eq!(super::name(Path::new("/m/model"), config), "org/base");
+    assert_eq!(super::name(Path::new("/m/model"), b"{}"), "model");
+}
