@@ -1,0 +1,139 @@
+//! What a record says besides its vector: document, uri and typed metadata.
+//!
+//! Stage: source. Promise: a value keeps the type that Chroma stored; Chroma's own keys do not appear as the
+//! user's. May import `record` and `database`.
+
+use rusqlite::Row;
+use rusqlite::types::ValueRef;
+
+use super::database::text;
+use crate::record::{Metadata, Value};
+
+const DOCUMENT: &str = "chroma:document";
+const URI: &str = "chroma:uri";
+
+/// Document, uri and metadata of one record.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub(super) struct Content {
+    /// The document.
+    pub document: Option<String>,
+    /// The uri.
+    pub uri: Option<String>,
+    /// The user's metadata.
+    pub metadata: Metadata,
+}
+
+impl Content {
+    /// Sets `key`, or removes it if there is no value.
+    pub fn put(&mut self, key: String, value: Option<Value>) {
+        match (key.as_str(), value) {
+            (DOCUMENT, value) => self.document = value.as_ref().map(words),
+            (URI, value) => self.uri = value.as_ref().map(words),
+            (_, Some(value)) => self.metadata.set(key, value),
+            (_, None) => {
+                self.metadata.remove(&key);
+            }
+        }
+    }
+
+    /// Whether `key` has a value.
+    pub fn has(&self, key: &str) -> bool {
+        match key {
+            DOCUMENT => self.document.is_some(),
+            URI => self.uri.is_some(),
+            _ => self.metadata.get(key).is_some(),
+        }
+    }
+}
+
+/// The value in the columns from `first` on: string, int, float and, where the schema has it, bool. The first
+/// that is not NULL; `None` if all are (a float NaN is stored so).
+pub(super) fn typed(row: &Row<'_>, first: usize, bools: bool) -> rusqlite::Result<Option<Value>> {
+    let value = row.get_ref(first)?;
+    if value != ValueRef::Null {
+        return Ok(text(value).map(Value::Str));
+    }
+    for at in [first.saturating_add(1), first.saturating_add(2)] {
+        let float = at > first.saturating_add(1);
+        match row.get_ref(at)? {
+            ValueRef::Null => {}
+            ValueRef::Integer(number) if float => return Ok(Some(Value::Float(number as f64))),
+            ValueRef::Integer(number) => return Ok(Some(Value::Int(number))),
+            ValueRef::Real(number) => return Ok(Some(Value::Float(number))),
+            other => return Ok(text(other).map(Value::Str)),
+        }
+    }
+    if !bools {
+        return Ok(None);
+    }
+    Ok(match row.get_ref(first.saturating_add(3))? {
+        ValueRef::Integer(number) => Some(Value::Bool(number != 0)),
+        _ => None,
+    })
+}
+
+/// A value as one canonical text: 7, 7.0 and "7" are the same.
+pub(super) fn words(value: &Value) -> String {
+    match value {
+        Value::Str(text) => text.clone(),
+        Value::Bool(on) => on.to_string(),
+        Value::Int(number) => number.to_string(),
+        // Rust writes the shortest text that reads back: 7.0 as "7".
+        Value::Float(number) => number.to_string(),
+        Value::List(items) => items.iter().map(words).collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// `YYYY-MM-DD HH:MM:SS` in UTC as microseconds since 1970.
+pub(super) fn timestamp(value: ValueRef<'_>) -> Option<i64> {
+    let text = text(value)?;
+    let time = chrono::NaiveDateTime::parse_from_str(text.trim(), "%Y-%m-%d %H:%M:%S%.f").ok()?;
+    Some(time.and_utc().timestamp_micros())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_written_as_number_or_text_is_one_user() {
+        let all = [Value::Int(7), Value::Float(7.0), Value::Str("7".to_owned())];
+        assert!(all.iter().all(|value| words(value) == "7"));
+        assert_eq!(words(&Value::Float(7.5)), "7.5");
+    }
+
+    #[test]
+    fn creation_times_are_utc() {
+        assert_eq!(
+            timestamp(ValueRef::Text(b"1970-01-01 00:00:01")),
+            Some(1_000_000)
+        );
+        assert_eq!(
+            timestamp(ValueRef::Text(b"2024-02-29 12:00:00.5")),
+            Some(1_709_208_000_500_000)
+        );
+        assert_eq!(timestamp(ValueRef::Text(b"yesterday")), None);
+        assert_eq!(timestamp(ValueRef::Null), None);
+    }
+
+    #[test]
+    fn chromas_own_keys_are_not_metadata() {
+        let mut content = Content::default();
+        content.put(
+            "chroma:document".to_owned(),
+            Some(Value::Str(String::new())),
+        );
+        content.put(
+            "chroma:uri".to_owned(),
+            Some(Value::Str("file:///a".to_owned())),
+        );
+        content.put("k".to_owned(), Some(Value::Int(1)));
+        content.put("gone".to_owned(), Some(Value::Int(1)));
+        content.put("gone".to_owned(), None);
+        assert_eq!(content.document.as_deref(), Some(""));
+        assert_eq!(content.uri.as_deref(), Some("file:///a"));
+        assert_eq!(content.metadata.len(), 1);
+        content.put("chroma:document".to_owned(), None);
+        assert_eq!(content.document, None);
+    }
+}

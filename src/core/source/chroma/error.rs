@@ -1,0 +1,163 @@
+//! What a Chroma store refuses, and why.
+//!
+//! Stage: source. Promise: every variant names the path it is about, and [`SourceError::hint`] says what to
+//! do about it. Imports nothing of this crate.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a Chroma persist directory cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SourceError {
+    /// Nothing is there.
+    #[error("\"{}\" does not exist", path.display())]
+    NotFound {
+        /// The path as given.
+        path: PathBuf,
+    },
+    /// A file where the persist directory should be.
+    #[error("\"{}\" is not a directory", path.display())]
+    NotADirectory {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A directory where a file should be.
+    #[error("\"{}\" is a directory", path.display())]
+    IsADirectory {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A link, pipe, socket or device where an ordinary file or folder should be.
+    #[error("\"{}\" is {what}, not an ordinary file or folder", path.display())]
+    NotAFile {
+        /// The object.
+        path: PathBuf,
+        /// What it is: "a symbolic link", "a pipe" ...
+        what: &'static str,
+    },
+    /// The operating system does not let this process read the path.
+    #[error("permission denied for \"{}\"", path.display())]
+    PermissionDenied {
+        /// The first component that cannot be read.
+        path: PathBuf,
+    },
+    /// A relative path.
+    #[error("path \"{}\" is not absolute", path.display())]
+    NotAbsolute {
+        /// The path as given.
+        path: PathBuf,
+    },
+    /// A directory without `chroma.sqlite3`.
+    #[error("directory \"{}\" has no file \"chroma.sqlite3\"", directory.display())]
+    NoChromaDatabase {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// `chroma.sqlite3` is no SQLite database.
+    #[error("\"{}\" is not a SQLite database", path.display())]
+    NotSqlite {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The DuckDB and Parquet layout of chromadb before 0.4.
+    #[error("\"{}\" was written by chromadb older than 0.4 (DuckDB and Parquet), which is not supported", path.display())]
+    OldLayout {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A layout that is newer than this reader, or none of Chroma's.
+    #[error("layout of \"{}\" is not known: {what}", path.display())]
+    UnknownLayout {
+        /// The file or directory.
+        path: PathBuf,
+        /// What is unknown.
+        what: String,
+    },
+    /// Another process is writing, or was killed while it wrote.
+    #[error("\"{}\" is in use: {what}", path.display())]
+    Busy {
+        /// The file.
+        path: PathBuf,
+        /// What shows it.
+        what: String,
+    },
+    /// The content contradicts the format.
+    #[error("\"{}\" is damaged{}: {what}", path.display(), at(*offset))]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+        /// Byte offset in the file, where one is known.
+        offset: Option<u64>,
+    },
+    /// The operating system failed to read.
+    #[error("could not read \"{}\": {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// The stop flag was raised.
+    #[error("reading was interrupted")]
+    Interrupted,
+    /// A value or file beyond the reader's limits.
+    #[error("\"{}\" is too large to read: {what}", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// What is too large.
+        what: String,
+    },
+}
+
+impl SourceError {
+    /// What the user can do about it, as a sentence.
+    pub fn hint(&self) -> Option<String> {
+        let text = match self {
+            SourceError::NotFound { .. } => {
+                "The path is looked up on the database server, not on the client."
+            }
+            SourceError::NotADirectory { .. } | SourceError::IsADirectory { .. } => {
+                "Give the persist directory of Chroma, or the file chroma.sqlite3 in it."
+            }
+            SourceError::NotAFile { .. } => {
+                "Copy the persist directory with its real files, for instance with cp -rL."
+            }
+            SourceError::PermissionDenied { .. } => {
+                "The operating system user that runs the database server must be able to read the directory and \
+                 every folder above it."
+            }
+            SourceError::NotAbsolute { .. } => "Give the path from the root, beginning with /.",
+            SourceError::NoChromaDatabase { .. } => {
+                "Give the directory that was passed to chromadb.PersistentClient(path=...) or chroma run --path."
+            }
+            SourceError::NotSqlite { .. } => {
+                "Check that the copy of the persist directory is complete."
+            }
+            SourceError::OldLayout { .. } => {
+                "Convert it with the chroma-migrate tool of the Chroma project, then read the result."
+            }
+            SourceError::UnknownLayout { .. } => {
+                "A newer release of vector_migrate may know this layout."
+            }
+            SourceError::Busy { .. } => {
+                "Stop the process that uses Chroma and try again, or copy the directory while it is stopped and read \
+                 the copy. A journal left by a killed process goes away when Chroma opens the directory once more."
+            }
+            SourceError::Damaged { .. } => {
+                "Restore the file from a backup, or open the directory with Chroma once to see whether it can repair it."
+            }
+            SourceError::Io { .. } | SourceError::Interrupted | SourceError::TooLarge { .. } => {
+                return None;
+            }
+        };
+        Some(text.to_owned())
+    }
+}
+
+fn at(offset: Option<u64>) -> String {
+    offset.map_or_else(String::new, |offset| format!(" at byte {offset}"))
+}

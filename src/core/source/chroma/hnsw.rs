@@ -1,0 +1,335 @@
+//! The index files of a vector segment.
+//!
+//! Stage: source. Promise: read with positioned reads through a small cache, never mapped (a file that another
+//! process shortens would kill the server); every offset comes from a checked header. May import `error`,
+//! `layout` and `queue` (for the decoding of f32).
+//!
+//! `header.bin`, 100 bytes, packed, little-endian:
+//!
+//! | offset | type | field |
+//! | --- | --- | --- |
+//! | 0 | i32 | persistence version, 1 |
+//! | 4 | u64 | offset of level 0, 0 |
+//! | 12 | u64 | capacity |
+//! | 20 | u64 | slots in use, deleted ones included |
+//! | 28 | u64 | S, bytes of an element: L + 8 |
+//! | 36 | u64 | L, offset of the label: D + 4 x dimension |
+//! | 44 | u64 | D, offset of the vector: 4 + 4 x neighbours |
+//! | 52 | i32, u32 | top level, entry point |
+//! | 60 | u64, u64, u64 | M, neighbours at level 0, M |
+//! | 84 | f64, u64 | level factor, construction breadth |
+//!
+//! `data_level0.bin`, element i at byte i x S:
+//!
+//! | offset | type | field |
+//! | --- | --- | --- |
+//! | +2 | u8 | bit 0: deleted |
+//! | +D | f32 x dimension | the vector; normalised in cosine spaces |
+//! | +L | u64 | label |
+//!
+//! `length.bin`, f32 by slot: the original length in cosine spaces, garbage in others. The file of elements may be
+//! longer or shorter than the capacity.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use super::database::check_stop;
+use super::error::SourceError;
+use super::layout::open_file;
+use super::queue::floats;
+
+/// Bytes of `header.bin`.
+const HEADER_BYTES: usize = 100;
+const VERSION: i32 = 1;
+const BLOCK: u64 = 64 * 1024;
+const BLOCKS: usize = 48;
+const LARGEST_ELEMENT: u64 = 1 << 24;
+
+/// The checked fields of `header.bin`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Header {
+    /// Slots in use.
+    pub count: u64,
+    /// Bytes of an element.
+    stride: u64,
+    label: u64,
+    vector: u64,
+    /// Dimensions.
+    pub dimension: u32,
+}
+
+impl Header {
+    /// Reads and checks the file `path`.
+    pub fn read(path: &Path) -> Result<Header, SourceError> {
+        let (file, metadata) = open_file(path)?;
+        let mut bytes = [0; HEADER_BYTES];
+        if metadata.len() != 100 {
+            return Err(damaged(
+                path,
+                None,
+                format!("it has {} bytes, not 100", metadata.len()),
+            ));
+        }
+        read_at(&file, path, &mut bytes, 0)?;
+        Header::parse(&bytes, path)
+    }
+
+    /// Checks the 100 bytes of a header.
+    pub fn parse(bytes: &[u8; HEADER_BYTES], path: &Path) -> Result<Header, SourceError> {
+        let field = |at: usize| {
+            bytes
+                .get(at..)
+                .and_then(|rest| rest.first_chunk())
+                .map_or(0, |word| u64::from_le_bytes(*word))
+        };
+        let version = bytes
+            .first_chunk()
+            .map_or(0, |word| i32::from_le_bytes(*word));
+        if version != VERSION {
+            return Err(SourceError::UnknownLayout {
+                path: path.to_owned(),
+                what: format!("persistence version {version} of the vector index"),
+            });
+        }
+        let wrong = |at: u64, what: &str| Err(damaged(path, Some(at), what.to_owned()));
+        let (start, capacity, count) = (field(4), field(12), field(20));
+        let (stride, label, vector, neighbours) = (field(28), field(36), field(44), field(68));
+        if start != 0 {
+            return wrong(4, "level 0 does not begin at 0");
+        }
+        if count > capacity || count > u64::from(u32::MAX - 1) {
+            return wrong(20, "more slots in use than there are");
+        }
+        if stride > LARGEST_ELEMENT || label.checked_add(8) != Some(stride) {
+            return wrong(28, "the size of an element does not fit its label");
+        }
+        if neighbours
+            .checked_mul(4)
+            .and_then(|bytes| bytes.checked_add(4))
+            != Some(vector)
+        {
+            return wrong(44, "the vector does not follow the neighbours");
+        }
+        let dimension = label
+            .checked_sub(vector)
+            .filter(|bytes| *bytes > 0 && bytes.is_multiple_of(4));
+        match dimension.map(|bytes| u32::try_from(bytes / 4)) {
+            Some(Ok(dimension)) => Ok(Header {
+                count,
+                stride,
+                label,
+                vector,
+                dimension,
+            }),
+            _ => wrong(36, "no room for a vector before the label"),
+        }
+    }
+}
+
+/// An open index.
+pub(super) struct Index {
+    /// The header.
+    pub header: Header,
+    elements: Window,
+    lengths: Option<Vec<f32>>,
+    /// Slots that the files really hold.
+    pub slots: u32,
+}
+
+impl Index {
+    /// Opens the files; `lengths` is given for cosine spaces.
+    pub fn open(
+        header: Header,
+        elements: &Path,
+        lengths: Option<&Path>,
+    ) -> Result<Index, SourceError> {
+        let (file, metadata) = open_file(elements)?;
+        let whole = metadata
+            .len()
+            .checked_div(header.stride)
+            .unwrap_or(0)
+            .min(header.count);
+        let lengths = match lengths {
+            Some(path) => Some(read_lengths(path, whole)?),
+            None => None,
+        };
+        Ok(Index {
+            header,
+            elements: Window {
+                file,
+                path: elements.to_owned(),
+                bytes: metadata.len(),
+                blocks: Vec::new(),
+                clock: 0,
+            },
+            lengths,
+            slots: u32::try_from(whole).unwrap_or(u32::MAX - 1),
+        })
+    }
+
+    /// Labels with their slots, ascending, without deleted ones; and how many labels occur more than once (they
+    /// are left out).
+    pub fn labels(&mut self, stop: &AtomicBool) -> Result<(Vec<(u64, u32)>, u64), SourceError> {
+        let mut labels = Vec::new();
+        let per_read = (BLOCK * 16 / self.header.stride.max(1)).max(1);
+        let stride = usize::try_from(self.header.stride).unwrap_or(usize::MAX);
+        let label = usize::try_from(self.header.label).unwrap_or(usize::MAX);
+        let mut slot = 0_u32;
+        while slot < self.slots {
+            check_stop(stop)?;
+            let part = per_read.min(u64::from(self.slots - slot));
+            let mut bytes = vec![0; stride.saturating_mul(usize::try_from(part).unwrap_or(1))];
+            let at = u64::from(slot).saturating_mul(self.header.stride);
+            read_at(&self.elements.file, &self.elements.path, &mut bytes, at)?;
+            for element in bytes.chunks_exact(stride.max(1)) {
+                let deleted = element.get(2).is_some_and(|flags| flags & 1 == 1);
+                if let Some(word) = element.get(label..).and_then(|rest| rest.first_chunk())
+                    && !deleted
+                {
+                    labels.push((u64::from_le_bytes(*word), slot));
+                }
+                slot = slot.saturating_add(1);
+            }
+        }
+        labels.sort_unstable();
+        let before = labels.len();
+        let labels: Vec<(u64, u32)> = labels
+            .chunk_by(|left, right| left.0 == right.0)
+            .filter_map(|same| match same {
+                [one] => Some(*one),
+                _ => None,
+            })
+            .collect();
+        let doubled = u64::try_from(before.saturating_sub(labels.len())).unwrap_or(u64::MAX);
+        Ok((labels, doubled))
+    }
+
+    /// The vector of `slot` as the file has it.
+    pub fn raw(&mut self, slot: u32) -> Result<Vec<f32>, SourceError> {
+        let at = u64::from(slot)
+            .saturating_mul(self.header.stride)
+            .saturating_add(self.header.vector);
+        let size = usize::try_from(u64::from(self.header.dimension) * 4).unwrap_or(0);
+        let mut bytes = vec![0; size];
+        self.elements.read(at, &mut bytes)?;
+        Ok(floats(&bytes).unwrap_or_default())
+    }
+
+    /// The original length of the vector of `slot`; `None` where the file ends before it.
+    pub fn length(&self, slot: u32) -> Option<f32> {
+        self.lengths
+            .as_ref()?
+            .get(usize::try_from(slot).ok()?)
+            .copied()
+    }
+}
+
+fn read_lengths(path: &Path, slots: u64) -> Result<Vec<f32>, SourceError> {
+    let (file, metadata) = open_file(path)?;
+    let bytes = metadata.len().min(slots.saturating_mul(4)) / 4 * 4;
+    let mut buffer = vec![0; usize::try_from(bytes).unwrap_or(0)];
+    read_at(&file, path, &mut buffer, 0)?;
+    Ok(floats(&buffer).unwrap_or_default())
+}
+
+/// A file read through a few blocks, the least recently used one given up first.
+struct Window {
+    file: File,
+    path: PathBuf,
+    bytes: u64,
+    blocks: Vec<Block>,
+    clock: u64,
+}
+
+struct Block {
+    number: u64,
+    used: u64,
+    bytes: Vec<u8>,
+}
+
+impl Window {
+    fn read(&mut self, mut at: u64, mut into: &mut [u8]) -> Result<(), SourceError> {
+        while !into.is_empty() {
+            let block = self.block(at / BLOCK)?;
+            let skip = usize::try_from(at % BLOCK).unwrap_or(usize::MAX);
+            let from = block.bytes.get(skip..).unwrap_or(&[]);
+            let part = from.len().min(into.len());
+            let (Some(from), Some((now, rest))) =
+                (from.get(..part), into.split_at_mut_checked(part))
+            else {
+                break;
+            };
+            if part == 0 {
+                return Err(damaged(
+                    &self.path,
+                    Some(at),
+                    "it ends too early".to_owned(),
+                ));
+            }
+            now.copy_from_slice(from);
+            into = rest;
+            at = at.saturating_add(u64::try_from(part).unwrap_or(u64::MAX));
+        }
+        Ok(())
+    }
+
+    fn block(&mut self, number: u64) -> Result<&Block, SourceError> {
+        self.clock = self.clock.saturating_add(1);
+        let at = match self.blocks.iter().position(|block| block.number == number) {
+            Some(at) => at,
+            None => {
+                let start = number.saturating_mul(BLOCK);
+                let size = self.bytes.saturating_sub(start).min(BLOCK);
+                let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
+                read_at(&self.file, &self.path, &mut bytes, start)?;
+                if self.blocks.len() >= BLOCKS
+                    && let Some(oldest) = self
+                        .blocks
+                        .iter()
+                        .enumerate()
+                        .min_by_key(|(_, block)| block.used)
+                        .map(|(at, _)| at)
+                {
+                    self.blocks.swap_remove(oldest);
+                }
+                self.blocks.push(Block {
+                    number,
+                    used: 0,
+                    bytes,
+                });
+                self.blocks.len().saturating_sub(1)
+            }
+        };
+        match self.blocks.get_mut(at) {
+            Some(block) => {
+                block.used = self.clock;
+                Ok(block)
+            }
+            None => Err(damaged(&self.path, None, "it ends too early".to_owned())),
+        }
+    }
+}
+
+fn read_at(file: &File, path: &Path, into: &mut [u8], at: u64) -> Result<(), SourceError> {
+    file.read_exact_at(into, at)
+        .map_err(|source| match source.kind() {
+            std::io::ErrorKind::UnexpectedEof => SourceError::Busy {
+                path: path.to_owned(),
+                what: "it became shorter while it was read".to_owned(),
+            },
+            _ => SourceError::Io {
+                path: path.to_owned(),
+                source,
+            },
+        })
+}
+
+fn damaged(path: &Path, offset: Option<u64>, what: String) -> SourceError {
+    SourceError::Damaged {
+        path: path.to_owned(),
+        what,
+        offset,
+    }
+}

@@ -1,0 +1,38 @@
+//! A Chroma persist directory (chromadb 0.4.0 to 1.5) as a source of records.
+//!
+//! Stage: source. Promise: read-only in every respect, one snapshot, stable order, memory bounded by the number of
+//! ids and never by their contents; a hostile directory gives an error, never a panic. May import `record`,
+//! rusqlite, serde_json; nothing else of this crate.
+//!
+//! ```text
+//! layout -> database -> schema -> catalog          what there is
+//!                        metadata <- tail          records: the tables, then the queue's newer rows
+//! hnsw, pickle -> segment -> vectors <- queue      vectors: index files and the queue
+//!                        store                     both, joined by id
+//! ```
+
+mod catalog;
+mod content;
+mod database;
+pub mod error;
+mod fingerprint;
+mod hnsw;
+mod json;
+mod layout;
+mod metadata;
+mod pickle;
+mod queue;
+mod rounding;
+mod schema;
+mod segment;
+mod space;
+mod spans;
+mod store;
+mod summary;
+mod tail;
+mod vectors;
+
+pub use fingerprint::Fingerprint;
+pub use layout::{FileStat, SegmentFiles};
+pub use store::ChromaStore;
+pub use summary::StoreSummary;

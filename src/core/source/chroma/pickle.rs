@@ -1,0 +1,397 @@
+//! `index_metadata.pickle`: the map from ids to labels of a vector index.
+//!
+//! Stage: source. Promise: nothing is ever executed or imported; only the opcodes below are accepted, one class
+//! name among them; every length is bounded by the bytes left in the file, every stack by the size of the index.
+//! Imports nothing of this crate.
+//!
+//! | opcode | byte | argument | effect |
+//! | --- | --- | --- | --- |
+//! | PROTO | 80 | u8 | 2 to 5 |
+//! | FRAME | 95 | u64 | none |
+//! | SHORT_BINUNICODE, BINUNICODE | 8c, 58 | u8 or u32 length, UTF-8 | push a text |
+//! | BININT1, BININT2, BININT | 4b, 4d, 4a | u8, u16, i32 | push a number |
+//! | LONG1 | 8a | u8 length up to 8, little-endian | push a number (sequence numbers over 2^31) |
+//! | NONE | 4e | | push none |
+//! | EMPTY_TUPLE, EMPTY_DICT, MARK | 29, 7d, 28 | | push one |
+//! | MEMOIZE | 94 | | remember the top |
+//! | BINGET, LONG_BINGET | 68, 6a | u8, u32 | push what was remembered |
+//! | STACK_GLOBAL | 93 | | module and name to the one allowed class |
+//! | NEWOBJ, BUILD | 81, 62 | | an instance of that class; its state |
+//! | SETITEM, SETITEMS | 73, 75 | | key and value pairs into a dict |
+//! | STOP | 2e | | the end |
+//!
+//! The root is a dict (chromadb 1.x), or an instance of `PersistentData` whose state is one (0.x).
+
+use std::io::{ErrorKind, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+const MODULE: &str = "chromadb.segment.impl.vector.local_persistent_hnsw";
+const CLASS: &str = "PersistentData";
+const MOST_DICTS: usize = 16;
+const MOST_MARKS: usize = 16;
+
+/// What an index's pickle says.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Persisted {
+    /// Ids with their labels.
+    pub labels: Vec<(Arc<str>, u64)>,
+    /// The last sequence number in the index, as releases before 0.5.6 wrote it.
+    pub max_seq_id: Option<i64>,
+    /// Dimensions, if they are told.
+    pub dimensionality: Option<i64>,
+}
+
+/// Why a pickle is refused.
+#[derive(Debug)]
+pub(super) struct PickleError {
+    /// What is wrong.
+    pub what: String,
+    /// Where.
+    pub offset: u64,
+    /// The stop flag was raised.
+    pub interrupted: bool,
+}
+
+#[derive(Debug, Clone)]
+enum Item {
+    None,
+    Int(i64),
+    Text(Arc<str>),
+    Class,
+    Tuple,
+    Dict(usize),
+    Instance(Option<usize>),
+}
+
+#[derive(Default)]
+struct Dict {
+    numbers: Vec<(Arc<str>, i64)>,
+    others: Vec<(Arc<str>, Item)>,
+}
+
+struct Machine<R> {
+    reader: R,
+    size: u64,
+    offset: u64,
+    most: usize,
+    entries: usize,
+    stack: Vec<Item>,
+    marks: Vec<usize>,
+    memo: Vec<Item>,
+    dicts: Vec<Dict>,
+}
+
+/// Parses a pickle of `size` bytes that describes an index of at most `elements` elements.
+pub(super) fn parse(
+    reader: impl Read,
+    size: u64,
+    elements: usize,
+    stop: &AtomicBool,
+) -> Result<Persisted, PickleError> {
+    let mut machine = Machine {
+        reader,
+        size,
+        offset: 0,
+        most: elements.saturating_add(4096).saturating_mul(4),
+        entries: 0,
+        stack: Vec::new(),
+        marks: Vec::new(),
+        memo: Vec::new(),
+        dicts: Vec::new(),
+    };
+    let mut steps = 0_u32;
+    loop {
+        steps = steps.wrapping_add(1);
+        if steps.trailing_zeros() >= 12 && stop.load(Ordering::Relaxed) {
+            return Err(PickleError {
+                what: String::new(),
+                offset: machine.offset,
+                interrupted: true,
+            });
+        }
+        let at = machine.offset;
+        match machine.step() {
+            Ok(false) => {}
+            Ok(true) => return machine.finish().map_err(|what| refused(what, at)),
+            Err(what) => return Err(refused(what, at)),
+        }
+    }
+}
+
+fn refused(what: String, offset: u64) -> PickleError {
+    PickleError {
+        what,
+        offset,
+        interrupted: false,
+    }
+}
+
+impl<R: Read> Machine<R> {
+    /// Executes one opcode; true at the end.
+    fn step(&mut self) -> Result<bool, String> {
+        let [opcode] = self.take::<1>()?;
+        match opcode {
+            0x80 => {
+                let [protocol] = self.take::<1>()?;
+                if !(2..=5).contains(&protocol) {
+                    return Err(format!("pickle protocol {protocol}"));
+                }
+            }
+            0x95 => {
+                let length = u64::from_le_bytes(self.take()?);
+                self.bounded(length)?;
+            }
+            0x8c => {
+                let [length] = self.take::<1>()?;
+                self.text(u64::from(length))?;
+            }
+            b'X' => {
+                let length = u32::from_le_bytes(self.take()?);
+                self.text(u64::from(length))?;
+            }
+            b'K' => {
+                let [number] = self.take::<1>()?;
+                self.push(Item::Int(i64::from(number)))?;
+            }
+            b'M' => {
+                let number = u16::from_le_bytes(self.take()?);
+                self.push(Item::Int(i64::from(number)))?;
+            }
+            b'J' => {
+                let number = i32::from_le_bytes(self.take()?);
+                self.push(Item::Int(i64::from(number)))?;
+            }
+            0x8a => self.long()?,
+            b'N' => self.push(Item::None)?,
+            b')' => self.push(Item::Tuple)?,
+            b'}' => {
+                if self.dicts.len() >= MOST_DICTS {
+                    return Err("too many dicts".to_owned());
+                }
+                self.push(Item::Dict(self.dicts.len()))?;
+                self.dicts.push(Dict::default());
+            }
+            b'(' => {
+                if self.marks.len() >= MOST_MARKS {
+                    return Err("nested too deep".to_owned());
+                }
+                self.marks.push(self.stack.len());
+            }
+            0x94 => {
+                let top = self.stack.last().cloned().ok_or("nothing to remember")?;
+                if self.memo.len() >= self.most {
+                    return Err("remembers more than the index has elements".to_owned());
+                }
+                self.memo.push(top);
+            }
+            b'h' => {
+                let [at] = self.take::<1>()?;
+                self.recall(usize::from(at))?;
+            }
+            b'j' => {
+                let at = u32::from_le_bytes(self.take()?);
+                self.recall(usize::try_from(at).map_err(|_| "memo number too large")?)?;
+            }
+            0x93 => match (self.pop()?, self.pop()?) {
+                (Item::Text(name), Item::Text(module)) if *name == *CLASS && *module == *MODULE => {
+                    self.push(Item::Class)?;
+                }
+                (Item::Text(name), Item::Text(module)) => {
+                    return Err(format!(
+                        "class {:?} is not allowed",
+                        short(&format!("{module}.{name}"))
+                    ));
+                }
+                _ => return Err("a class without a name".to_owned()),
+            },
+            0x81 => match (self.pop()?, self.pop()?) {
+                (Item::Tuple, Item::Class) => self.push(Item::Instance(None))?,
+                _ => return Err("an object that is not of the allowed class".to_owned()),
+            },
+            b'b' => match (self.pop()?, self.pop()?) {
+                (Item::Dict(state), Item::Instance(None)) => {
+                    self.push(Item::Instance(Some(state)))?
+                }
+                _ => return Err("a state that is not a dict".to_owned()),
+            },
+            b's' => {
+                let value = self.pop()?;
+                let key = self.pop()?;
+                self.set(vec![key, value])?;
+            }
+            b'u' => {
+                let mark = self.marks.pop().ok_or("items without a mark")?;
+                if mark > self.stack.len() {
+                    return Err("items without a mark".to_owned());
+                }
+                let items = self.stack.split_off(mark);
+                self.set(items)?;
+            }
+            b'.' => return Ok(true),
+            other => return Err(format!("opcode {other:#04x} is not allowed")),
+        }
+        Ok(false)
+    }
+
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], String> {
+        let mut bytes = [0; N];
+        self.reader
+            .read_exact(&mut bytes)
+            .map_err(|error| failed(&error))?;
+        self.advance(u64::try_from(N).unwrap_or(u64::MAX));
+        Ok(bytes)
+    }
+
+    fn advance(&mut self, bytes: u64) {
+        self.offset = self.offset.saturating_add(bytes);
+    }
+
+    /// `length` as a size in memory, if so many bytes are left.
+    fn bounded(&self, length: u64) -> Result<usize, String> {
+        let left = self.size.saturating_sub(self.offset);
+        match usize::try_from(length) {
+            Ok(length) if u64::try_from(length).is_ok_and(|length| length <= left) => Ok(length),
+            _ => Err(format!("a length of {length} bytes where {left} are left")),
+        }
+    }
+
+    fn text(&mut self, length: u64) -> Result<(), String> {
+        let mut bytes = vec![0; self.bounded(length)?];
+        self.reader
+            .read_exact(&mut bytes)
+            .map_err(|error| failed(&error))?;
+        self.advance(length);
+        let text = std::str::from_utf8(&bytes).map_err(|_| "a text that is not UTF-8")?;
+        self.push(Item::Text(text.into()))
+    }
+
+    fn long(&mut self) -> Result<(), String> {
+        let [length] = self.take::<1>()?;
+        if length > 8 {
+            return Err(format!("a number of {length} bytes"));
+        }
+        let mut bytes = [0_u8; 8];
+        let mut last = 0;
+        for byte in bytes.iter_mut().take(usize::from(length)) {
+            [*byte] = self.take::<1>()?;
+            last = *byte;
+        }
+        if last & 0x80 != 0 {
+            bytes
+                .iter_mut()
+                .skip(usize::from(length))
+                .for_each(|byte| *byte = 0xff);
+        }
+        self.push(Item::Int(i64::from_le_bytes(bytes)))
+    }
+
+    fn push(&mut self, item: Item) -> Result<(), String> {
+        if self.stack.len() >= self.most {
+            return Err("holds more than the index has elements".to_owned());
+        }
+        self.stack.push(item);
+        Ok(())
+    }
+
+    fn pop(&mut self) -> Result<Item, String> {
+        let bottom = self.marks.last().copied().unwrap_or(0);
+        if self.stack.len() <= bottom {
+            return Err("takes from an empty stack".to_owned());
+        }
+        self.stack
+            .pop()
+            .ok_or_else(|| "takes from an empty stack".to_owned())
+    }
+
+    fn recall(&mut self, at: usize) -> Result<(), String> {
+        let item = self
+            .memo
+            .get(at)
+            .cloned()
+            .ok_or_else(|| format!("memo number {at} was never written"))?;
+        self.push(item)
+    }
+
+    /// Puts keys and values, in turn, into the dict on top of the stack.
+    fn set(&mut self, items: Vec<Item>) -> Result<(), String> {
+        self.entries = self.entries.saturating_add(items.len() / 2);
+        if self.entries > self.most {
+            return Err("maps more than the index has elements".to_owned());
+        }
+        let Some(Item::Dict(at)) = self.stack.last() else {
+            return Err("items for something that is not a dict".to_owned());
+        };
+        let dict = self.dicts.get_mut(*at).ok_or("no such dict")?;
+        let mut items = items.into_iter();
+        while let Some(key) = items.next() {
+            match (key, items.next().ok_or("a key without a value")?) {
+                (Item::Text(key), Item::Int(number)) => dict.numbers.push((key, number)),
+                // The reverse map says nothing new.
+                (Item::Int(_), Item::Text(_)) => {}
+                (Item::Text(key), value) => dict.others.push((key, value)),
+                _ => return Err("a key that is neither a text nor a number".to_owned()),
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Persisted, String> {
+        let root = match self.pop()? {
+            Item::Dict(root) | Item::Instance(Some(root)) => root,
+            _ => return Err("the root is not a dict".to_owned()),
+        };
+        if !self.stack.is_empty() {
+            return Err("more than one root".to_owned());
+        }
+        let root = self
+            .dicts
+            .get_mut(root)
+            .map(std::mem::take)
+            .ok_or("the root is not a dict")?;
+        let number = |name: &str| {
+            root.numbers
+                .iter()
+                .rev()
+                .find(|(key, _)| **key == *name)
+                .map(|(_, value)| *value)
+        };
+        let labels = match root
+            .others
+            .iter()
+            .rev()
+            .find(|(key, _)| &**key == "id_to_label")
+        {
+            Some((_, Item::Dict(at))) => {
+                self.dicts
+                    .get_mut(*at)
+                    .map(std::mem::take)
+                    .unwrap_or_default()
+                    .numbers
+            }
+            _ => return Err("it has no map \"id_to_label\"".to_owned()),
+        };
+        let labels = labels
+            .into_iter()
+            .map(|(id, label)| u64::try_from(label).map(|label| (id, label)))
+            .collect::<Result<_, _>>()
+            .map_err(|_| "a negative label")?;
+        Ok(Persisted {
+            labels,
+            max_seq_id: number("max_seq_id"),
+            dimensionality: number("dimensionality"),
+        })
+    }
+}
+
+fn failed(error: &std::io::Error) -> String {
+    if error.kind() == ErrorKind::UnexpectedEof {
+        "it ends too early".to_owned()
+    } else {
+        error.to_string()
+    }
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(120).collect()
+}

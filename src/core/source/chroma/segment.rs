@@ -1,0 +1,152 @@
+//! The folder of a vector segment: whether its files can be used, and what its header and pickle say.
+//!
+//! Stage: source. Promise: a damaged or missing piece becomes a sentence for the user, not the end of the store.
+//! May import `record` and this folder.
+
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+use super::catalog::Entry;
+use super::database::Database;
+use super::error::SourceError;
+use super::hnsw::Header;
+use super::layout::{ELEMENTS, HEADER, LENGTHS, PICKLE, open_file};
+use super::pickle::{self, Persisted};
+use crate::record::Space;
+
+/// The largest `index_metadata.pickle` that is read.
+const LARGEST_PICKLE: u64 = 4 << 30;
+
+/// Looks at the index files of `entry` without reading them all; a sentence if they cannot be used.
+pub(super) fn glance(directory: &Path, entry: &Entry) -> Result<Option<String>, SourceError> {
+    let Some(files) = Files::of(directory, entry) else {
+        let lost = entry.index_mark.is_some() && entry.vector_segment.is_some();
+        return Ok(lost.then(|| {
+            format!(
+                "the vector index of collection {:?} is missing; only vectors of the write-ahead queue are read",
+                entry.collection.qualified_name()
+            )
+        }));
+    };
+    match files
+        .header(entry)
+        .and_then(|header| files.check(entry, header))
+    {
+        Ok(()) => Ok(None),
+        Err(error @ (SourceError::Damaged { .. } | SourceError::NotFound { .. })) => {
+            Ok(Some(broken(entry, &error)))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The sentence about an index that cannot be used.
+pub(super) fn broken(entry: &Entry, error: &SourceError) -> String {
+    format!(
+        "the vector index of collection {:?} cannot be used, only vectors of the write-ahead queue are read: {error}",
+        entry.collection.qualified_name()
+    )
+}
+
+/// The files of a segment that has some.
+pub(super) struct Files {
+    folder: PathBuf,
+}
+
+impl Files {
+    /// The files of `entry`; `None` if its folder is missing or empty.
+    pub fn of(directory: &Path, entry: &Entry) -> Option<Files> {
+        let segment = entry.vector_segment.as_ref()?;
+        (!entry.files.files.is_empty()).then(|| Files {
+            folder: directory.join(segment),
+        })
+    }
+
+    /// The file `name`.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    fn header(&self, entry: &Entry) -> Result<Header, SourceError> {
+        let path = self.path(HEADER);
+        let header = Header::read(&path)?;
+        match entry.collection.dimension {
+            Some(dimension) if dimension != header.dimension => Err(SourceError::Damaged {
+                path,
+                what: format!(
+                    "it has {} dimensions where the collection has {dimension}",
+                    header.dimension
+                ),
+                offset: Some(36),
+            }),
+            _ => Ok(header),
+        }
+    }
+
+    /// What can be told without reading the files whole.
+    fn check(&self, entry: &Entry, header: Header) -> Result<(), SourceError> {
+        if header.count > 0 {
+            let lengths = entry.collection.space == Space::Cosine;
+            for name in [Some(ELEMENTS), lengths.then_some(LENGTHS)]
+                .into_iter()
+                .flatten()
+            {
+                open_file(&self.path(name))?;
+            }
+        }
+        if !entry.files.files.contains_key(PICKLE) {
+            return if entry.index_mark.is_some() && header.count > 0 {
+                Err(SourceError::NotFound {
+                    path: self.path(PICKLE),
+                })
+            } else {
+                Ok(())
+            };
+        }
+        let path = self.path(PICKLE);
+        let (file, metadata) = open_file(&path)?;
+        let mut last = [0_u8; 1];
+        let end = metadata.len().saturating_sub(1);
+        let read = std::os::unix::fs::FileExt::read_exact_at(&file, &mut last, end);
+        if read.is_err() || last != [b'.'] {
+            return Err(SourceError::Damaged {
+                path,
+                what: "it ends too early".to_owned(),
+                offset: Some(end),
+            });
+        }
+        Ok(())
+    }
+
+    /// Header and pickle; `None` if the index was never persisted.
+    pub fn read(
+        &self,
+        database: &Database,
+        entry: &Entry,
+    ) -> Result<Option<(Header, Persisted)>, SourceError> {
+        let header = self.header(entry)?;
+        self.check(entry, header)?;
+        if !entry.files.files.contains_key(PICKLE) {
+            return Ok(None);
+        }
+        let path = self.path(PICKLE);
+        let (file, metadata) = open_file(&path)?;
+        if metadata.len() > LARGEST_PICKLE {
+            return Err(SourceError::TooLarge {
+                path,
+                what: format!("it has {} bytes", metadata.len()),
+            });
+        }
+        let elements = usize::try_from(header.count).unwrap_or(usize::MAX);
+        let reader = BufReader::with_capacity(1 << 16, file);
+        match pickle::parse(reader, metadata.len(), elements, database.stop()) {
+            Ok(persisted) => Ok(Some((header, persisted))),
+            Err(error) if error.interrupted => Err(SourceError::Interrupted),
+            Err(error) => Err(SourceError::Damaged {
+                path,
+                what: error.what,
+                offset: Some(error.offset),
+            }),
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! A store in one row: what `chroma_store` shows.
+//!
+//! Stage: source. May import this folder.
+
+use std::collections::BTreeSet;
+
+use super::catalog::Entry;
+use super::error::SourceError;
+use super::layout::segment_folders;
+use super::store::ChromaStore;
+use super::tail::Tail;
+use super::vectors::Vectors;
+
+/// A store, summed up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreSummary {
+    /// The schema's versions: "sysdb 10, metadb 6, embeddings_queue 2".
+    pub schema_version: String,
+    /// The releases that have this schema, which tell the newest one that opened the directory.
+    pub written_by: String,
+    /// Bytes of `chroma.sqlite3`.
+    pub sqlite_bytes: u64,
+    /// Bytes of the index files of all collections.
+    pub segment_bytes: u64,
+    /// Tenants.
+    pub tenants: u64,
+    /// Databases.
+    pub databases: u64,
+    /// Collections.
+    pub collections: u64,
+    /// Live records of all collections.
+    pub records: u64,
+    /// Rows of the queue that the tables or index files of their collection do not hold yet.
+    pub queued: u64,
+    /// Folders of deleted collections.
+    pub orphan_segments: u64,
+    /// Bytes of their files.
+    pub orphan_bytes: u64,
+    /// Sentences for the user.
+    pub warnings: Vec<String>,
+}
+
+impl ChromaStore {
+    /// Sums the store up.
+    ///
+    /// # Errors
+    /// What [`SourceError`] lists.
+    pub fn summary(&self) -> Result<StoreSummary, SourceError> {
+        let mut warnings = self.warnings().to_vec();
+        let (mut records, mut queued, mut segment_bytes) = (0_u64, 0_u64, 0_u64);
+        for entry in &self.catalog.entries {
+            self.database.check_stop()?;
+            let marked =
+                entry.index_mark.is_some() || self.queue.of(&entry.collection.id).is_empty();
+            let covered = if marked {
+                entry.index_mark
+            } else {
+                // Before 0.5.6 the mark is in the index files.
+                let found =
+                    Vectors::find(&self.database, &self.directory, &self.queue, false, entry)?;
+                warnings.extend(
+                    found
+                        .notices
+                        .iter()
+                        .filter(|notice| !self.warnings().contains(notice))
+                        .cloned(),
+                );
+                found.covered()
+            };
+            records = records.saturating_add(self.live(entry)?);
+            queued = queued.saturating_add(self.queued(entry, covered));
+            segment_bytes = segment_bytes.saturating_add(entry.files.bytes());
+        }
+        let used: BTreeSet<&str> = self
+            .catalog
+            .entries
+            .iter()
+            .filter_map(|entry| entry.vector_segment.as_deref())
+            .collect();
+        let (mut orphan_segments, mut orphan_bytes) = (0_u64, 0_u64);
+        match segment_folders(&self.directory) {
+            Ok(folders) => {
+                for (_, bytes) in folders
+                    .iter()
+                    .filter(|(name, _)| !used.contains(name.as_str()))
+                {
+                    orphan_segments = orphan_segments.saturating_add(1);
+                    orphan_bytes = orphan_bytes.saturating_add(*bytes);
+                }
+            }
+            Err(error) => warnings.push(format!(
+                "folders of deleted collections are not counted: {error}"
+            )),
+        }
+        Ok(StoreSummary {
+            schema_version: self.schema.version(),
+            written_by: self.schema.releases().to_owned(),
+            sqlite_bytes: self.database.stat.bytes,
+            segment_bytes,
+            tenants: self.catalog.tenants,
+            databases: self.catalog.databases,
+            collections: u64::try_from(self.catalog.entries.len()).unwrap_or(u64::MAX),
+            records,
+            queued,
+            orphan_segments,
+            orphan_bytes,
+            warnings,
+        })
+    }
+
+    /// Rows of the queue that the tables or the index of `entry` do not hold yet.
+    pub(super) fn queued(&self, entry: &Entry, covered: Option<i64>) -> u64 {
+        let mark = entry
+            .tables_mark
+            .zip(covered)
+            .map(|(tables, index)| tables.min(index));
+        u64::try_from(self.queue.after(&entry.collection.id, mark).len()).unwrap_or(u64::MAX)
+    }
+
+    /// Live records of `entry`.
+    fn live(&self, entry: &Entry) -> Result<u64, SourceError> {
+        let Some(segment) = &entry.metadata_segment else {
+            return Ok(0);
+        };
+        let failed = |error| self.database.failed(error);
+        let mut statement = self
+            .database
+            .prepare("SELECT count(*) FROM embeddings WHERE segment_id = ?1")?;
+        let count: i64 = statement
+            .query_row([segment], |row| row.get(0))
+            .map_err(failed)?;
+        let (more, fewer) = Tail::replay(&self.database, &self.queue, entry)?.balance();
+        let count = u64::try_from(count).unwrap_or(0);
+        Ok(count.saturating_add(more).saturating_sub(fewer))
+    }
+}

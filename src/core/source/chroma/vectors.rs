@@ -1,0 +1,352 @@
+//! Where each id's vector is: in the index files, in the queue, or nowhere.
+//!
+//! Stage: source. Promise: the newest vector that the store still has; held in memory are ids and places, not
+//! vectors. May import `record` and this folder.
+//!
+//! The order of trust for one id:
+//!
+//! 1. a row of the queue after the index's mark;
+//! 2. the index, for cosine spaces multiplied back by the kept length; where an older row of the queue gives the
+//!    same vector after Chroma's own rounding, that row, which is the original bit for bit;
+//! 3. an older row of the queue (releases that lost vectors from the index still had them there);
+//! 4. an update that Chroma ignored, as nothing else is known.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::catalog::Entry;
+use super::database::Database;
+use super::error::SourceError;
+use super::hnsw::Index;
+use super::layout::{ELEMENTS, LENGTHS};
+use super::queue::{Contents, Operation, Queue, QueueRow, scan};
+use super::rounding::{normalised, rounded, same};
+use super::segment::{Files, broken};
+use crate::record::{Grade, Space, Vector};
+
+const NOWHERE: u32 = u32::MAX;
+
+/// How a row of the queue counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum From {
+    /// No row.
+    Nothing,
+    /// A row that the index does not cover.
+    Newer,
+    /// A row that the index covers.
+    Older,
+    /// An update of an id that was not there.
+    Ignored,
+}
+
+/// What is known of one id.
+#[derive(Debug, Clone, Copy)]
+struct Trace {
+    sequence: i64,
+    slot: u32,
+    from: From,
+    /// The row's vector has the collection's dimension.
+    fits: bool,
+    /// Some row after the index's mark is about this id.
+    recent: bool,
+}
+
+const UNKNOWN: Trace = Trace {
+    sequence: 0,
+    slot: NOWHERE,
+    from: From::Nothing,
+    fits: false,
+    recent: false,
+};
+
+/// The vectors of one collection.
+pub(super) struct Vectors {
+    traces: HashMap<Arc<str>, Trace>,
+    index: Option<Index>,
+    covered: Option<i64>,
+    cosine: bool,
+    mixed: bool,
+    bytes: Option<u64>,
+    /// What was found wrong, as sentences.
+    pub notices: Vec<String>,
+}
+
+impl Vectors {
+    /// Finds the vectors of `entry`.
+    pub fn find(
+        database: &Database,
+        directory: &Path,
+        queue: &Queue,
+        complete: bool,
+        entry: &Entry,
+    ) -> Result<Vectors, SourceError> {
+        let mut vectors = Vectors {
+            traces: HashMap::new(),
+            index: None,
+            covered: entry.index_mark,
+            cosine: entry.collection.space == Space::Cosine,
+            mixed: entry.mixed,
+            bytes: entry
+                .collection
+                .dimension
+                .map(|dimension| u64::from(dimension) * 4),
+            notices: Vec::new(),
+        };
+        match vectors.open(database, directory, entry) {
+            Ok(()) => {}
+            Err(error @ (SourceError::Damaged { .. } | SourceError::NotFound { .. })) => {
+                vectors.index = None;
+                vectors.traces.clear();
+                vectors.notices.push(broken(entry, &error));
+            }
+            Err(error) => return Err(error),
+        }
+        scan(database, queue.of(&entry.collection.id), |row| {
+            vectors.replay(row, complete);
+            Ok(())
+        })?;
+        Ok(vectors)
+    }
+
+    fn open(
+        &mut self,
+        database: &Database,
+        directory: &Path,
+        entry: &Entry,
+    ) -> Result<(), SourceError> {
+        let Some(files) = Files::of(directory, entry) else {
+            return Ok(());
+        };
+        let Some((header, persisted)) = files.read(database, entry)? else {
+            return Ok(());
+        };
+        self.covered = entry.index_mark.or(persisted.max_seq_id);
+        let lengths = self.cosine.then(|| files.path(LENGTHS));
+        let mut index = Index::open(header, &files.path(ELEMENTS), lengths.as_deref())?;
+        let name = entry.collection.qualified_name();
+        if u64::from(index.slots) < header.count {
+            self.notices.push(format!(
+                "the vector index of collection {name:?} holds {} of {} elements: {:?} is cut off",
+                index.slots,
+                header.count,
+                files.path(ELEMENTS)
+            ));
+        }
+        let (labels, doubled) = index.labels(database.stop())?;
+        let mut lost = 0_u64;
+        for (id, label) in persisted.labels {
+            match labels
+                .binary_search_by_key(&label, |(label, _)| *label)
+                .ok()
+                .and_then(|at| labels.get(at))
+            {
+                Some((_, slot)) => {
+                    self.traces.insert(
+                        id,
+                        Trace {
+                            slot: *slot,
+                            ..UNKNOWN
+                        },
+                    );
+                }
+                None => lost = lost.saturating_add(1),
+            }
+        }
+        if lost > 0 || doubled > 0 {
+            self.notices.push(format!(
+                "the vector index of collection {name:?} has no element for {lost} ids and {doubled} elements of \
+                 equal label"
+            ));
+        }
+        self.index = Some(index);
+        Ok(())
+    }
+
+    /// Takes a row of the queue into account. `complete`: no row was ever removed from the queue.
+    fn replay(&mut self, row: QueueRow, complete: bool) {
+        let newer = self.covered.is_none_or(|mark| row.sequence > mark);
+        let known = self.traces.get(row.id.as_str()).copied();
+        if row.operation == Operation::Delete {
+            match known {
+                Some(trace) if !newer && trace.slot != NOWHERE => {
+                    self.put(
+                        row.id,
+                        Trace {
+                            slot: trace.slot,
+                            ..UNKNOWN
+                        },
+                    );
+                }
+                Some(_) => {
+                    self.traces.remove(row.id.as_str());
+                }
+                None => {}
+            }
+            return;
+        }
+        let mut trace = known.unwrap_or(UNKNOWN);
+        let kept = matches!(trace.from, From::Newer | From::Older);
+        let exists = kept || (newer && trace.slot != NOWHERE);
+        let taken = match (row.operation, row.vector) {
+            (_, None) | (Operation::Delete, _) => None,
+            (Operation::Add, _) if exists => None,
+            // The row that inserted the id may be gone from a queue that is cleaned up.
+            (Operation::Update, _) if !exists && (newer || complete) => Some(From::Ignored),
+            _ if newer => Some(From::Newer),
+            _ => Some(From::Older),
+        };
+        trace.recent |= newer;
+        if let (Some(from), Some(bytes)) = (taken, row.vector) {
+            trace.from = from;
+            trace.sequence = row.sequence;
+            trace.fits = self.bytes.is_none_or(|wanted| wanted == bytes);
+        }
+        if taken.is_some() || known.is_some() || trace.recent {
+            self.put(row.id, trace);
+        }
+    }
+
+    fn put(&mut self, id: String, trace: Trace) {
+        match self.traces.get_mut(id.as_str()) {
+            Some(there) => *there = trace,
+            None => {
+                self.traces.insert(id.into(), trace);
+            }
+        }
+    }
+
+    /// The last sequence number that the index holds.
+    pub fn covered(&self) -> Option<i64> {
+        self.covered
+    }
+
+    /// Whether `id` has a vector of the collection's dimension.
+    pub fn usable(&self, id: &str) -> bool {
+        self.traces.get(id).is_some_and(|trace| match trace.from {
+            From::Newer => trace.fits,
+            _ if trace.slot != NOWHERE => true,
+            From::Older | From::Ignored => trace.fits,
+            From::Nothing => false,
+        })
+    }
+
+    /// The vector of `id`, whose record was last changed by row `sequence`; and whether it may be older than the
+    /// record.
+    pub fn fetch(
+        &mut self,
+        id: &str,
+        sequence: i64,
+        contents: &mut Contents<'_>,
+    ) -> Result<(Option<Vector>, bool), SourceError> {
+        let Some(trace) = self.traces.get(id).copied() else {
+            return Ok((None, false));
+        };
+        let stale = !trace.recent && self.covered.is_some_and(|mark| sequence > mark);
+        let row = if trace.from == From::Nothing {
+            None
+        } else {
+            Some(trace.sequence)
+        };
+        let exact = |values| Vector {
+            values,
+            grade: Grade::Exact,
+        };
+        if trace.slot == NOWHERE || trace.from == From::Newer {
+            let vector = match row {
+                Some(row) => contents.vector(row)?.map(exact),
+                None => None,
+            };
+            let stale = stale && vector.is_some();
+            return Ok((vector, stale));
+        }
+        let Some(index) = &mut self.index else {
+            return Ok((None, false));
+        };
+        let raw = index.raw(trace.slot)?;
+        if !self.cosine || (self.mixed && !normalised(&raw)) {
+            return Ok((Some(exact(raw)), stale));
+        }
+        let older = match row {
+            Some(row) if trace.from == From::Older && trace.fits => contents.vector(row)?,
+            _ => None,
+        };
+        let Some(length) = index.length(trace.slot) else {
+            let vector = older.map(exact);
+            let stale = stale && vector.is_some();
+            return Ok((vector, stale));
+        };
+        let restored: Vec<f32> = raw.iter().map(|component| component * length).collect();
+        let vector = match older {
+            Some(original) if same(&rounded(&original), &restored) => exact(original),
+            _ => Vector {
+                values: restored,
+                grade: Grade::Restored,
+            },
+        };
+        Ok((Some(vector), stale))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vectors(covered: Option<i64>) -> Vectors {
+        Vectors {
+            traces: HashMap::from([("old".into(), Trace { slot: 3, ..UNKNOWN })]),
+            index: None,
+            covered,
+            cosine: false,
+            mixed: false,
+            bytes: Some(8),
+            notices: Vec::new(),
+        }
+    }
+
+    fn row(sequence: i64, operation: Operation, id: &str, vector: Option<u64>) -> QueueRow {
+        QueueRow {
+            sequence,
+            operation,
+            id: id.to_owned(),
+            vector,
+        }
+    }
+
+    fn place(vectors: &Vectors, id: &str) -> Option<(From, i64, u32)> {
+        vectors
+            .traces
+            .get(id)
+            .map(|trace| (trace.from, trace.sequence, trace.slot))
+    }
+
+    #[test]
+    fn the_tail_follows_chromas_meaning() {
+        let mut found = vectors(Some(10));
+        found.replay(row(11, Operation::Add, "old", Some(8)), true);
+        assert_eq!(place(&found, "old"), Some((From::Nothing, 0, 3)));
+        found.replay(row(12, Operation::Update, "old", Some(8)), true);
+        assert_eq!(place(&found, "old"), Some((From::Newer, 12, 3)));
+        found.replay(row(13, Operation::Update, "old", None), true);
+        assert_eq!(place(&found, "old"), Some((From::Newer, 12, 3)));
+        found.replay(row(14, Operation::Delete, "old", None), true);
+        assert_eq!(place(&found, "old"), None);
+        found.replay(row(15, Operation::Update, "new", Some(8)), true);
+        found.replay(row(16, Operation::Add, "new", Some(8)), true);
+        assert_eq!(place(&found, "new"), Some((From::Newer, 16, NOWHERE)));
+        found.replay(row(17, Operation::Upsert, "short", Some(4)), true);
+        assert!(found.usable("new") && !found.usable("short") && !found.usable("nobody"));
+    }
+
+    #[test]
+    fn older_rows_repair_what_the_index_lost() {
+        let mut found = vectors(Some(10));
+        found.replay(row(1, Operation::Add, "lost", Some(8)), true);
+        found.replay(row(2, Operation::Delete, "lost", None), true);
+        found.replay(row(3, Operation::Add, "lost", Some(8)), true);
+        found.replay(row(4, Operation::Add, "lost", Some(8)), true);
+        assert_eq!(place(&found, "lost"), Some((From::Older, 3, NOWHERE)));
+        found.replay(row(5, Operation::Delete, "old", None), true);
+        assert_eq!(place(&found, "old"), Some((From::Nothing, 0, 3)));
+    }
+}
