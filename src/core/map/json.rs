@@ -7,8 +7,11 @@ use crate::record::{Metadata, Value};
 
 /// Most bytes that `jsonb` takes for all elements of one array or object together.
 const JSONB_BYTES: usize = 0x0FFF_FFFF;
-/// No JSON text shorter than this can grow beyond [`JSONB_BYTES`].
-const SURELY_SMALL: usize = JSONB_BYTES / 32;
+/// Most pairs of one object, and half of the most elements of one array, that fit into one allocation of
+/// the server (1 GB) while `jsonb` is read.
+const JSONB_PAIRS: usize = 8_388_608;
+/// No JSON text shorter than this has too many elements or can grow too large.
+const SURELY_SMALL: usize = JSONB_PAIRS;
 /// No number of so few characters and without an exponent is beyond `numeric`.
 const SURELY_NUMERIC: usize = 1000;
 
@@ -43,6 +46,7 @@ pub(super) fn jsonb_objection(text: &str) -> Option<Objection> {
     let mut at = 0;
     // An upper estimate: what jsonb needs for each value, headers and padding included.
     let mut size = 0_usize;
+    let (mut pairs, mut elements) = (0_usize, 0_usize);
     while let Some(byte) = bytes.get(at) {
         let start = at;
         at += 1;
@@ -52,7 +56,7 @@ pub(super) fn jsonb_objection(text: &str) -> Option<Objection> {
                     Ok(end) => end,
                     Err(objection) => return Some(objection),
                 };
-                size += at - start + 10;
+                size += at - start + 6;
             }
             b'-' | b'0'..=b'9' => {
                 let rest = bytes.get(at..).unwrap_or_default();
@@ -62,14 +66,18 @@ pub(super) fn jsonb_objection(text: &str) -> Option<Objection> {
                 if !plain && !Decimal::parse(number).is_some_and(|number| number.fits_numeric()) {
                     return Some(Objection::Number);
                 }
-                size += at - start + 16;
+                size += at - start + 12;
             }
             b't' | b'f' | b'n' => size += 8,
             b'{' | b'[' => size += 16,
+            b':' => pairs += 1,
+            b',' => elements += 1,
             _ => {}
         }
     }
-    (may_outgrow(text) && size > JSONB_BYTES).then_some(Objection::Size)
+    // Of the whole text: to count for each array and object would take a stack for no real document.
+    let too_many = pairs > JSONB_PAIRS || elements >= 2 * JSONB_PAIRS;
+    (too_many || size > JSONB_BYTES).then_some(Objection::Size)
 }
 
 /// Whether `text` is long enough to be more than `jsonb` holds.
@@ -307,8 +315,17 @@ mod tests {
 
     #[test]
     fn what_outgrows_jsonb_is_found_before_the_server_finds_it() {
-        let text = format!("[{}1]", "1,".repeat(16_000_000));
-        assert_eq!(jsonb_objection(&text), Some(Objection::Size));
+        let list =
+            |item: &str, count: usize| format!("[{}{item}]", format!("{item},").repeat(count - 1));
+        assert_eq!(jsonb_objection(&list("1", 16_777_216)), None);
+        assert_eq!(
+            jsonb_objection(&list("1", 16_777_217)),
+            Some(Objection::Size)
+        );
+        assert_eq!(
+            jsonb_objection(&list("123456789012345", 14_000_000)),
+            Some(Objection::Size)
+        );
         let text = format!("\"{}\"", "x".repeat(20_000_000));
         assert_eq!(jsonb_objection(&text), None);
     }
