@@ -21,7 +21,7 @@ use std::borrow::Cow;
 pub use user::{Owner, owner_of};
 
 use crate::reason::Rejection;
-use crate::record::{Collection, Record};
+use crate::record::{Collection, Metadata, Record};
 
 /// What the target's table is like, as far as mapping must know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,4 +97,9 @@ pub fn map_record<'a>(
     shape: Shape,
 ) -> Result<ContentRow<'a>, Rejection> {
     content::map_record(collection, record, shape)
+}
+
+/// `metadata` as a JSON object: every key with its type, infinities as the strings `Infinity` and `-Infinity`.
+pub fn metadata_json(metadata: &Metadata) -> String {
+    json::metadata_object(metadata, None)
 }

@@ -1,0 +1,63 @@
+-- The ledger: state of vector_migrate in a schema of its own. Readable by the roles that ran a run,
+-- written by the extension only; see privileges.sql.
+
+CREATE SCHEMA vector_migrate;
+COMMENT ON SCHEMA vector_migrate IS 'runs of vector_migrate, what they rejected and what undoes them';
+
+CREATE TABLE vector_migrate.runs (
+    run_id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    path               text NOT NULL,
+    options            jsonb NOT NULL,
+    status             text NOT NULL CHECK (status IN ('completed', 'rolled back')),
+    started_at         timestamptz NOT NULL,
+    finished_at        timestamptz NOT NULL,
+    rolled_back_at     timestamptz,
+    found              bigint NOT NULL,
+    migrated           bigint NOT NULL,
+    skipped            bigint NOT NULL,
+    failed             bigint NOT NULL,
+    reused             bigint NOT NULL,
+    embedded           bigint NOT NULL,
+    entities           bigint NOT NULL,
+    model              text,
+    source_fingerprint jsonb NOT NULL,
+    role               name NOT NULL,
+    content_target     regclass NOT NULL,
+    entity_target      regclass,
+    CHECK (found = migrated + skipped + failed)
+);
+COMMENT ON TABLE vector_migrate.runs IS 'one row for each migrate_chroma() that committed';
+COMMENT ON COLUMN vector_migrate.runs.source_fingerprint IS 'sizes and times of the store''s files when they were read';
+
+CREATE TABLE vector_migrate.run_errors (
+    run_id     bigint NOT NULL,
+    collection text NOT NULL,
+    record_id  text NOT NULL,
+    user_id    text,
+    reason     text NOT NULL,
+    message    text NOT NULL
+);
+CREATE INDEX run_errors_run_id ON vector_migrate.run_errors (run_id);
+COMMENT ON TABLE vector_migrate.run_errors IS 'records that a run skipped or could not migrate, with the cause';
+
+CREATE TABLE vector_migrate.run_rows (
+    run_id     bigint NOT NULL,
+    row_no     bigint NOT NULL,
+    target     regclass NOT NULL,
+    collection text NOT NULL,
+    key        text NOT NULL,
+    user_id    text,
+    entities   integer NOT NULL,
+    xid        xid NOT NULL,
+    before     jsonb,
+    PRIMARY KEY (run_id, row_no)
+);
+COMMENT ON TABLE vector_migrate.run_rows IS 'the content rows that a run wrote, with what rollback_migration() needs to undo it';
+COMMENT ON COLUMN vector_migrate.run_rows.entities IS 'entity rows inserted with the content row';
+COMMENT ON COLUMN vector_migrate.run_rows.xid IS 'xmin of what was written: another one now means that the row has changed since';
+COMMENT ON COLUMN vector_migrate.run_rows.before IS 'null: the row was inserted; else the overwritten row and its entity rows, each column as text';
+
+SELECT pg_catalog.pg_extension_config_dump('vector_migrate.runs', '');
+SELECT pg_catalog.pg_extension_config_dump('vector_migrate.runs_run_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('vector_migrate.run_errors', '');
+SELECT pg_catalog.pg_extension_config_dump('vector_migrate.run_rows', '');

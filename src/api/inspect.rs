@@ -1,0 +1,157 @@
+//! `chroma_collections` and `chroma_store`: what a store holds, without touching a table.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use pgrx::prelude::*;
+use pgrx::{JsonB, Uuid};
+use vector_migrate_core::map::metadata_json;
+use vector_migrate_core::pipeline::{Next, Worker};
+use vector_migrate_core::record::{Collection, Inventory};
+use vector_migrate_core::source::chroma::{ChromaStore, StoreSummary};
+use vector_migrate_core::source::{Source, SourceError};
+
+use super::{Outcome, bigint};
+use crate::error::Error;
+use crate::{access, interrupt};
+
+/// Opens the store at `path` on a thread of its own, has `look` look at it there, and waits for the
+/// answer, obeying interrupts.
+fn look_at<T: Send + 'static>(
+    path: Option<&str>,
+    look: impl FnOnce(&ChromaStore) -> Result<T, SourceError> + Send + 'static,
+) -> Result<T, Error> {
+    let path = access::check(path)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let for_store = stop.clone();
+    let mut worker = interrupt::without_signals(|| {
+        Worker::spawn(stop, move |sender| {
+            let store = ChromaStore::open(&path, for_store)?;
+            let answer = look(&store)?;
+            sender.send((answer, store.take_notices()));
+            Ok::<(), SourceError>(())
+        })
+    })
+    .map_err(Error::Thread)?;
+    loop {
+        interrupt::check();
+        match worker.next(std::time::Duration::from_millis(50)) {
+            Next::Batch((answer, notices)) => {
+                for notice in notices {
+                    warning!("{notice}");
+                }
+                return Ok(answer);
+            }
+            Next::Waiting => {}
+            Next::Done(result) => {
+                result?;
+                return Err(Error::Bug("the reader's thread gave no answer".into()));
+            }
+            Next::Panicked => return Err(Error::Bug("the reader's thread panicked".into())),
+        }
+    }
+}
+
+/// One row a collection of the Chroma persist directory at `path`, ordered by tenant, database and name.
+///
+/// `queued`: writes that are still only in Chroma's queue. `vectors`: records that have a usable one.
+#[pg_extern(volatile, parallel_unsafe)]
+#[allow(clippy::type_complexity)] // the row type is the contract
+fn chroma_collections(
+    path: Option<&str>,
+) -> Outcome<
+    TableIterator<
+        'static,
+        (
+            name!(tenant, String),
+            name!(database, String),
+            name!(collection, String),
+            name!(id, Option<Uuid>),
+            name!(dimension, Option<i32>),
+            name!(space, String),
+            name!(records, i64),
+            name!(vectors, i64),
+            name!(documents, i64),
+            name!(users, i64),
+            name!(queued, i64),
+            name!(configuration, Option<JsonB>),
+            name!(metadata, JsonB),
+        ),
+    >,
+> {
+    let found: Vec<(Collection, Inventory)> = look_at(path, |store| {
+        let counted =
+            |collection: &Collection| Ok((collection.clone(), store.inventory(collection)?));
+        store.collections().iter().map(counted).collect()
+    })?;
+    let rows = found.into_iter().map(|(collection, counts)| {
+        let configuration = Some(collection.configuration).filter(|json| !json.is_null());
+        (
+            collection.tenant,
+            collection.database,
+            collection.name,
+            uuid(&collection.id),
+            collection.dimension.and_then(|n| i32::try_from(n).ok()),
+            collection.space.to_string(),
+            bigint(counts.records),
+            bigint(counts.vectors),
+            bigint(counts.documents),
+            bigint(counts.users),
+            bigint(counts.queued),
+            configuration.map(JsonB),
+            JsonB(serde_json::from_str(&metadata_json(&collection.metadata)).unwrap_or_default()),
+        )
+    });
+    Ok(TableIterator::new(rows))
+}
+
+/// A uuid's text as the type; `None` if it is none.
+fn uuid(text: &str) -> Option<Uuid> {
+    let digits: String = text.chars().filter(|c| *c != '-').collect();
+    let number = u128::from_str_radix(&digits, 16)
+        .ok()
+        .filter(|_| digits.len() == 32)?;
+    Some(Uuid::from_bytes(number.to_be_bytes()))
+}
+
+/// One row about the Chroma persist directory at `path` as a whole. Sizes are in bytes.
+#[pg_extern(volatile, parallel_unsafe)]
+#[allow(clippy::type_complexity)] // the row type is the contract
+fn chroma_store(
+    path: Option<&str>,
+) -> Outcome<
+    TableIterator<
+        'static,
+        (
+            name!(schema_version, String),
+            name!(written_by, String),
+            name!(sqlite_bytes, i64),
+            name!(segment_bytes, i64),
+            name!(tenants, i32),
+            name!(databases, i32),
+            name!(collections, i32),
+            name!(records, i64),
+            name!(queued, i64),
+            name!(orphan_segments, i32),
+            name!(orphan_bytes, i64),
+            name!(warnings, Vec<String>),
+        ),
+    >,
+> {
+    let int = |count: u64| i32::try_from(count).unwrap_or(i32::MAX);
+    let store: StoreSummary = look_at(path, ChromaStore::summary)?;
+    Ok(TableIterator::once((
+        store.schema_version,
+        store.written_by,
+        bigint(store.sqlite_bytes),
+        bigint(store.segment_bytes),
+        int(store.tenants),
+        int(store.databases),
+        int(store.collections),
+        bigint(store.records),
+        bigint(store.queued),
+        int(store.orphan_segments),
+        bigint(store.orphan_bytes),
+        store.warnings,
+    )))
+}

@@ -1,0 +1,191 @@
+//! `chroma_records`: Chroma as a table.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use pgrx::JsonB;
+use pgrx::pg_sys::panic::ErrorReportable;
+use pgrx::prelude::*;
+use vector_migrate_core::map::filter::Filter;
+use vector_migrate_core::map::metadata_json;
+use vector_migrate_core::pipeline::{Next, Sender, Worker};
+use vector_migrate_core::record::{Collection, Record};
+use vector_migrate_core::source::chroma::ChromaStore;
+use vector_migrate_core::source::{Source, SourceError};
+
+use super::Outcome;
+use crate::error::Error;
+use crate::run;
+use crate::{access, guc, interrupt};
+
+/// Records of one collection, by its index.
+type Batch = Vec<(usize, Record)>;
+
+/// Records as they come from the reader's thread.
+struct Records {
+    worker: Worker<Batch, SourceError>,
+    collections: Arc<Vec<Collection>>,
+    batch: std::vec::IntoIter<(usize, Record)>,
+}
+
+impl Records {
+    fn next_record(&mut self) -> Result<Option<(usize, Record)>, Error> {
+        loop {
+            if let Some(next) = self.batch.next() {
+                return Ok(Some(next));
+            }
+            interrupt::check();
+            match self.worker.next(Duration::from_millis(50)) {
+                Next::Batch(batch) => self.batch = batch.into_iter(),
+                Next::Waiting => {}
+                Next::Done(result) => {
+                    result?;
+                    return Ok(None);
+                }
+                Next::Panicked => return Err(Error::Bug("the reader's thread panicked".into())),
+            }
+        }
+    }
+}
+
+fn produce(
+    store: &ChromaStore,
+    collections: &[Collection],
+    filter: Option<&Filter>,
+    batch_bytes: usize,
+    sender: &Sender<Batch>,
+) -> Result<(), SourceError> {
+    let mut batch = Vec::new();
+    let mut bytes = 0;
+    for (index, collection) in collections.iter().enumerate() {
+        store.read(collection, &mut |record| {
+            if filter.is_some_and(|filter| !filter.matches(&record.metadata)) {
+                return ControlFlow::Continue(());
+            }
+            bytes += 4 * record
+                .vector
+                .as_ref()
+                .map_or(0, |vector| vector.values.len())
+                + record.document.as_ref().map_or(0, String::len)
+                + 512;
+            batch.push((index, record));
+            if bytes < batch_bytes {
+                return ControlFlow::Continue(());
+            }
+            bytes = 0;
+            match sender.send(std::mem::take(&mut batch)) {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        })?;
+    }
+    sender.send(batch);
+    Ok(())
+}
+
+/// Every record of the Chroma persist directory at `path`, in Chroma's own order, vectors bit for bit where
+/// Chroma kept them so. `collection`: only this one; `filter`: only records whose metadata contains this.
+///
+/// A text with U+0000 is an error, as PostgreSQL cannot show it; `filter` can leave such a record out.
+#[pg_extern(volatile, parallel_unsafe)]
+#[allow(clippy::type_complexity)] // the row type is the contract
+fn chroma_records(
+    path: Option<&str>,
+    collection: default!(Option<&str>, "NULL"),
+    filter: default!(Option<JsonB>, "NULL"),
+) -> Outcome<
+    TableIterator<
+        'static,
+        (
+            name!(tenant, String),
+            name!(database, String),
+            name!(collection, String),
+            name!(id, String),
+            name!(document, Option<String>),
+            name!(uri, Option<String>),
+            name!(metadata, JsonB),
+            name!(embedding, Option<Vec<f32>>),
+            name!(created_at, Option<TimestampWithTimeZone>),
+        ),
+    >,
+> {
+    let filter = filter.map(|json| run::parse_filter(&json.0)).transpose()?;
+    let path = access::check(path)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let store = interrupt::without_signals(|| ChromaStore::open(&path, stop.clone()))
+        .map_err(Error::Source)?;
+    for warning in store.warnings() {
+        warning!("{warning}");
+    }
+    let shown = store.directory().display().to_string();
+    let chosen = Arc::new(run::choose(&shown, store.collections(), collection)?);
+    let for_thread = chosen.clone();
+    let batch_bytes = guc::batch_bytes();
+    let worker = interrupt::without_signals(|| {
+        Worker::spawn(stop, move |sender| {
+            produce(&store, &for_thread, filter.as_ref(), batch_bytes, &sender)
+        })
+    })
+    .map_err(Error::Thread)?;
+    let mut records = Records {
+        worker,
+        collections: chosen,
+        batch: Vec::new().into_iter(),
+    };
+    Ok(TableIterator::new(std::iter::from_fn(move || {
+        // An iterator cannot return an error: raised here, inside pgrx's guard.
+        let next = records
+            .next_record()
+            .map_err(pgrx::pg_sys::panic::ErrorReport::from);
+        let (index, record) = next.unwrap_or_report()?;
+        let collection = records.collections.get(index)?.clone();
+        let row = row(collection, record).map_err(pgrx::pg_sys::panic::ErrorReport::from);
+        Some(row.unwrap_or_report())
+    })))
+}
+
+type Row = (
+    String,
+    String,
+    String,
+    String,
+    Option<String>,
+    Option<String>,
+    JsonB,
+    Option<Vec<f32>>,
+    Option<TimestampWithTimeZone>,
+);
+
+fn row(collection: Collection, record: Record) -> Result<Row, Error> {
+    let metadata = metadata_json(&record.metadata);
+    let texts = [
+        Some(&record.id),
+        record.document.as_ref(),
+        record.uri.as_ref(),
+    ];
+    if texts.into_iter().flatten().any(|text| text.contains('\0')) || metadata.contains("\\u0000") {
+        return Err(Error::NulInText {
+            record: record.id.replace('\0', "\u{2400}"),
+            collection: collection.qualified_name(),
+        });
+    }
+    let metadata = serde_json::from_str(&metadata).map_err(|e| Error::Bug(e.to_string()))?;
+    Ok((
+        collection.tenant,
+        collection.database,
+        collection.name,
+        record.id,
+        record.document,
+        record.uri,
+        JsonB(metadata),
+        record.vector.map(|vector| vector.values),
+        record.created_at.and_then(timestamp),
+    ))
+}
+
+/// Microseconds since 1970-01-01 as PostgreSQL's type, which counts from 2000-01-01.
+fn timestamp(micros: i64) -> Option<TimestampWithTimeZone> {
+    micros.checked_sub(946_684_800_000_000)?.try_into().ok()
+}

@@ -1,0 +1,70 @@
+//! `init_content_tables`: the tables, made beforehand.
+
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+
+use super::Outcome;
+use crate::error::Error;
+use crate::target::create::{self, Life};
+use crate::target::{self, Pgvector};
+use crate::{pg, spi};
+
+/// Creates the content and entity tables that are not there yet, for vectors of `dimensions`. The vector
+/// index is best built after the load, and is not created here.
+#[pg_extern(volatile, parallel_unsafe)]
+fn init_content_tables(
+    dimensions: default!(Option<i32>, "384"),
+    user_id_type: default!(Option<pg_sys::Oid>, "'bigint'"),
+    target: default!(Option<&str>, "'content_vectors'"),
+    entity_target: default!(Option<&str>, "'entity_vectors'"),
+) -> Outcome<()> {
+    Ok(init(dimensions, user_id_type, target, entity_target)?)
+}
+
+fn init(
+    dimensions: Option<i32>,
+    user_id_type: Option<pg_sys::Oid>,
+    target: Option<&str>,
+    entity_target: Option<&str>,
+) -> Result<(), Error> {
+    if !pg::can_write() {
+        return Err(Error::ReadOnly("init_content_tables"));
+    }
+    let dimensions = dimensions.ok_or(Error::NullArgument("dimensions"))?;
+    let dimensions = u32::try_from(dimensions).map_err(|_| Error::TooManyDimensions(0))?;
+    let ty = user_type(user_id_type.ok_or(Error::NullArgument("user_id_type"))?)?;
+    let pgvector = Pgvector::find()?;
+    let place = target::find(target.ok_or(Error::NullArgument("target"))?)?;
+    let oid = match place.oid {
+        Some(oid) => oid,
+        None => create::content(&place, Life::Permanent, dimensions, &ty, &pgvector)?,
+    };
+    let content = target::describe_content(&place, oid, &pgvector)?;
+    let Some(entity_target) = entity_target else {
+        return Ok(());
+    };
+    let place = target::find(entity_target)?;
+    if place.oid.is_none() {
+        create::entity(&place, Life::Permanent, dimensions, &content, &pgvector)?;
+    }
+    Ok(())
+}
+
+/// The type as SQL, if a `user_id` can have it.
+fn user_type(oid: pg_sys::Oid) -> Result<String, Error> {
+    let found = spi::read_one(
+        "SELECT pg_catalog.format_type($1, NULL), \
+                $1 OPERATOR(pg_catalog.=) ANY (ARRAY['int2', 'int4', 'int8', 'uuid', 'text', 'varchar'] \
+                                               ::pg_catalog.regtype[]::pg_catalog.oid[])",
+        &[oid.into()],
+        |row| Ok((row.get::<String>(1)?, row.get::<bool>(2)?)),
+    )?;
+    match found {
+        Some((Some(name), Some(true))) => Ok(name),
+        other => Err(Error::BadArgument {
+            argument: "user_id_type",
+            value: other.and_then(|(name, _)| name).unwrap_or_default(),
+            hint: "It can be smallint, integer, bigint, uuid, text or varchar.".into(),
+        }),
+    }
+}

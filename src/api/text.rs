@@ -1,0 +1,42 @@
+//! `embed_text` and `model_info`: the model of this server.
+
+use pgrx::prelude::*;
+
+use super::Outcome;
+use crate::error::Error;
+use crate::model;
+use crate::target::Pgvector;
+use crate::vector::PgVector;
+
+/// What the error says if there is no model.
+const WHY: &str = "text is to be embedded";
+
+/// The embedding of `input`, of length 1.
+#[pg_extern(volatile, parallel_unsafe, strict)]
+fn embed_text(input: &str) -> Outcome<PgVector> {
+    let pgvector = Pgvector::find()?;
+    let vectors = model::embed(WHY, &[input])?;
+    let vector = vectors
+        .first()
+        .ok_or_else(|| Error::Bug("the model gave no vector".into()))?;
+    Ok(PgVector::new(vector, &pgvector)?)
+}
+
+/// The embedding of each of `inputs`, in order; NULL for NULL.
+#[pg_extern(volatile, parallel_unsafe, strict, name = "embed_text")]
+fn embed_texts(inputs: Vec<Option<String>>) -> Outcome<SetOfIterator<'static, Option<PgVector>>> {
+    let pgvector = Pgvector::find()?;
+    let texts: Vec<&str> = inputs.iter().flatten().map(String::as_str).collect();
+    let mut vectors = model::embed(WHY, &texts)?.into_iter();
+    let mut results = Vec::with_capacity(inputs.len());
+    for input in &inputs {
+        results.push(match input {
+            None => None,
+            Some(_) => {
+                let vector = vectors.next().unwrap_or_default();
+                Some(PgVector::new(&vector, &pgvector)?)
+            }
+        });
+    }
+    Ok(SetOfIterator::new(results))
+}

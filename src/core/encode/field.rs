@@ -1,0 +1,233 @@
+//! One value in one column's binary form.
+//!
+//! Each function appends the field's length word (4 bytes, big-endian, -1 for NULL) and its bytes.
+
+use serde_json::value::RawValue;
+
+use super::column::ColumnType;
+use super::tuple::TupleBuffer;
+use crate::reason::{Reason, Rejection};
+
+/// Microseconds from 1970-01-01 to 2000-01-01, PostgreSQL's epoch.
+const PG_EPOCH_MICROS: i64 = 946_684_800_000_000;
+const MICROS_PER_DAY: i64 = 86_400_000_000;
+
+/// `text` as the column type `ty` would show it: the spelling that keys are compared by.
+///
+/// # Errors
+/// A sentence that says why a column of this type cannot hold it.
+pub fn canonical_key(ty: ColumnType, text: &str) -> Result<String, String> {
+    let integer = |low: i64, high: i64, name: &str| match text.trim().parse::<i64>() {
+        Ok(number) if (low..=high).contains(&number) => Ok(number.to_string()),
+        Ok(_) => Err(format!("\"{text}\" is out of range for type {name}")),
+        Err(_) => Err(format!("\"{text}\" is not of type {name}")),
+    };
+    match ty {
+        ColumnType::Int2 => integer(i16::MIN.into(), i16::MAX.into(), "smallint"),
+        ColumnType::Int4 => integer(i32::MIN.into(), i32::MAX.into(), "integer"),
+        ColumnType::Int8 => integer(i64::MIN, i64::MAX, "bigint"),
+        ColumnType::Uuid => uuid::Uuid::try_parse(text.trim())
+            .map(|uuid| uuid.hyphenated().to_string())
+            .map_err(|_| format!("\"{text}\" is not of type uuid")),
+        _ if text.contains('\0') => Err("it holds U+0000, which PostgreSQL cannot store".into()),
+        _ => Ok(text.to_owned()),
+    }
+}
+
+/// Appends a key that [`canonical_key`] has spelled.
+///
+/// # Errors
+/// The given reason, if the key is not of the type after all.
+pub(super) fn key(
+    out: &mut TupleBuffer,
+    ty: ColumnType,
+    canonical: &str,
+    reason: Reason,
+) -> Result<(), Rejection> {
+    let wrong = || Rejection::new(reason, format!("\"{canonical}\" does not fit the column"));
+    match ty {
+        ColumnType::Int2 => {
+            out.field(&canonical.parse::<i16>().map_err(|_| wrong())?.to_be_bytes())
+        }
+        ColumnType::Int4 => {
+            out.field(&canonical.parse::<i32>().map_err(|_| wrong())?.to_be_bytes())
+        }
+        ColumnType::Int8 => {
+            out.field(&canonical.parse::<i64>().map_err(|_| wrong())?.to_be_bytes())
+        }
+        ColumnType::Uuid => out.field(
+            uuid::Uuid::try_parse(canonical)
+                .map_err(|_| wrong())?
+                .as_bytes(),
+        ),
+        _ => out.field(canonical.as_bytes()),
+    }
+}
+
+/// Appends JSON text to a `jsonb`, `json` or text column.
+pub(super) fn json(out: &mut TupleBuffer, ty: ColumnType, text: &str) -> Result<(), Rejection> {
+    match ty {
+        // jsonb_recv: a version byte, always 1, before the text.
+        ColumnType::Jsonb => out.field_parts(&[&[1], text.as_bytes()]),
+        ColumnType::TextArray { element } => text_array(out, element, text),
+        _ => out.field(text.as_bytes()),
+    }
+}
+
+/// Appends a JSON array as an array of text: strings bare, everything else as its JSON.
+fn text_array(out: &mut TupleBuffer, element: u32, text: &str) -> Result<(), Rejection> {
+    let bad = |e: serde_json::Error| Rejection::new(Reason::BadContent, e.to_string());
+    let items: Vec<&RawValue> = serde_json::from_str(text).map_err(bad)?;
+    let mut body = Vec::new();
+    let mut has_null = 0i32;
+    for item in &items {
+        let raw = item.get();
+        if raw == "null" {
+            has_null = 1;
+            body.extend_from_slice(&(-1i32).to_be_bytes());
+            continue;
+        }
+        let bare: String;
+        let value = if raw.starts_with('"') {
+            bare = serde_json::from_str(raw).map_err(bad)?;
+            bare.as_str()
+        } else {
+            raw
+        };
+        body.extend_from_slice(&length_word(value.len())?);
+        body.extend_from_slice(value.as_bytes());
+    }
+    // array_recv: dimensions, null flag, element type, then size and lower bound of each dimension.
+    let mut head = Vec::with_capacity(20);
+    let dimensions = i32::from(!items.is_empty());
+    head.extend_from_slice(&dimensions.to_be_bytes());
+    head.extend_from_slice(&has_null.to_be_bytes());
+    head.extend_from_slice(&element.to_be_bytes());
+    if dimensions == 1 {
+        head.extend_from_slice(&length_word(items.len())?);
+        head.extend_from_slice(&1i32.to_be_bytes());
+    }
+    out.field_parts(&[&head, &body])
+}
+
+/// Appends a number of bytes.
+///
+/// # Errors
+/// [`Reason::Constraint`] if the column's type is too narrow.
+pub(super) fn count(out: &mut TupleBuffer, ty: ColumnType, value: i64) -> Result<(), Rejection> {
+    let narrow = |name: &str| {
+        Rejection::new(
+            Reason::Constraint,
+            format!("file_size_bytes {value} is out of range for type {name}"),
+        )
+    };
+    match ty {
+        ColumnType::Int2 => out.field(
+            &i16::try_from(value)
+                .map_err(|_| narrow("smallint"))?
+                .to_be_bytes(),
+        ),
+        ColumnType::Int4 => out.field(
+            &i32::try_from(value)
+                .map_err(|_| narrow("integer"))?
+                .to_be_bytes(),
+        ),
+        // i64 has no lossless way to f64 but through its text; sizes beyond 2^53 bytes do not occur.
+        ColumnType::Float8 => out.field(
+            &value
+                .to_string()
+                .parse::<f64>()
+                .unwrap_or(f64::NAN)
+                .to_bits()
+                .to_be_bytes(),
+        ),
+        _ => out.field(&value.to_be_bytes()),
+    }
+}
+
+/// Appends a moment, given in microseconds since 1970-01-01 UTC.
+pub(super) fn time(out: &mut TupleBuffer, ty: ColumnType, micros: i64) -> Result<(), Rejection> {
+    let since_2000 = micros.saturating_sub(PG_EPOCH_MICROS);
+    match ty {
+        ColumnType::Date => {
+            let days = i32::try_from(since_2000.div_euclid(MICROS_PER_DAY)).map_err(|_| {
+                Rejection::new(
+                    Reason::Constraint,
+                    "created_at is out of range for type date",
+                )
+            })?;
+            out.field(&days.to_be_bytes())
+        }
+        _ => out.field(&since_2000.to_be_bytes()),
+    }
+}
+
+/// A length as COPY writes it.
+///
+/// # Errors
+/// [`Reason::Constraint`] beyond 1 GB, PostgreSQL's limit for a field.
+pub(super) fn length_word(length: usize) -> Result<[u8; 4], Rejection> {
+    match i32::try_from(length) {
+        Ok(word) if word < 0x4000_0000 => Ok(word.to_be_bytes()),
+        _ => Err(Rejection::new(
+            Reason::Constraint,
+            format!("a value of {length} bytes is beyond PostgreSQL's limit of 1 GB"),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_spelled_as_the_column_would_show_them() {
+        assert_eq!(canonical_key(ColumnType::Int4, " 007").as_deref(), Ok("7"));
+        assert_eq!(canonical_key(ColumnType::Text, "007").as_deref(), Ok("007"));
+        assert_eq!(
+            canonical_key(ColumnType::Uuid, "{A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11}").as_deref(),
+            Ok("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11")
+        );
+        assert!(canonical_key(ColumnType::Int4, "2147483648").is_err());
+        assert!(canonical_key(ColumnType::Int8, "alice").is_err());
+        assert!(canonical_key(ColumnType::Text, "a\0b").is_err());
+    }
+
+    #[test]
+    fn a_json_array_becomes_a_text_array() {
+        let mut out = TupleBuffer::new(1);
+        json(
+            &mut out,
+            ColumnType::TextArray { element: 25 },
+            r#"["a",1,null]"#,
+        )
+        .unwrap();
+        let bytes = out.into_bytes();
+        let expected: Vec<u8> = [
+            &1i16.to_be_bytes()[..],
+            &34i32.to_be_bytes(),
+            &1i32.to_be_bytes(),
+            &1i32.to_be_bytes(),
+            &25u32.to_be_bytes(),
+            &3i32.to_be_bytes(),
+            &1i32.to_be_bytes(),
+            &1i32.to_be_bytes(),
+            b"a",
+            &1i32.to_be_bytes(),
+            b"1",
+            &(-1i32).to_be_bytes(),
+        ]
+        .concat();
+        assert_eq!(bytes, expected);
+    }
+
+    #[test]
+    fn times_count_from_2000() {
+        let mut out = TupleBuffer::new(2);
+        time(&mut out, ColumnType::TimestampTz, PG_EPOCH_MICROS + 5).unwrap();
+        time(&mut out, ColumnType::Date, PG_EPOCH_MICROS - 1).unwrap();
+        let bytes = out.into_bytes();
+        assert_eq!(bytes[6..14], 5i64.to_be_bytes());
+        assert_eq!(bytes[18..22], (-1i32).to_be_bytes());
+    }
+}

@@ -1,0 +1,21 @@
+//! A row as the bytes of a binary COPY tuple, in the target's real column types.
+//!
+//! Promise: a value either arrives whole in the column's type or is a [`Rejection`]; nothing is cut or
+//! rounded (but `halfvec`, whose precision is the table's own choice). The embedding is always the last
+//! column, so that a tuple can be encoded before its vector is known. May import `map`, `reason` and
+//! `record` only.
+//!
+//! Format: PostgreSQL documentation, COPY, "Binary Format", and the `*_recv` functions of each type.
+
+mod column;
+mod field;
+mod tuple;
+mod vector;
+
+pub use column::{Column, ColumnType, ContentColumn, EntityColumn, Kind};
+pub use field::canonical_key;
+pub use tuple::{TupleBuffer, content_tuple, entity_tuple};
+pub use vector::{VectorType, encode_vector};
+
+#[cfg(doc)]
+use crate::reason::Rejection;

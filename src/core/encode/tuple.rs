@@ -1,0 +1,161 @@
+//! Rows as binary COPY tuples: a field count, then each field, the embedding left for the end.
+
+use super::column::{Column, ContentColumn, EntityColumn};
+use super::field;
+use crate::map::{ContentRow, EntityRow};
+use crate::reason::{Reason, Rejection};
+
+/// A tuple under construction.
+#[derive(Debug)]
+pub struct TupleBuffer {
+    bytes: Vec<u8>,
+}
+
+impl TupleBuffer {
+    /// A tuple of `fields` fields, none written yet.
+    pub fn new(fields: i16) -> TupleBuffer {
+        let mut bytes = Vec::with_capacity(1024);
+        bytes.extend_from_slice(&fields.to_be_bytes());
+        TupleBuffer { bytes }
+    }
+
+    /// Appends NULL.
+    pub fn null(&mut self) {
+        self.bytes.extend_from_slice(&(-1i32).to_be_bytes());
+    }
+
+    /// Appends a field of these bytes.
+    ///
+    /// # Errors
+    /// [`Reason::Constraint`] beyond 1 GB.
+    pub fn field(&mut self, bytes: &[u8]) -> Result<(), Rejection> {
+        self.field_parts(&[bytes])
+    }
+
+    /// Appends one field made of several parts.
+    ///
+    /// # Errors
+    /// [`Reason::Constraint`] beyond 1 GB.
+    pub fn field_parts(&mut self, parts: &[&[u8]]) -> Result<(), Rejection> {
+        let length = parts.iter().map(|part| part.len()).sum();
+        self.bytes.extend_from_slice(&field::length_word(length)?);
+        for part in parts {
+            self.bytes.extend_from_slice(part);
+        }
+        Ok(())
+    }
+
+    /// The tuple's bytes.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
+fn field_count(columns: usize) -> Result<i16, Rejection> {
+    i16::try_from(columns)
+        .map_err(|_| Rejection::new(Reason::Constraint, "the table has too many columns"))
+}
+
+/// The content row's tuple without its last field, the embedding.
+///
+/// `key` and `user` are spelled by [`canonical_key`](super::canonical_key) for their columns.
+///
+/// # Errors
+/// What a column's type cannot hold.
+pub fn content_tuple(
+    row: &ContentRow<'_>,
+    key: &str,
+    user: Option<&str>,
+    columns: &[Column<ContentColumn>],
+) -> Result<Vec<u8>, Rejection> {
+    let mut out = TupleBuffer::new(field_count(columns.len())?);
+    let text = |out: &mut TupleBuffer, value: Option<&str>| match value {
+        Some(value) => out.field(value.as_bytes()),
+        None => {
+            out.null();
+            Ok(())
+        }
+    };
+    for &Column { column, ty } in columns {
+        let list = |out: &mut TupleBuffer, value: &Option<String>| match value {
+            Some(value) => field::json(out, ty, value),
+            None => {
+                out.null();
+                Ok(())
+            }
+        };
+        let time = |out: &mut TupleBuffer, value: Option<i64>| match value {
+            Some(value) => field::time(out, ty, value),
+            None => {
+                out.null();
+                Ok(())
+            }
+        };
+        match column {
+            ContentColumn::ChromaCollection => text(&mut out, Some(&row.chroma_collection))?,
+            ContentColumn::Id => field::key(&mut out, ty, key, Reason::BadId)?,
+            ContentColumn::UserId => match user {
+                Some(user) => field::key(&mut out, ty, user, Reason::BadUserId)?,
+                None => out.null(),
+            },
+            ContentColumn::Title => text(&mut out, Some(&row.title))?,
+            ContentColumn::ContentType => text(&mut out, Some(&row.content_type))?,
+            ContentColumn::Mode => text(&mut out, Some(&row.mode))?,
+            ContentColumn::Summary => text(&mut out, row.summary.as_deref())?,
+            ContentColumn::Topics => list(&mut out, &row.topics)?,
+            ContentColumn::Tags => list(&mut out, &row.tags)?,
+            ContentColumn::Collections => list(&mut out, &row.collections)?,
+            ContentColumn::SourceUrl => text(&mut out, row.source_url.as_deref())?,
+            ContentColumn::HasTranscript => out.field(&[u8::from(row.has_transcript)])?,
+            ContentColumn::FullContent => field::json(&mut out, ty, &row.full_content)?,
+            ContentColumn::FileSizeBytes => match row.file_size_bytes {
+                Some(bytes) => field::count(&mut out, ty, bytes)?,
+                None => out.null(),
+            },
+            ContentColumn::SearchableText => text(&mut out, Some(&row.searchable_text))?,
+            ContentColumn::Metadata => field::json(&mut out, ty, &row.metadata)?,
+            ContentColumn::Uri => text(&mut out, row.uri)?,
+            ContentColumn::CreatedAt => time(&mut out, row.created_at)?,
+            ContentColumn::UpdatedAt => time(&mut out, row.updated_at)?,
+            ContentColumn::Embedding => {}
+        }
+    }
+    Ok(out.into_bytes())
+}
+
+/// An entity row's tuple without its last field, the embedding.
+///
+/// `key` is the content row's, spelled for the column `content_id`.
+///
+/// # Errors
+/// What a column's type cannot hold.
+pub fn entity_tuple(
+    entity: &EntityRow,
+    content: &ContentRow<'_>,
+    key: &str,
+    user: Option<&str>,
+    columns: &[Column<EntityColumn>],
+) -> Result<Vec<u8>, Rejection> {
+    let mut out = TupleBuffer::new(field_count(columns.len())?);
+    for &Column { column, ty } in columns {
+        match column {
+            EntityColumn::ChromaCollection => out.field(content.chroma_collection.as_bytes())?,
+            EntityColumn::UserId => match user {
+                Some(user) => field::key(&mut out, ty, user, Reason::BadUserId)?,
+                None => out.null(),
+            },
+            EntityColumn::ContentId => field::key(&mut out, ty, key, Reason::BadId)?,
+            EntityColumn::Name => out.field(entity.name.as_bytes())?,
+            EntityColumn::Type => match &entity.kind {
+                Some(kind) => out.field(kind.as_bytes())?,
+                None => out.null(),
+            },
+            EntityColumn::CreatedAt => match content.created_at {
+                Some(micros) => field::time(&mut out, ty, micros)?,
+                None => out.null(),
+            },
+            EntityColumn::Embedding => {}
+        }
+    }
+    Ok(out.into_bytes())
+}

@@ -1,0 +1,41 @@
+//! The parts of vector_migrate that know nothing of the PostgreSQL server.
+//!
+//! ```text
+//! persist dir -> source -> record -> map -> encode -> (sink, in the extension)
+//!                                     |
+//!                                   embed (only rows without a usable vector)
+//! ```
+//!
+//! | module | stage | may import |
+//! | --- | --- | --- |
+//! | [`record`] | the model every stage shares | std, serde_json |
+//! | [`source`] | a Chroma persist directory as a stream of records | record, rusqlite |
+//! | [`map`] | a record as a content row and its entity rows | record |
+//! | [`embed`] | text to vectors | fastembed (feature `onnx`) |
+//! | [`encode`] | a row as the bytes of a binary COPY tuple | map |
+//! | [`reason`] | why a record was not migrated | std |
+//! | [`report`] | counts that add up | reason |
+//! | [`pipeline`] | reads, maps and encodes on a thread of its own, bounded by bytes | all of the above |
+
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_possible_wrap
+    )
+)]
+
+pub mod embed;
+pub mod encode;
+pub mod map;
+pub mod pipeline;
+pub mod reason;
+pub mod record;
+pub mod report;
+pub mod source;

@@ -1,0 +1,11 @@
+//! Reading, mapping and encoding on a thread of its own, batches handed over through a bounded queue.
+//!
+//! Promise: memory is bounded by bytes (a batch being filled, [`QUEUED`] waiting, one being consumed),
+//! whatever the number of records; dropping the consumer stops the thread within one record. Nothing here
+//! calls PostgreSQL; the extension blocks signals around [`Worker::spawn`], and the thread inherits that.
+
+mod rows;
+mod worker;
+
+pub use rows::{EntityTuple, Item, Mode, Plan, Row, run};
+pub use worker::{Next, QUEUED, Sender, Worker};

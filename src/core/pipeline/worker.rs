@@ -1,0 +1,125 @@
+//! A producer thread and the bounded queue between it and its consumer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Batches that may wait between the threads.
+pub const QUEUED: usize = 1;
+
+/// The producer's end.
+#[derive(Debug)]
+pub struct Sender<T> {
+    channel: SyncSender<T>,
+}
+
+impl<T> Sender<T> {
+    /// Hands a batch over, waiting for room; `false` once the consumer is gone.
+    pub fn send(&self, batch: T) -> bool {
+        self.channel.send(batch).is_ok()
+    }
+}
+
+/// What the consumer got.
+#[derive(Debug)]
+pub enum Next<T, E> {
+    /// A batch.
+    Batch(T),
+    /// Nothing yet: look after interrupts and ask again.
+    Waiting,
+    /// The producer has finished.
+    Done(Result<(), E>),
+    /// The producer panicked: a bug of ours.
+    Panicked,
+}
+
+/// The consumer's end: owns the thread, stops and joins it when dropped.
+#[derive(Debug)]
+pub struct Worker<T, E> {
+    channel: Option<Receiver<T>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<Result<(), E>>>,
+}
+
+impl<T: Send + 'static, E: Send + 'static> Worker<T, E> {
+    /// Starts `produce` on a new thread. `stop` is raised when the worker is dropped; `produce` polls it.
+    ///
+    /// # Errors
+    /// The system refuses another thread.
+    pub fn spawn(
+        stop: Arc<AtomicBool>,
+        produce: impl FnOnce(Sender<T>) -> Result<(), E> + Send + 'static,
+    ) -> std::io::Result<Worker<T, E>> {
+        let (sender, receiver) = sync_channel(QUEUED);
+        let thread = std::thread::Builder::new()
+            .name("vector_migrate".into())
+            .spawn(move || produce(Sender { channel: sender }))?;
+        Ok(Worker {
+            channel: Some(receiver),
+            stop,
+            thread: Some(thread),
+        })
+    }
+
+    /// The next batch, waiting at most `patience`.
+    pub fn next(&mut self, patience: Duration) -> Next<T, E> {
+        if let Some(channel) = &self.channel {
+            match channel.recv_timeout(patience) {
+                Ok(batch) => return Next::Batch(batch),
+                Err(RecvTimeoutError::Timeout) => return Next::Waiting,
+                Err(RecvTimeoutError::Disconnected) => self.channel = None,
+            }
+        }
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(result)) => Next::Done(result),
+            Some(Err(_)) => Next::Panicked,
+            None => Next::Done(Ok(())),
+        }
+    }
+}
+
+impl<T, E> Drop for Worker<T, E> {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        // A producer waiting for room sees a closed channel.
+        self.channel = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dropping_the_consumer_ends_an_endless_producer() {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut worker = Worker::spawn(stop, |sender: Sender<u32>| {
+            while sender.send(1) {}
+            Ok::<(), ()>(())
+        })
+        .unwrap();
+        assert!(matches!(
+            worker.next(Duration::from_secs(5)),
+            Next::Batch(1)
+        ));
+        drop(worker);
+    }
+
+    #[test]
+    fn the_end_and_a_panic_are_told_apart() {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut good = Worker::spawn(stop.clone(), |_: Sender<u32>| Err::<(), _>("no")).unwrap();
+        assert!(matches!(
+            good.next(Duration::from_secs(5)),
+            Next::Done(Err("no"))
+        ));
+        let mut bad =
+            Worker::spawn(stop, |_: Sender<u32>| -> Result<(), ()> { panic!("told") }).unwrap();
+        assert!(matches!(bad.next(Duration::from_secs(5)), Next::Panicked));
+    }
+}

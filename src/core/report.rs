@@ -1,0 +1,123 @@
+//! Counts that always add up: one [`Counts`] for each collection and user, and one total a reason.
+//!
+//! May import `reason` only.
+
+use std::collections::BTreeMap;
+
+use crate::reason::Reason;
+
+/// What happened to the records of one collection and user.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Rows inserted or updated.
+    pub migrated: u64,
+    /// Records left out by the caller's choice.
+    pub skipped: u64,
+    /// Records that could not be migrated.
+    pub failed: u64,
+    /// Migrated with the store's own vector.
+    pub reused: u64,
+    /// Migrated with a vector made here.
+    pub embedded: u64,
+    /// Entity rows inserted.
+    pub entities: u64,
+}
+
+impl Counts {
+    /// Records found: migrated + skipped + failed, by definition.
+    pub fn found(&self) -> u64 {
+        self.migrated + self.skipped + self.failed
+    }
+
+    fn add(&mut self, other: &Counts) {
+        self.migrated += other.migrated;
+        self.skipped += other.skipped;
+        self.failed += other.failed;
+        self.reused += other.reused;
+        self.embedded += other.embedded;
+        self.entities += other.entities;
+    }
+}
+
+/// The counts of a whole run.
+#[derive(Debug, Default)]
+pub struct Report {
+    // The user's place first orders users, and puts rows without one last.
+    lines: BTreeMap<(usize, bool, String), Counts>,
+    reasons: BTreeMap<Reason, (u64, String)>,
+}
+
+impl Report {
+    /// The counts of one collection (by index) and user.
+    pub fn line(&mut self, collection: usize, user: Option<&str>) -> &mut Counts {
+        let key = (
+            collection,
+            user.is_none(),
+            user.unwrap_or_default().to_owned(),
+        );
+        self.lines.entry(key).or_default()
+    }
+
+    /// Counts a record that was not migrated; the first message of each reason is kept.
+    pub fn reject(&mut self, collection: usize, user: Option<&str>, reason: Reason, message: &str) {
+        let line = self.line(collection, user);
+        if reason.is_skip() {
+            line.skipped += 1;
+        } else {
+            line.failed += 1;
+        }
+        self.reasons
+            .entry(reason)
+            .or_insert_with(|| (0, message.to_owned()))
+            .0 += 1;
+    }
+
+    /// Every line: collection index, user, counts; ordered by collection, then user, those without one last.
+    pub fn lines(&self) -> impl Iterator<Item = (usize, Option<&str>, &Counts)> {
+        self.lines
+            .iter()
+            .map(|((collection, nobody, user), counts)| {
+                (*collection, (!nobody).then_some(user.as_str()), counts)
+            })
+    }
+
+    /// Every reason with its number of records and its first message.
+    pub fn reasons(&self) -> impl Iterator<Item = (Reason, u64, &str)> {
+        self.reasons
+            .iter()
+            .map(|(reason, (count, first))| (*reason, *count, first.as_str()))
+    }
+
+    /// Number of records with this reason.
+    pub fn count_of(&self, reason: Reason) -> u64 {
+        self.reasons.get(&reason).map_or(0, |(count, _)| *count)
+    }
+
+    /// The sum of all lines.
+    pub fn total(&self) -> Counts {
+        let mut total = Counts::default();
+        for counts in self.lines.values() {
+            total.add(counts);
+        }
+        total
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_ordered_and_add_up() {
+        let mut report = Report::default();
+        report.line(1, Some("b")).migrated += 2;
+        report.reject(0, None, Reason::NoUserId, "first");
+        report.reject(0, Some("z"), Reason::BadText, "x");
+        report.reject(0, None, Reason::NoUserId, "second");
+        let lines: Vec<_> = report.lines().map(|(c, u, n)| (c, u, n.found())).collect();
+        assert_eq!(lines, [(0, Some("z"), 1), (0, None, 2), (1, Some("b"), 2)]);
+        assert_eq!(report.total().found(), 5);
+        let reasons: Vec<_> = report.reasons().collect();
+        assert_eq!(reasons[0], (Reason::NoUserId, 2, "first"));
+    }
+}

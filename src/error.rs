@@ -1,0 +1,332 @@
+//! Every error that a user can meet, and its one way out: SQLSTATE, message, detail, hint.
+//!
+//! XX000 is for bugs of ours only.
+
+use pgrx::PgSqlErrorCode as Code;
+use pgrx::pg_sys::panic::ErrorReport;
+use thiserror::Error as ThisError;
+use vector_migrate_core::embed::EmbedError;
+use vector_migrate_core::source::SourceError;
+
+/// Whatever stops a call.
+#[derive(Debug, ThisError)]
+pub enum Error {
+    /// The store.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The model.
+    #[error(transparent)]
+    Embed(#[from] EmbedError),
+    /// The role may not read server files.
+    #[error("permission denied to read files of the server")]
+    NotAllowed,
+    /// The path is outside the allowed roots.
+    #[error("permission denied for path \"{0}\"")]
+    OutsideRoots(String),
+    /// An argument is NULL that must not be.
+    #[error("{0} must not be null")]
+    NullArgument(&'static str),
+    /// An argument has a value that it cannot have.
+    #[error("invalid value for argument \"{argument}\": \"{value}\"")]
+    BadArgument {
+        /// The argument's name.
+        argument: &'static str,
+        /// What was given.
+        value: String,
+        /// What can be given.
+        hint: String,
+    },
+    /// No collection of this name.
+    #[error("collection \"{name}\" does not exist in \"{path}\"")]
+    UnknownCollection {
+        /// The name given.
+        name: String,
+        /// The store.
+        path: String,
+        /// The names that are there.
+        known: Vec<String>,
+    },
+    /// A plain name that several databases have.
+    #[error("collection name \"{name}\" is ambiguous")]
+    AmbiguousCollection {
+        /// The name given.
+        name: String,
+        /// The full names.
+        known: Vec<String>,
+    },
+    /// Collections of different dimensions in one run.
+    #[error("the collections have different dimensions")]
+    MixedDimensions {
+        /// Each collection with its dimensions.
+        lines: Vec<String>,
+        /// The call for each.
+        calls: Vec<String>,
+    },
+    /// The target's embedding column has other dimensions.
+    #[error("{what} has {has} dimensions, but column \"embedding\" of {target} has {wants}")]
+    WrongDimension {
+        /// A collection or the model.
+        what: String,
+        /// Its dimensions.
+        has: u32,
+        /// The table.
+        target: String,
+        /// The column's dimensions.
+        wants: u32,
+        /// What to do.
+        hint: String,
+    },
+    /// More dimensions than pgvector's type can have.
+    #[error("a column cannot have {0} dimensions")]
+    TooManyDimensions(u32),
+    /// The target is not something that rows can be put into.
+    #[error("{target} is not a table")]
+    NotATable {
+        /// The relation.
+        target: String,
+        /// What it is.
+        detail: String,
+    },
+    /// The target lacks a column.
+    #[error("column \"{column}\" of {target} does not exist")]
+    MissingColumn {
+        /// The table.
+        target: String,
+        /// The column.
+        column: &'static str,
+    },
+    /// The target's column has a type that the values do not fit.
+    #[error("column \"{column}\" of {target} is of type {has}")]
+    ColumnType {
+        /// The table.
+        target: String,
+        /// The column.
+        column: &'static str,
+        /// Its type.
+        has: String,
+        /// The types that would do.
+        wanted: &'static str,
+    },
+    /// The target demands a column that no record can fill.
+    #[error("column \"{column}\" of {target} is not null and has no default")]
+    Unfillable {
+        /// The table.
+        target: String,
+        /// The column.
+        column: String,
+    },
+    /// No schema to create a table in.
+    #[error("no schema has been selected to create table \"{0}\" in")]
+    NoSchema(String),
+    /// The role may not insert into the target.
+    #[error("permission denied for table {0}")]
+    NoInsert(String),
+    /// Another run holds the target.
+    #[error("another run is migrating into {0}")]
+    TargetBusy(String),
+    /// A read-only transaction or a standby.
+    #[error("cannot execute {0}() in a read-only transaction")]
+    ReadOnly(&'static str),
+    /// `on_conflict => 'error'` and a row that is there.
+    #[error("record \"{record}\" of collection \"{collection}\" already exists in {target}")]
+    AlreadyExists {
+        /// The record's id.
+        record: String,
+        /// Its collection.
+        collection: String,
+        /// The table.
+        target: String,
+    },
+    /// A model is needed and not there.
+    #[error("{why}, but no embedding model is installed")]
+    NoModel {
+        /// What needs it.
+        why: String,
+        /// The missing file.
+        missing: String,
+        /// What else can be done.
+        hint: String,
+    },
+    /// No such run, or not the caller's.
+    #[error("run {0} does not exist")]
+    UnknownRun(i64),
+    /// There is nothing to roll back.
+    #[error("there is no run to roll back")]
+    NoRun,
+    /// The run was rolled back before.
+    #[error("run {0} is rolled back already")]
+    RolledBack(i64),
+    /// A table that a run wrote to is gone.
+    #[error("a table that run {run} wrote to does not exist any more")]
+    TargetGone {
+        /// The run.
+        run: i64,
+    },
+    /// A text that PostgreSQL cannot show.
+    #[error("record \"{record}\" of collection \"{collection}\" has a text with U+0000")]
+    NulInText {
+        /// The record's id.
+        record: String,
+        /// Its collection.
+        collection: String,
+    },
+    /// A table that must be there.
+    #[error("table {0} does not exist")]
+    NoTable(String),
+    /// The system refuses another thread.
+    #[error("could not start a thread: {0}")]
+    Thread(std::io::Error),
+    /// A query of ours failed in a way that it cannot.
+    #[error("unexpected result of an internal query: {0}")]
+    Spi(#[from] pgrx::spi::Error),
+    /// A bug of ours.
+    #[error("internal error: {0}")]
+    Bug(String),
+}
+
+impl Error {
+    /// The SQLSTATE.
+    fn code(&self) -> Code {
+        match self {
+            Error::Source(error) => source_code(error),
+            Error::Embed(error) => embed_code(error),
+            Error::NotAllowed | Error::OutsideRoots(_) | Error::NoInsert(_) => {
+                Code::ERRCODE_INSUFFICIENT_PRIVILEGE
+            }
+            Error::NullArgument(_) => Code::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+            Error::BadArgument { .. } => Code::ERRCODE_INVALID_PARAMETER_VALUE,
+            Error::UnknownCollection { .. } | Error::UnknownRun(_) => {
+                Code::ERRCODE_UNDEFINED_OBJECT
+            }
+            Error::AmbiguousCollection { .. } => Code::ERRCODE_AMBIGUOUS_ALIAS,
+            Error::MixedDimensions { .. } | Error::WrongDimension { .. } => {
+                Code::ERRCODE_DATA_EXCEPTION
+            }
+            Error::TooManyDimensions(_) => Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+            Error::NotATable { .. } => Code::ERRCODE_WRONG_OBJECT_TYPE,
+            Error::MissingColumn { .. } => Code::ERRCODE_UNDEFINED_COLUMN,
+            Error::ColumnType { .. } => Code::ERRCODE_DATATYPE_MISMATCH,
+            Error::Unfillable { .. } => Code::ERRCODE_NOT_NULL_VIOLATION,
+            Error::NoSchema(_) => Code::ERRCODE_INVALID_SCHEMA_NAME,
+            Error::TargetBusy(_) => Code::ERRCODE_LOCK_NOT_AVAILABLE,
+            Error::ReadOnly(_) => Code::ERRCODE_READ_ONLY_SQL_TRANSACTION,
+            Error::AlreadyExists { .. } => Code::ERRCODE_UNIQUE_VIOLATION,
+            Error::NoModel { .. } | Error::NoRun | Error::RolledBack(_) => {
+                Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
+            }
+            Error::TargetGone { .. } | Error::NoTable(_) => Code::ERRCODE_UNDEFINED_TABLE,
+            Error::NulInText { .. } => Code::ERRCODE_CHARACTER_NOT_IN_REPERTOIRE,
+            Error::Thread(_) => Code::ERRCODE_INSUFFICIENT_RESOURCES,
+            Error::Spi(_) | Error::Bug(_) => Code::ERRCODE_INTERNAL_ERROR,
+        }
+    }
+
+    /// What more there is to know.
+    fn detail(&self) -> Option<String> {
+        match self {
+            Error::UnknownCollection { known, .. } if known.is_empty() => {
+                Some("The store has no collections.".into())
+            }
+            Error::UnknownCollection { known, .. } => {
+                Some(format!("The store has: {}.", quoted(known)))
+            }
+            Error::AmbiguousCollection { known, .. } => Some(format!(
+                "Several databases of the store have it: {}.",
+                quoted(known)
+            )),
+            Error::MixedDimensions { lines, .. } => Some(lines.join("\n")),
+            Error::NotATable { detail, .. } => Some(detail.clone()),
+            Error::NoModel { missing, .. } => Some(format!("\"{missing}\" does not exist.")),
+            _ => None,
+        }
+    }
+
+    /// What to do about it.
+    fn hint(&self) -> Option<String> {
+        match self {
+            Error::Source(error) => error.hint(),
+            Error::Embed(_) => Some(MODEL_HINT.into()),
+            Error::NotAllowed => {
+                Some("Ask for membership in the role pg_read_server_files.".into())
+            }
+            Error::OutsideRoots(_) => Some(
+                "A superuser can add a directory to the setting vector_migrate.allowed_roots."
+                    .into(),
+            ),
+            Error::BadArgument { hint, .. }
+            | Error::WrongDimension { hint, .. }
+            | Error::NoModel { hint, .. } => Some(hint.clone()),
+            Error::AmbiguousCollection { .. } => Some("Give tenant/database/name.".into()),
+            Error::MixedDimensions { calls, .. } => Some(calls.join("\n")),
+            Error::TooManyDimensions(_) => {
+                Some("pgvector's type vector takes 1 to 16000 dimensions.".into())
+            }
+            Error::MissingColumn { .. } => {
+                Some("Add the column, or name another table with target or entity_target.".into())
+            }
+            Error::ColumnType { wanted, .. } => Some(format!("It can be {wanted}.")),
+            Error::Unfillable { .. } => {
+                Some("Give the column a default or drop its NOT NULL.".into())
+            }
+            Error::NoSchema(_) => Some("Qualify the table's name, or set search_path.".into()),
+            Error::TargetBusy(_) => Some("Wait until that run has ended.".into()),
+            Error::AlreadyExists { .. } => Some("Use on_conflict => 'skip' or 'update'.".into()),
+            Error::UnknownRun(_) | Error::NoRun => {
+                Some("SELECT * FROM vector_migrate.runs lists the runs.".into())
+            }
+            _ => None,
+        }
+    }
+}
+
+const MODEL_HINT: &str = "The settings vector_migrate.model_path and vector_migrate.onnxruntime_path \
+                          say where the model and ONNX Runtime are.";
+
+fn quoted(names: &[String]) -> String {
+    let quoted: Vec<_> = names.iter().map(|name| format!("\"{name}\"")).collect();
+    quoted.join(", ")
+}
+
+fn source_code(error: &SourceError) -> Code {
+    match error {
+        SourceError::NotFound { .. } | SourceError::NoChromaDatabase { .. } => {
+            Code::ERRCODE_UNDEFINED_FILE
+        }
+        SourceError::NotADirectory { .. }
+        | SourceError::IsADirectory { .. }
+        | SourceError::NotAFile { .. }
+        | SourceError::NotSqlite { .. } => Code::ERRCODE_WRONG_OBJECT_TYPE,
+        SourceError::PermissionDenied { .. } => Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
+        SourceError::NotAbsolute { .. } => Code::ERRCODE_INVALID_PARAMETER_VALUE,
+        SourceError::OldLayout { .. } | SourceError::UnknownLayout { .. } => {
+            Code::ERRCODE_FEATURE_NOT_SUPPORTED
+        }
+        SourceError::Busy { .. } => Code::ERRCODE_OBJECT_IN_USE,
+        SourceError::Damaged { .. } => Code::ERRCODE_DATA_CORRUPTED,
+        SourceError::Io { .. } => Code::ERRCODE_IO_ERROR,
+        SourceError::Interrupted => Code::ERRCODE_QUERY_CANCELED,
+        SourceError::TooLarge { .. } => Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+        // The enum may grow; until it has a code here, a store that cannot be read is a damaged one.
+        _ => Code::ERRCODE_DATA_CORRUPTED,
+    }
+}
+
+fn embed_code(error: &EmbedError) -> Code {
+    match error {
+        EmbedError::Inference(_) => Code::ERRCODE_EXTERNAL_ROUTINE_EXCEPTION,
+        _ => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+    }
+}
+
+impl From<Error> for ErrorReport {
+    fn from(error: Error) -> ErrorReport {
+        let mut report = ErrorReport::new(error.code(), error.to_string(), "vector_migrate");
+        if let Some(detail) = error.detail() {
+            report = report.set_detail(detail);
+        }
+        if let Some(hint) = error.hint() {
+            report = report.set_hint(hint);
+        }
+        report
+    }
+}

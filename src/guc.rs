@@ -1,0 +1,169 @@
+//! The settings, all under `vector_migrate.`.
+//!
+//! What names a path or raises a ceiling is for superusers; the rest is anybody's.
+
+use std::ffi::CString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
+
+use crate::pg;
+
+static MODEL_PATH: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
+static ONNXRUNTIME_PATH: GucSetting<Option<CString>> =
+    GucSetting::<Option<CString>>::new(Some(c""));
+static ALLOWED_ROOTS: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
+static MAX_MEMORY_MB: GucSetting<i32> = GucSetting::<i32>::new(1024);
+static EMBED_THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
+static EMBED_BATCH_TOKENS: GucSetting<i32> = GucSetting::<i32>::new(2048);
+static BATCH_BYTES: GucSetting<i32> = GucSetting::<i32>::new(8192);
+static PROGRESS_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(5);
+
+/// Registers every setting and reserves the prefix.
+pub fn register() {
+    let none = GucFlags::default();
+    let path = GucFlags::SUPERUSER_ONLY;
+    GucRegistry::define_string_guc(
+        c"vector_migrate.model_path",
+        c"Directory of the embedding model.",
+        c"Empty: vector_migrate/model in the server's share directory. A change counts for sessions \
+          that have not embedded yet.",
+        &MODEL_PATH,
+        GucContext::Suset,
+        path,
+    );
+    GucRegistry::define_string_guc(
+        c"vector_migrate.onnxruntime_path",
+        c"Shared library of ONNX Runtime, 1.24 or newer.",
+        c"Empty: vector_migrate/libonnxruntime.so in the server's library directory. A change counts \
+          for sessions that have not embedded yet.",
+        &ONNXRUNTIME_PATH,
+        GucContext::Suset,
+        path,
+    );
+    GucRegistry::define_string_guc(
+        c"vector_migrate.allowed_roots",
+        c"Directories below which persist directories may be read, separated by colons.",
+        c"Empty: anywhere. Symbolic links are resolved before the check.",
+        &ALLOWED_ROOTS,
+        GucContext::Suset,
+        path,
+    );
+    GucRegistry::define_int_guc(
+        c"vector_migrate.max_memory_mb",
+        c"Memory that a run's batches may take together.",
+        c"Lowers batch_bytes where that would exceed it.",
+        &MAX_MEMORY_MB,
+        16,
+        1_048_576,
+        GucContext::Suset,
+        GucFlags::UNIT_MB,
+    );
+    GucRegistry::define_int_guc(
+        c"vector_migrate.embed_threads",
+        c"Threads of the embedding model.",
+        c"0: half of the processors. A change counts for sessions that have not embedded yet.",
+        &EMBED_THREADS,
+        0,
+        256,
+        GucContext::Userset,
+        none,
+    );
+    GucRegistry::define_int_guc(
+        c"vector_migrate.embed_batch_tokens",
+        c"Tokens embedded in one step, padding included.",
+        c"Larger is faster up to a point, takes more memory and answers a cancel later.",
+        &EMBED_BATCH_TOKENS,
+        256,
+        1_048_576,
+        GucContext::Userset,
+        none,
+    );
+    GucRegistry::define_int_guc(
+        c"vector_migrate.batch_bytes",
+        c"Bytes of rows that are handed to COPY at once.",
+        c"Each batch is one subtransaction.",
+        &BATCH_BYTES,
+        64,
+        262_144,
+        GucContext::Userset,
+        GucFlags::UNIT_KB,
+    );
+    GucRegistry::define_int_guc(
+        c"vector_migrate.progress_interval",
+        c"Seconds between two progress notices of a run.",
+        c"0 turns them off.",
+        &PROGRESS_INTERVAL,
+        0,
+        86_400,
+        GucContext::Userset,
+        GucFlags::UNIT_S,
+    );
+    pg::reserve_prefix(c"vector_migrate");
+}
+
+fn text(setting: &GucSetting<Option<CString>>) -> Option<String> {
+    let text = setting.get()?.to_string_lossy().into_owned();
+    (!text.is_empty()).then_some(text)
+}
+
+/// Directory of the embedding model.
+pub fn model_path() -> PathBuf {
+    text(&MODEL_PATH).map_or_else(
+        || pg::share_directory().join("vector_migrate/model"),
+        PathBuf::from,
+    )
+}
+
+/// Shared library of ONNX Runtime.
+pub fn onnxruntime_path() -> PathBuf {
+    text(&ONNXRUNTIME_PATH).map_or_else(
+        || pg::library_directory().join("vector_migrate/libonnxruntime.so"),
+        PathBuf::from,
+    )
+}
+
+/// Directories below which stores may be read; empty: anywhere.
+pub fn allowed_roots() -> Vec<PathBuf> {
+    text(&ALLOWED_ROOTS).map_or_else(Vec::new, |roots| {
+        roots
+            .split(':')
+            .filter(|root| !root.is_empty())
+            .map(PathBuf::from)
+            .collect()
+    })
+}
+
+/// Bytes in a batch of rows: the setting, and at most a quarter of the memory ceiling, as up to three
+/// batches are in memory at once and the third is copied once.
+pub fn batch_bytes() -> usize {
+    let bytes = unsigned(BATCH_BYTES.get()) * 1024;
+    bytes.min(unsigned(MAX_MEMORY_MB.get()) * 1024 * 1024 / 4)
+}
+
+/// Threads of the embedding model, at least 1.
+pub fn embed_threads() -> usize {
+    match unsigned(EMBED_THREADS.get()) {
+        0 => std::thread::available_parallelism().map_or(1, |n| (n.get() / 2).max(1)),
+        threads => threads,
+    }
+}
+
+/// Tokens embedded in one step.
+pub fn embed_batch_tokens() -> usize {
+    unsigned(EMBED_BATCH_TOKENS.get())
+}
+
+/// Time between progress notices; `None`: none are wanted.
+pub fn progress_interval() -> Option<Duration> {
+    match PROGRESS_INTERVAL.get() {
+        0 => None,
+        seconds => Some(Duration::from_secs(u64::from(seconds.unsigned_abs()))),
+    }
+}
+
+/// A setting whose range starts at zero or above.
+fn unsigned(value: i32) -> usize {
+    usize::try_from(value).unwrap_or(0)
+}

@@ -1,0 +1,158 @@
+//! `run_rows` and `run_errors`, written by COPY.
+
+use pgrx::pg_sys;
+use vector_migrate_core::encode::TupleBuffer;
+use vector_migrate_core::reason::Rejection;
+
+use crate::error::Error;
+use crate::sink::copy_tuples;
+use crate::spi;
+
+/// One row of `run_rows`.
+#[derive(Debug)]
+pub struct Entry {
+    /// The table.
+    pub target: pg_sys::Oid,
+    /// The content row's collection.
+    pub collection: String,
+    /// The content row's id, as its column spells it.
+    pub key: String,
+    /// The content row's owner.
+    pub user: Option<String>,
+    /// Entity rows that were inserted with it.
+    pub entities: usize,
+    /// `xmin` of what was written.
+    pub xid: u32,
+    /// For a row that was overwritten: what was there, a JSON object of `row` (each column as text) and
+    /// `entities` (its entity rows, likewise); `None` for a row that was inserted.
+    pub before: Option<String>,
+}
+
+/// A record that was not migrated.
+#[derive(Debug)]
+pub struct FailedRecord {
+    /// Its collection.
+    pub collection: String,
+    /// Its id.
+    pub record_id: String,
+    /// Its owner, as far as known.
+    pub user: Option<String>,
+    /// Why.
+    pub rejection: Rejection,
+}
+
+fn table(name: &str) -> Result<pg_sys::Oid, Error> {
+    spi::read_one(
+        "SELECT $1::pg_catalog.regclass::pg_catalog.oid",
+        &[name.into()],
+        |row| row.get::<pg_sys::Oid>(1),
+    )?
+    .flatten()
+    .ok_or_else(|| Error::Bug(format!("{name} is not there")))
+}
+
+fn too_long(rejection: Rejection) -> Error {
+    Error::Bug(format!("ledger: {}", rejection.message))
+}
+
+fn optional(out: &mut TupleBuffer, text: Option<&str>) -> Result<(), Rejection> {
+    match text {
+        Some(text) => out.field(text.as_bytes()),
+        None => {
+            out.null();
+            Ok(())
+        }
+    }
+}
+
+/// Writes entries of run `run`, numbered from `first`.
+///
+/// # Errors
+/// The server's own.
+pub fn write_entries(run: i64, first: i64, entries: &[Entry]) -> Result<(), Error> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let tuple = |entry: &Entry, number: i64| -> Result<Vec<u8>, Rejection> {
+        let mut out = TupleBuffer::new(9);
+        out.field(&run.to_be_bytes())?;
+        out.field(&number.to_be_bytes())?;
+        out.field(&u32::from(entry.target).to_be_bytes())?;
+        out.field(entry.collection.as_bytes())?;
+        out.field(entry.key.as_bytes())?;
+        optional(&mut out, entry.user.as_deref())?;
+        out.field(
+            &i32::try_from(entry.entities)
+                .unwrap_or(i32::MAX)
+                .to_be_bytes(),
+        )?;
+        out.field(&entry.xid.to_be_bytes())?;
+        match &entry.before {
+            Some(json) => out.field_parts(&[&[1], json.as_bytes()])?,
+            None => out.null(),
+        }
+        Ok(out.into_bytes())
+    };
+    let mut tuples = Vec::with_capacity(entries.len());
+    for (entry, number) in entries.iter().zip(first..) {
+        tuples.push(tuple(entry, number).map_err(too_long)?);
+    }
+    copy_tuples(
+        table("vector_migrate.run_rows")?,
+        &[
+            "run_id",
+            "row_no",
+            "target",
+            "collection",
+            "key",
+            "user_id",
+            "entities",
+            "xid",
+            "before",
+        ],
+        tuples.iter().map(Vec::as_slice),
+    );
+    Ok(())
+}
+
+/// Writes records that run `run` did not migrate.
+///
+/// # Errors
+/// The server's own.
+pub fn write_failures(run: i64, failures: &[FailedRecord]) -> Result<(), Error> {
+    if failures.is_empty() {
+        return Ok(());
+    }
+    let tuple = |failed: &FailedRecord| -> Result<Vec<u8>, Rejection> {
+        let mut out = TupleBuffer::new(6);
+        out.field(&run.to_be_bytes())?;
+        out.field(storable(&failed.collection).as_bytes())?;
+        out.field(storable(&failed.record_id).as_bytes())?;
+        optional(&mut out, failed.user.as_deref().map(storable).as_deref())?;
+        out.field(failed.rejection.reason.as_str().as_bytes())?;
+        out.field(storable(&failed.rejection.message).as_bytes())?;
+        Ok(out.into_bytes())
+    };
+    let mut tuples = Vec::with_capacity(failures.len());
+    for failed in failures {
+        tuples.push(tuple(failed).map_err(too_long)?);
+    }
+    copy_tuples(
+        table("vector_migrate.run_errors")?,
+        &[
+            "run_id",
+            "collection",
+            "record_id",
+            "user_id",
+            "reason",
+            "message",
+        ],
+        tuples.iter().map(Vec::as_slice),
+    );
+    Ok(())
+}
+
+/// The text with U+0000, which `text` cannot hold, shown as U+2400 (the symbol for it).
+fn storable(text: &str) -> String {
+    text.replace('\0', "\u{2400}")
+}

@@ -1,0 +1,92 @@
+//! `runs`: one row for each committed run.
+
+use pgrx::JsonB;
+use pgrx::prelude::*;
+use vector_migrate_core::report::Counts;
+
+use super::owner::as_owner;
+use crate::error::Error;
+use crate::spi;
+
+/// What `runs` keeps of a run.
+#[derive(Debug)]
+pub struct RunSummary {
+    /// Its number.
+    pub run_id: i64,
+    /// The store, resolved.
+    pub path: String,
+    /// The call's arguments.
+    pub options: serde_json::Value,
+    /// When it began.
+    pub started_at: TimestampWithTimeZone,
+    /// Its counts.
+    pub counts: Counts,
+    /// The model, if it was used.
+    pub model: Option<String>,
+    /// What the store was like.
+    pub fingerprint: serde_json::Value,
+    /// The content table.
+    pub content: pg_sys::Oid,
+    /// The entity table.
+    pub entity: Option<pg_sys::Oid>,
+}
+
+/// A number for a new run.
+///
+/// # Errors
+/// The server's own.
+pub fn next_run_id() -> Result<i64, Error> {
+    let id = as_owner(|| {
+        spi::write_returning(
+            "SELECT pg_catalog.nextval('vector_migrate.runs_run_id_seq'::pg_catalog.regclass)",
+            &[],
+            |row| row.get::<i64>(1),
+        )
+    })?;
+    id.into_iter()
+        .flatten()
+        .next()
+        .ok_or_else(|| Error::Bug("no run number".into()))
+}
+
+/// Writes the run down.
+///
+/// # Errors
+/// The server's own.
+pub fn finish(run: RunSummary) -> Result<(), Error> {
+    let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    let role = spi::read_one("SELECT CURRENT_USER::pg_catalog.text", &[], |row| {
+        row.get::<String>(1)
+    })?;
+    let counts = run.counts;
+    as_owner(|| {
+        spi::write(
+            "INSERT INTO vector_migrate.runs \
+               (run_id, path, options, status, started_at, finished_at, found, migrated, skipped, \
+                failed, reused, embedded, entities, model, source_fingerprint, role, \
+                content_target, entity_target) \
+             OVERRIDING SYSTEM VALUE VALUES \
+               ($1, $2, $3, 'completed', $4, pg_catalog.clock_timestamp(), $5, $6, $7, $8, $9, $10, \
+                $11, $12, $13, $14, $15, $16)",
+            &[
+                run.run_id.into(),
+                run.path.into(),
+                JsonB(run.options).into(),
+                run.started_at.into(),
+                count(counts.found()).into(),
+                count(counts.migrated).into(),
+                count(counts.skipped).into(),
+                count(counts.failed).into(),
+                count(counts.reused).into(),
+                count(counts.embedded).into(),
+                count(counts.entities).into(),
+                run.model.into(),
+                JsonB(run.fingerprint).into(),
+                role.flatten().into(),
+                run.content.into(),
+                run.entity.into(),
+            ],
+        )
+    })?;
+    Ok(())
+}

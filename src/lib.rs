@@ -1,0 +1,60 @@
+//! vector_migrate: ChromaDB persist directories into pgvector tables, inside PostgreSQL.
+//!
+//! ```text
+//! persist dir -> source -> record -> map -> encode -> embed -> sink -> ledger -> report
+//!               '------ vector_migrate_core, on its own thread ------'  '- this crate -'
+//!    access guards this edge        interrupt ticks between batches        error guards the SQL edge
+//! ```
+//!
+//! | module | what it is | unsafe |
+//! | --- | --- | --- |
+//! | `api` | every SQL function: check arguments, check access, call, convert | no |
+//! | `access` | who may read which path | no |
+//! | `guc` | the settings | no |
+//! | `error` | every error with its SQLSTATE | no |
+//! | `run` | one `migrate_chroma` call from plan to report | no |
+//! | `target` | the tables: described, created, indexed | no |
+//! | `sink` | rows into tables: COPY, the SPI path, batches, conflicts | `copy`, `insert` |
+//! | `ledger` | which run put which row where, and undoing it | `owner` |
+//! | `model` | the embedder of this backend | no |
+//! | `interrupt` | cancels, and threads that take no signals | yes |
+//! | `spi` | one-line queries | no |
+//! | `subxact` | subtransactions | yes |
+//! | `pg` | the few C calls that need no file of their own | yes |
+//! | `vector` | pgvector's type as a return value | yes |
+
+#![deny(rustdoc::broken_intra_doc_links)]
+
+use pgrx::prelude::*;
+
+mod access;
+mod api;
+mod error;
+mod guc;
+#[allow(unsafe_code)]
+mod interrupt;
+mod ledger;
+mod model;
+#[allow(unsafe_code)]
+mod pg;
+mod run;
+mod sink;
+mod spi;
+#[allow(unsafe_code)]
+mod subxact;
+mod target;
+#[allow(unsafe_code)]
+mod vector;
+
+pgrx::pg_module_magic!(name, version);
+
+extension_sql_file!("../sql/bootstrap.sql", name = "bootstrap", bootstrap);
+extension_sql_file!("../sql/privileges.sql", name = "privileges", finalize);
+
+/// Called by the server when the library is loaded: registers the settings, starts nothing.
+#[pg_guard]
+#[allow(non_snake_case)]
+pub extern "C-unwind" fn _PG_init() {
+    guc::register();
+    pg::silence_onnxruntime();
+}

@@ -1,0 +1,73 @@
+//! The few calls into the server's C code that need no file of their own.
+
+use std::ffi::CStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use pgrx::pg_sys;
+use vector_migrate_core::embed::onnx::TELEMETRY_SWITCH;
+
+/// Refuses settings of this prefix that nobody registered.
+pub fn reserve_prefix(prefix: &'static CStr) {
+    // SAFETY: called from _PG_init, after every setting is registered; the string is static.
+    unsafe {
+        #[cfg(feature = "pg14")]
+        pg_sys::EmitWarningsOnPlaceholders(prefix.as_ptr());
+        #[cfg(not(feature = "pg14"))]
+        pg_sys::MarkGUCPrefixReserved(prefix.as_ptr());
+    }
+}
+
+/// Turns off ONNX Runtime's usage data: without the switch its environment opens a database of events in the
+/// home directory, starts a thread for it and may upload it. No network access at run time, ever.
+pub fn silence_onnxruntime() {
+    // SAFETY: called from _PG_init, before this library starts a thread; backends have none of their own.
+    unsafe { std::env::set_var(TELEMETRY_SWITCH, "1") };
+}
+
+/// The server's share directory (`pg_config --sharedir`).
+pub fn share_directory() -> PathBuf {
+    let mut buffer = vec![0; pg_sys::MAXPGPATH as usize];
+    // SAFETY: get_share_path writes a terminated path of at most MAXPGPATH bytes; my_exec_path is set
+    // at postmaster start and never changes.
+    let path = unsafe {
+        pg_sys::get_share_path(
+            (&raw const pg_sys::my_exec_path).cast(),
+            buffer.as_mut_ptr(),
+        );
+        CStr::from_ptr(buffer.as_ptr())
+    };
+    PathBuf::from(std::ffi::OsStr::from_bytes(path.to_bytes()))
+}
+
+/// The server's library directory (`pg_config --pkglibdir`).
+pub fn library_directory() -> PathBuf {
+    // SAFETY: pkglib_path is a terminated path, set at postmaster start and never changed.
+    let path = unsafe { CStr::from_ptr((&raw const pg_sys::pkglib_path).cast()) };
+    PathBuf::from(std::ffi::OsStr::from_bytes(path.to_bytes()))
+}
+
+/// Whether the transaction may write; a standby's may not either.
+pub fn can_write() -> bool {
+    // SAFETY: plain reads of backend state on the backend's thread.
+    unsafe { !pg_sys::XactReadOnly && !pg_sys::RecoveryInProgress() }
+}
+
+/// The (sub)transaction that rows written now carry in `xmin`.
+pub fn current_xid() -> u32 {
+    // SAFETY: assigns an id if there is none yet; callers are about to write or have written.
+    unsafe { u32::from(pg_sys::GetCurrentTransactionId()) }
+}
+
+/// Makes the rows written so far visible to the next command.
+pub fn next_command() {
+    // SAFETY: on the backend's thread, inside a transaction.
+    unsafe { pg_sys::CommandCounterIncrement() }
+}
+
+/// Whether row-level security of the table applies to the current role.
+pub fn row_security_applies(table: pg_sys::Oid) -> bool {
+    // SAFETY: the table exists (its OID was just looked up); with noError nothing is raised.
+    let verdict = unsafe { pg_sys::check_enable_rls(table, pg_sys::InvalidOid, true) };
+    verdict == pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32
+}

@@ -1,0 +1,171 @@
+//! The loop: batches from the reader's thread into the sink, an interrupt check between two, the report.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use pgrx::prelude::*;
+use vector_migrate_core::pipeline::{self, Item, Next, Worker};
+use vector_migrate_core::record::Space;
+use vector_migrate_core::report::Counts;
+use vector_migrate_core::source::Source;
+use vector_migrate_core::source::chroma::ChromaStore;
+
+use super::notices::{self, Progress};
+use super::options::Options;
+use super::plan::{self, Prepared};
+use super::{collections, plan::without_trace};
+use crate::error::Error;
+use crate::ledger::{self, RunSummary};
+use crate::target::index;
+use crate::{interrupt, model, pg};
+
+/// How long to wait for the reader before looking after interrupts.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// One row of the result.
+#[derive(Debug)]
+pub struct Line {
+    /// The run; `None` in a dry run.
+    pub run_id: Option<i64>,
+    /// The collection.
+    pub collection: String,
+    /// The user.
+    pub user: Option<String>,
+    /// The counts.
+    pub counts: Counts,
+}
+
+/// Migrates the store at `path`, which has passed the access check.
+///
+/// # Errors
+/// Everything in [`Error`]; then nothing is written.
+pub fn migrate(path: &Path, options: &Options) -> Result<Vec<Line>, Error> {
+    let started_at = pgrx::datum::clock_timestamp();
+    let stop = Arc::new(AtomicBool::new(false));
+    let store = interrupt::without_signals(|| ChromaStore::open(path, stop.clone()))?;
+    let shown = store.directory().display().to_string();
+    let chosen = collections::choose(&shown, store.collections(), options.collection.as_deref())?;
+    for warning in store.warnings() {
+        warning!("{warning}");
+    }
+    if options.dry_run {
+        return without_trace_or_writing(|| {
+            let prepared = plan::prepare(options, &shown, chosen)?;
+            load(store, stop, prepared, |_, _| Ok(()))
+        });
+    }
+    if !pg::can_write() {
+        return Err(Error::ReadOnly("migrate_chroma"));
+    }
+    let prepared = plan::prepare(options, &shown, chosen)?;
+    plan::lock(&prepared.sink)?;
+    let fingerprint = store.fingerprint().to_json();
+    load(store, stop, prepared, |prepared, counts| {
+        build_indexes(prepared)?;
+        let run_id = prepared
+            .sink
+            .run
+            .ok_or_else(|| Error::Bug("a run without number".into()))?;
+        ledger::finish(RunSummary {
+            run_id,
+            path: shown.clone(),
+            options: options.json.clone(),
+            started_at,
+            counts,
+            model: prepared.model.clone(),
+            fingerprint: fingerprint.clone(),
+            content: prepared.sink.content.oid,
+            entity: prepared.sink.entity.as_ref().map(|entity| entity.oid),
+        })
+    })
+}
+
+/// A dry run: in a subtransaction that is taken back, or bare where nothing could be written anyway.
+fn without_trace_or_writing<R>(work: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
+    if pg::can_write() {
+        without_trace(work)
+    } else {
+        work()
+    }
+}
+
+/// Reads, loads, reports.
+fn load(
+    store: ChromaStore,
+    stop: Arc<AtomicBool>,
+    mut prepared: Prepared,
+    finish: impl FnOnce(&mut Prepared, Counts) -> Result<(), Error>,
+) -> Result<Vec<Line>, Error> {
+    notice!(
+        "reading \"{}\": {} collection{} into {}",
+        store.directory().display(),
+        prepared.plan.collections.len(),
+        if prepared.plan.collections.len() == 1 {
+            ""
+        } else {
+            "s"
+        },
+        prepared.sink.content.name
+    );
+    let mut progress = Progress::start();
+    let plan = Arc::new(prepared.plan);
+    let for_thread = plan.clone();
+    let mut worker = interrupt::without_signals(|| {
+        Worker::spawn(stop, move |sender| {
+            let result = pipeline::run(&store, &for_thread, &sender);
+            sender.send(
+                store
+                    .take_notices()
+                    .into_iter()
+                    .map(Item::Warning)
+                    .collect(),
+            );
+            result
+        })
+    })
+    .map_err(Error::Thread)?;
+    loop {
+        interrupt::check();
+        match worker.next(PATIENCE) {
+            Next::Batch(items) => prepared.sink.take(items)?,
+            Next::Waiting => {}
+            Next::Done(result) => break result?,
+            Next::Panicked => return Err(Error::Bug("the reader's thread panicked".into())),
+        }
+        progress.tick(&prepared.sink.report);
+    }
+    drop(worker);
+    prepared.plan = Arc::into_inner(plan)
+        .ok_or_else(|| Error::Bug("the reader's thread still has the plan".into()))?;
+    let counts = prepared.sink.report.total();
+    if counts.embedded > 0 || (counts.entities > 0 && prepared.sink.embeds_entities) {
+        prepared.model = Some(model::describe("vectors were made")?.0);
+    }
+    finish(&mut prepared, counts)?;
+    notices::close(&prepared.sink.report, &progress, prepared.sink.run);
+    let sink = &prepared.sink;
+    Ok(sink
+        .report
+        .lines()
+        .map(|(collection, user, counts)| Line {
+            run_id: sink.run,
+            collection: sink.names.get(collection).cloned().unwrap_or_default(),
+            user: user.map(str::to_owned),
+            counts: *counts,
+        })
+        .collect())
+}
+
+/// Indexes of the tables that this run created. Entity vectors are the model's own, of length 1.
+fn build_indexes(prepared: &Prepared) -> Result<(), Error> {
+    let sink = &prepared.sink;
+    if sink.content.created {
+        index::build(&sink.content, prepared.space, &prepared.pgvector)?;
+    }
+    if let Some(entity) = sink.entity.as_ref().filter(|entity| entity.created) {
+        index::build(entity, Space::Cosine, &prepared.pgvector)?;
+    }
+    Ok(())
+}

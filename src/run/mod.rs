@@ -1,0 +1,14 @@
+//! One `migrate_chroma` call: options, plan, the loop, the report.
+//!
+//! Promise: all in the caller's transaction; a dry run takes the same path with other tables under it, and
+//! leaves nothing.
+
+mod collections;
+mod drive;
+mod notices;
+mod options;
+mod plan;
+
+pub use collections::choose;
+pub use drive::{Line, migrate};
+pub use options::{Arguments, Options, parse_filter};

@@ -1,0 +1,98 @@
+//! What a run tells a person: where it starts, how far it is, how it ended, what was left out.
+
+use std::time::{Duration, Instant};
+
+use pgrx::prelude::*;
+use vector_migrate_core::reason::Reason;
+use vector_migrate_core::report::Report;
+
+use crate::guc;
+
+/// Progress lines, one each `vector_migrate.progress_interval`.
+pub struct Progress {
+    started: Instant,
+    last: Instant,
+    every: Option<Duration>,
+}
+
+impl Progress {
+    /// Starts the clock.
+    pub fn start() -> Progress {
+        let now = Instant::now();
+        Progress {
+            started: now,
+            last: now,
+            every: guc::progress_interval(),
+        }
+    }
+
+    /// Tells how far the run is, if it is time to.
+    pub fn tick(&mut self, report: &Report) {
+        let Some(every) = self.every else { return };
+        if self.last.elapsed() < every {
+            return;
+        }
+        self.last = Instant::now();
+        let total = report.total();
+        notice!(
+            "{} records read, {} migrated, {} skipped, {} failed; {} records/s",
+            total.found(),
+            total.migrated,
+            total.skipped,
+            total.failed,
+            self.rate(total.found())
+        );
+    }
+
+    /// Records a second since the start.
+    pub fn rate(&self, records: u64) -> u64 {
+        let millis = self.started.elapsed().as_millis().max(1);
+        u64::try_from(u128::from(records) * 1000 / millis).unwrap_or(u64::MAX)
+    }
+
+    /// Time since the start.
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+}
+
+/// The closing summary.
+pub fn close(report: &Report, progress: &Progress, run: Option<i64>) {
+    let total = report.total();
+    let what = match run {
+        Some(run) => format!("run {run}"),
+        None => "dry run, nothing written".to_owned(),
+    };
+    notice!(
+        "{what}: {} records found, {} migrated ({} with stored vectors, {} embedded, {} entities), \
+         {} skipped, {} failed, in {:.1} s ({} records/s)",
+        total.found(),
+        total.migrated,
+        total.reused,
+        total.embedded,
+        total.entities,
+        total.skipped,
+        total.failed,
+        progress.elapsed().as_secs_f64(),
+        progress.rate(total.found())
+    );
+    for (reason, count, first) in report.reasons() {
+        let kind = if reason.is_skip() {
+            "skipped"
+        } else {
+            "failed"
+        };
+        notice!("{count} {kind}: {} (first: {first})", reason.as_str());
+    }
+    if report.count_of(Reason::NoUserId) > 0 {
+        notice!(
+            "records without user_id: orphans => 'keep' migrates them with user_id null, \
+             default_user_id => '...' gives them an owner"
+        );
+    }
+    if let Some(run) = run
+        && total.skipped + total.failed > 0
+    {
+        notice!("all of them: SELECT * FROM vector_migrate.run_errors WHERE run_id = {run}");
+    }
+}

@@ -1,0 +1,173 @@
+//! The arguments of `migrate_chroma`, checked before anything is opened.
+
+use vector_migrate_core::map::filter::Filter;
+use vector_migrate_core::pipeline::Mode;
+
+use crate::error::Error;
+use crate::sink::OnConflict;
+
+/// The arguments as SQL gives them; `None` is NULL.
+#[derive(Debug)]
+pub struct Arguments {
+    /// Only this user's records.
+    pub user_id: Option<String>,
+    /// The type that a `user_id` column gets if the run creates one: that of the overload called.
+    pub user_id_type: &'static str,
+    /// Nothing is written.
+    pub dry_run: Option<bool>,
+    /// Only this collection.
+    pub collection: Option<String>,
+    /// Only records whose metadata contains this.
+    pub filter: Option<serde_json::Value>,
+    /// `auto`, `stored` or `generate`.
+    pub embeddings: Option<String>,
+    /// `skip`, `update` or `error`.
+    pub on_conflict: Option<String>,
+    /// `skip` or `keep`.
+    pub orphans: Option<String>,
+    /// The owner of records without one.
+    pub default_user_id: Option<String>,
+    /// The content table.
+    pub target: Option<String>,
+    /// The entity table.
+    pub entity_target: Option<String>,
+    /// Any damage is an error.
+    pub strict: Option<bool>,
+}
+
+/// The arguments, checked.
+#[derive(Debug)]
+pub struct Options {
+    /// Only this user's records.
+    pub user_id: Option<String>,
+    /// The type of a `user_id` column that the run creates.
+    pub user_id_type: &'static str,
+    /// Nothing is written.
+    pub dry_run: bool,
+    /// Only this collection.
+    pub collection: Option<String>,
+    /// Only records whose metadata contains this.
+    pub filter: Option<serde_json::Value>,
+    /// Where vectors come from.
+    pub mode: Mode,
+    /// What to do with keys that are there.
+    pub on_conflict: OnConflict,
+    /// Records without an owner are wanted.
+    pub keep_orphans: bool,
+    /// The owner of records without one.
+    pub default_user_id: Option<String>,
+    /// The content table.
+    pub target: String,
+    /// The entity table; `None`: no entities.
+    pub entity_target: Option<String>,
+    /// Any damage is an error.
+    pub strict: bool,
+    /// All of them, for the ledger.
+    pub json: serde_json::Value,
+}
+
+/// The choice that `word` names.
+fn choice<T: Copy>(
+    argument: &'static str,
+    word: Option<&str>,
+    choices: &[(&str, T)],
+) -> Result<T, Error> {
+    let word = word.ok_or(Error::NullArgument(argument))?;
+    match choices.iter().find(|(name, _)| *name == word) {
+        Some((_, value)) => Ok(*value),
+        None => {
+            let names: Vec<String> = choices
+                .iter()
+                .map(|(name, _)| format!("'{name}'"))
+                .collect();
+            Err(Error::BadArgument {
+                argument,
+                value: word.to_owned(),
+                hint: format!("It can be {}.", names.join(", ")),
+            })
+        }
+    }
+}
+
+impl Options {
+    /// Checks the arguments.
+    ///
+    /// # Errors
+    /// [`Error::BadArgument`], [`Error::NullArgument`].
+    pub fn check(arguments: Arguments) -> Result<Options, Error> {
+        let Arguments {
+            embeddings,
+            on_conflict,
+            orphans,
+            ..
+        } = &arguments;
+        let modes = [
+            ("auto", Mode::Auto),
+            ("stored", Mode::Stored),
+            ("generate", Mode::Generate),
+        ];
+        let conflicts = [
+            ("skip", OnConflict::Skip),
+            ("update", OnConflict::Update),
+            ("error", OnConflict::Error),
+        ];
+        let mode = choice("embeddings", embeddings.as_deref(), &modes)?;
+        let on_conflict_choice = choice("on_conflict", on_conflict.as_deref(), &conflicts)?;
+        let keep_orphans = choice(
+            "orphans",
+            orphans.as_deref(),
+            &[("skip", false), ("keep", true)],
+        )?;
+        let json = serde_json::json!({
+            "user_id": arguments.user_id,
+            "dry_run": arguments.dry_run,
+            "collection": arguments.collection,
+            "filter": arguments.filter,
+            "embeddings": embeddings,
+            "on_conflict": on_conflict,
+            "orphans": orphans,
+            "default_user_id": arguments.default_user_id,
+            "target": arguments.target,
+            "entity_target": arguments.entity_target,
+            "strict": arguments.strict,
+        });
+        if let Some(filter) = &arguments.filter {
+            parse_filter(filter)?;
+        }
+        Ok(Options {
+            user_id: arguments.user_id,
+            user_id_type: arguments.user_id_type,
+            dry_run: arguments.dry_run.ok_or(Error::NullArgument("dry_run"))?,
+            collection: arguments.collection,
+            filter: arguments.filter,
+            mode,
+            on_conflict: on_conflict_choice,
+            keep_orphans,
+            default_user_id: arguments.default_user_id,
+            target: arguments.target.ok_or(Error::NullArgument("target"))?,
+            entity_target: arguments.entity_target,
+            strict: arguments.strict.ok_or(Error::NullArgument("strict"))?,
+            json,
+        })
+    }
+
+    /// The filter, ready to match.
+    ///
+    /// # Errors
+    /// None any more: [`Options::check`] has parsed it.
+    pub fn parsed_filter(&self) -> Result<Option<Filter>, Error> {
+        self.filter.as_ref().map(parse_filter).transpose()
+    }
+}
+
+/// A `filter` argument as something that matches.
+///
+/// # Errors
+/// [`Error::BadArgument`] unless it is a JSON object.
+pub fn parse_filter(filter: &serde_json::Value) -> Result<Filter, Error> {
+    Filter::parse(&filter.to_string()).map_err(|why| Error::BadArgument {
+        argument: "filter",
+        value: filter.to_string(),
+        hint: format!("Give a JSON object, as in '{{\"content_type\": \"article\"}}': {why}."),
+    })
+}

@@ -1,0 +1,138 @@
+//! Binary tuples into a table through PostgreSQL's own COPY machinery.
+//!
+//! `BeginCopyFrom` takes a callback that hands it the file's bytes; indexes, constraints, triggers,
+//! defaults, partitions and `pg_stat_progress_copy` then come for free. It checks neither privileges nor
+//! row-level security: whoever describes a target does. The callback has no context argument, so the bytes
+//! lie in a stack of feeds of this thread (a stack, as a trigger may start another COPY).
+
+use std::cell::RefCell;
+use std::ffi::{c_int, c_void};
+
+use pgrx::prelude::*;
+use pgrx::{PgRelation, pg_sys};
+
+/// What a binary COPY file begins with: signature, flags, length of the header's extension.
+/// PostgreSQL documentation, COPY, "Binary Format".
+const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+/// What it ends with: a field count of -1.
+const TRAILER: &[u8] = &[0xff, 0xff];
+
+/// The bytes of one COPY, and how many of them are read.
+struct Feed {
+    bytes: Vec<u8>,
+    read: usize,
+}
+
+thread_local! {
+    static FEEDS: RefCell<Vec<Feed>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Takes the feed away again, also when COPY raises.
+struct FeedGuard;
+
+impl FeedGuard {
+    fn push(bytes: Vec<u8>) -> FeedGuard {
+        FEEDS.with_borrow_mut(|feeds| feeds.push(Feed { bytes, read: 0 }));
+        FeedGuard
+    }
+}
+
+impl Drop for FeedGuard {
+    fn drop(&mut self) {
+        FEEDS.with_borrow_mut(Vec::pop);
+    }
+}
+
+/// COPY's data source: fills at most `maxread` bytes, 0 at the end.
+#[pg_guard]
+extern "C-unwind" fn feed(out: *mut c_void, _minread: c_int, maxread: c_int) -> c_int {
+    FEEDS.with_borrow_mut(|feeds| {
+        let Some(feed) = feeds.last_mut() else {
+            return 0;
+        };
+        let left = feed.bytes.get(feed.read..).unwrap_or_default();
+        let count = left.len().min(usize::try_from(maxread).unwrap_or(0));
+        // SAFETY: COPY gives room for `maxread` bytes at `out`, `left` has at least `count`, and the two
+        // cannot overlap, as `left` is ours.
+        unsafe { std::ptr::copy_nonoverlapping(left.as_ptr(), out.cast::<u8>(), count) };
+        feed.read += count;
+        c_int::try_from(count).unwrap_or(0)
+    })
+}
+
+/// Puts tuples into `columns` of `table`; each tuple is given in parts that follow each other.
+/// Gives the number of rows that the server stored (a trigger may drop some). What COPY allocates stays in
+/// the current memory context: callers are in a subtransaction, which has one of its own.
+pub fn copy_tuples<'a>(
+    table: pg_sys::Oid,
+    columns: &[&str],
+    parts: impl Iterator<Item = &'a [u8]>,
+) -> u64 {
+    let mut bytes = HEADER.to_vec();
+    for part in parts {
+        bytes.extend_from_slice(part);
+    }
+    bytes.extend_from_slice(TRAILER);
+    let _feed = FeedGuard::push(bytes);
+    let stored = copy(table, columns);
+    crate::pg::next_command();
+    stored
+}
+
+fn copy(table: pg_sys::Oid, columns: &[&str]) -> u64 {
+    let lock = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
+    // SAFETY: the table exists: the caller looked it up in this transaction and holds a lock on it. The
+    // relation is closed when the guard drops, the lock kept to the transaction's end, as COPY does.
+    let relation = unsafe { PgRelation::with_lock(table, lock) };
+    // SAFETY: every pointer below comes from palloc in the current memory context, which outlives COPY;
+    // the calls are those of the server's own logical replication for its initial copy (tablesync.c).
+    unsafe {
+        let state = pg_sys::make_parsestate(std::ptr::null_mut());
+        pg_sys::addRangeTableEntryForRelation(
+            state,
+            relation.as_ptr(),
+            lock,
+            std::ptr::null_mut(),
+            false,
+            false,
+        );
+        let mut names = std::ptr::null_mut();
+        for column in columns {
+            names = pg_sys::lappend(names, string_node(column));
+        }
+        let binary = pg_sys::makeDefElem(pstrdup("format"), string_node("binary").cast(), -1);
+        let options = pg_sys::lappend(std::ptr::null_mut(), binary.cast());
+        let copy = pg_sys::BeginCopyFrom(
+            state,
+            relation.as_ptr(),
+            std::ptr::null_mut(),
+            std::ptr::null(),
+            false,
+            Some(feed),
+            names,
+            options,
+        );
+        let stored = pg_sys::CopyFrom(copy);
+        pg_sys::EndCopyFrom(copy);
+        pg_sys::free_parsestate(state);
+        stored
+    }
+}
+
+/// A String node of the parser.
+///
+/// # Safety
+/// On the backend's thread, with a memory context that outlives the node's use.
+unsafe fn string_node(text: &str) -> *mut c_void {
+    // SAFETY: as this function's own.
+    unsafe { pg_sys::makeString(pstrdup(text)).cast() }
+}
+
+/// A terminated copy of `text` in the current memory context.
+///
+/// # Safety
+/// On the backend's thread; `text` has no U+0000 (it is a column's name or a word of ours).
+unsafe fn pstrdup(text: &str) -> *mut std::ffi::c_char {
+    // SAFETY: pnstrdup reads at most `len` bytes and terminates its copy.
+    unsafe { pg_sys::pnstrdup(text.as_ptr().cast(), text.len()) }
+}

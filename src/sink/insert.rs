@@ -1,0 +1,149 @@
+//! Binary tuples as arrays, one a column: for INSERT and UPDATE from `unnest`, where COPY cannot serve.
+
+use std::ffi::c_int;
+
+use pgrx::datum::DatumWithOid;
+use pgrx::pg_sys;
+use vector_migrate_core::encode::Column;
+
+use crate::error::Error;
+use crate::spi;
+use crate::target::Target;
+
+/// The fields of a tuple's bytes, without the field count; `None` is NULL.
+fn fields(mut bytes: &[u8]) -> Option<Vec<Option<&[u8]>>> {
+    let mut fields = Vec::new();
+    bytes = bytes.get(2..)?;
+    while !bytes.is_empty() {
+        let (length, rest) = bytes.split_first_chunk::<4>()?;
+        bytes = rest;
+        match usize::try_from(i32::from_be_bytes(*length)) {
+            Err(_) => fields.push(None),
+            Ok(length) => {
+                fields.push(Some(bytes.get(..length)?));
+                bytes = bytes.get(length..)?;
+            }
+        }
+    }
+    Some(fields)
+}
+
+/// One array of each of `target`'s columns, in order, from whole tuples.
+///
+/// # Errors
+/// [`Error::Bug`] if a tuple does not have the target's columns. The types' own errors are raised.
+pub fn arrays<C>(
+    target: &Target<C>,
+    tuples: &[Vec<u8>],
+) -> Result<Vec<DatumWithOid<'static>>, Error> {
+    let broken = || Error::Bug("an encoded tuple does not have the table's columns".into());
+    let mut columns: Vec<Vec<Option<&[u8]>>> = vec![Vec::new(); target.columns.len()];
+    for tuple in tuples {
+        let fields = fields(tuple)
+            .filter(|f| f.len() == columns.len())
+            .ok_or_else(broken)?;
+        for (column, field) in columns.iter_mut().zip(fields) {
+            column.push(field);
+        }
+    }
+    let types = column_types(target)?;
+    columns
+        .iter()
+        .zip(types)
+        .map(|(column, ty)| array(column, ty).ok_or_else(broken))
+        .collect()
+}
+
+/// The types of the target's columns.
+fn column_types<C>(target: &Target<C>) -> Result<Vec<pg_sys::Oid>, Error> {
+    spi::read(
+        "SELECT t::pg_catalog.regtype::pg_catalog.oid \
+           FROM pg_catalog.unnest($1) WITH ORDINALITY AS u(t, n) ORDER BY n",
+        &[target.types.clone().into()],
+        |row| Ok(row.get::<pg_sys::Oid>(1)?.unwrap_or(pg_sys::InvalidOid)),
+    )
+}
+
+fn array(column: &[Option<&[u8]>], ty: pg_sys::Oid) -> Option<DatumWithOid<'static>> {
+    let mut values = Vec::with_capacity(column.len());
+    let mut nulls = Vec::with_capacity(column.len());
+    // SAFETY: `ty` is a type of the catalog; its receive function gets the bytes that COPY would give it,
+    // in a StringInfo that it may read to its end, and results live in the current memory context.
+    unsafe {
+        let mut receive = pg_sys::InvalidOid;
+        let mut parameter = pg_sys::InvalidOid;
+        pg_sys::getTypeBinaryInputInfo(ty, &mut receive, &mut parameter);
+        let mut function: pg_sys::FmgrInfo = std::mem::zeroed();
+        pg_sys::fmgr_info(receive, &mut function);
+        for field in column {
+            nulls.push(field.is_none());
+            values.push(match field {
+                None => pg_sys::Datum::from(0),
+                Some(bytes) => {
+                    let buffer = pg_sys::makeStringInfo();
+                    pg_sys::appendBinaryStringInfo(
+                        buffer,
+                        bytes.as_ptr().cast(),
+                        c_int::try_from(bytes.len()).ok()?,
+                    );
+                    pg_sys::ReceiveFunctionCall(&mut function, buffer, parameter, -1)
+                }
+            });
+        }
+    }
+    let mut length: i16 = 0;
+    let mut by_value = false;
+    let mut alignment: std::ffi::c_char = 0;
+    let mut dimensions = [c_int::try_from(column.len()).ok()?];
+    let mut lower = [1];
+    // SAFETY: values and nulls have as many elements as `dimensions` says; the element type's storage is
+    // asked of the catalog; the array is copied into the current memory context.
+    unsafe {
+        pg_sys::get_typlenbyvalalign(ty, &mut length, &mut by_value, &mut alignment);
+        let array = pg_sys::construct_md_array(
+            values.as_mut_ptr(),
+            nulls.as_mut_ptr(),
+            1,
+            dimensions.as_mut_ptr(),
+            lower.as_mut_ptr(),
+            ty,
+            c_int::from(length),
+            by_value,
+            alignment,
+        );
+        Some(DatumWithOid::new(
+            pg_sys::Datum::from(array),
+            pg_sys::get_array_type(ty),
+        ))
+    }
+}
+
+/// `$first, $first+1, ...` for as many columns as the target has.
+pub fn placeholders<C>(columns: &[Column<C>], first: usize) -> String {
+    let all: Vec<_> = (first..first + columns.len())
+        .map(|n| format!("${n}"))
+        .collect();
+    all.join(", ")
+}
+
+/// Inserts whole tuples by SQL; gives the number of rows that the server says it stored.
+///
+/// # Errors
+/// [`Error::Bug`]; the server's own are raised.
+pub fn insert_tuples<C>(
+    target: &Target<C>,
+    names: &[&str],
+    tuples: &[Vec<u8>],
+) -> Result<u64, Error> {
+    let arrays = arrays(target, tuples)?;
+    let columns: Vec<_> = names.iter().map(|name| spi::ident(name)).collect();
+    spi::write(
+        &format!(
+            "INSERT INTO {} ({}) SELECT * FROM pg_catalog.unnest({})",
+            target.name,
+            columns.join(", "),
+            placeholders(&target.columns, 1)
+        ),
+        &arrays,
+    )
+}

@@ -1,0 +1,17 @@
+//! Rows into tables.
+//!
+//! Promise: what the server refuses becomes that record's error and nothing else's; what is counted is
+//! what the server stored. Must not import anything of the store or the model's library.
+
+mod batch;
+#[allow(unsafe_code)]
+mod copy;
+mod existing;
+#[allow(unsafe_code)]
+mod insert;
+mod keys;
+mod update;
+mod users;
+
+pub use batch::{OnConflict, Sink};
+pub use copy::copy_tuples;

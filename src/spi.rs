@@ -1,0 +1,68 @@
+//! One-line queries. Every name in a query is qualified by its writer; values go in as parameters only.
+
+use pgrx::datum::DatumWithOid;
+use pgrx::spi::{SpiHeapTupleData, SpiResult};
+use pgrx::{PgSqlErrorCode, Spi};
+
+use crate::error::Error;
+
+/// Runs a query that only reads; one `T` a row.
+pub fn read<T>(
+    sql: &str,
+    args: &[DatumWithOid<'_>],
+    take: impl Fn(&SpiHeapTupleData<'_>) -> SpiResult<T>,
+) -> Result<Vec<T>, Error> {
+    Spi::connect(|client| {
+        let mut rows = Vec::new();
+        for row in client.select(sql, None, args)? {
+            rows.push(take(&row)?);
+        }
+        Ok(rows)
+    })
+}
+
+/// Runs a query that reads at most one row.
+pub fn read_one<T>(
+    sql: &str,
+    args: &[DatumWithOid<'_>],
+    take: impl Fn(&SpiHeapTupleData<'_>) -> SpiResult<T>,
+) -> Result<Option<T>, Error> {
+    Ok(read(sql, args, take)?.into_iter().next())
+}
+
+/// Runs a statement that writes; gives the rows that it touched.
+pub fn write(sql: &str, args: &[DatumWithOid<'_>]) -> Result<u64, Error> {
+    Spi::connect_mut(|client| {
+        let table = client.update(sql, None, args)?;
+        Ok(u64::try_from(table.len()).unwrap_or(0))
+    })
+}
+
+/// Runs a statement that writes and returns rows; one `T` a row.
+pub fn write_returning<T>(
+    sql: &str,
+    args: &[DatumWithOid<'_>],
+    take: impl Fn(&SpiHeapTupleData<'_>) -> SpiResult<T>,
+) -> Result<Vec<T>, Error> {
+    Spi::connect_mut(|client| {
+        let mut rows = Vec::new();
+        for row in client.update(sql, None, args)? {
+            rows.push(take(&row)?);
+        }
+        Ok(rows)
+    })
+}
+
+/// `name` as an SQL identifier, quoted.
+pub fn ident(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// The five characters of a code.
+pub fn sqlstate(code: PgSqlErrorCode) -> String {
+    // MAKE_SQLSTATE packs five characters of six bits each, the first lowest.
+    let packed = code as u32;
+    (0..5u8)
+        .map(|at| char::from(u8::try_from((packed >> (6 * at)) & 0x3f).unwrap_or(0) + b'0'))
+        .collect()
+}

@@ -1,0 +1,74 @@
+//! Subtransactions: work that can be taken back alone.
+
+use std::panic::AssertUnwindSafe;
+
+use pgrx::pg_sys::panic::CaughtError;
+use pgrx::{PgMemoryContexts, PgSqlErrorCode, PgTryBuilder, pg_sys};
+
+use crate::spi;
+
+/// The server refused the work of a subtransaction.
+#[derive(Debug)]
+pub struct Refused {
+    /// The server's code.
+    pub code: PgSqlErrorCode,
+    /// The server's own words.
+    pub message: String,
+}
+
+/// Runs `work` in a subtransaction with a memory context of its own; its work stays if `keep` says so of
+/// the result. An error that the rows themselves may have caused takes the work back and is returned;
+/// every other one (cancel, shutdown, out of memory, disk full, a bug) goes on.
+///
+/// The result must not point into the server's memory.
+pub fn run<R>(keep: impl FnOnce(&R) -> bool, work: impl FnOnce() -> R) -> Result<R, Refused> {
+    let scratch = PgMemoryContexts::new("vector_migrate subtransaction");
+    // SAFETY: the pattern of plpgsql's exception blocks: remember context and owner, begin, and put both
+    // back after release or rollback, whichever comes.
+    let (context, owner) = unsafe { (pg_sys::CurrentMemoryContext, pg_sys::CurrentResourceOwner) };
+    // SAFETY: on the backend's thread inside a transaction; `scratch` lives until after the end of the
+    // subtransaction.
+    unsafe {
+        pg_sys::BeginInternalSubTransaction(std::ptr::null());
+        pg_sys::MemoryContextSwitchTo(scratch.value());
+    }
+    let outcome = PgTryBuilder::new(AssertUnwindSafe(|| Ok(work())))
+        .catch_others(Err)
+        .execute();
+    let stays = outcome.as_ref().is_ok_and(keep);
+    // SAFETY: the subtransaction begun above is the current one: `work` has ended every one of its own.
+    unsafe {
+        if stays {
+            pg_sys::ReleaseCurrentSubTransaction();
+        } else {
+            pg_sys::RollbackAndReleaseCurrentSubTransaction();
+        }
+        pg_sys::MemoryContextSwitchTo(context);
+        pg_sys::CurrentResourceOwner = owner;
+    }
+    drop(scratch);
+    match outcome {
+        Ok(result) => Ok(result),
+        Err(CaughtError::PostgresError(report) | CaughtError::ErrorReport(report))
+            if is_of_the_rows(report.sql_error_code()) =>
+        {
+            let message = match report.detail() {
+                Some(detail) => format!("{}: {detail}", report.message()),
+                None => report.message().to_owned(),
+            };
+            Err(Refused {
+                code: report.sql_error_code(),
+                message,
+            })
+        }
+        Err(other) => other.rethrow(),
+    }
+}
+
+/// Whether an error of this code can be the fault of the rows: not if its class says that the server, the
+/// operator, the transaction or a statement is at fault. 42501 is row-level security's word for a row.
+fn is_of_the_rows(code: PgSqlErrorCode) -> bool {
+    let state = spi::sqlstate(code);
+    let others = ["08", "25", "40", "42", "53", "55", "57", "58", "F0", "XX"];
+    state == "42501" || !others.iter().any(|class| state.starts_with(class))
+}

@@ -1,0 +1,96 @@
+//! The tables that a run fills: found by name, described, created where missing, indexed after the load.
+//!
+//! Promise: an existing table is taken as it is; what does not fit is an error before anything is read.
+
+pub mod create;
+mod describe;
+pub mod index;
+mod name;
+mod pgvector;
+mod run_table;
+
+pub use describe::{describe_content, describe_entity};
+pub use name::{Place, find};
+pub use pgvector::Pgvector;
+pub use run_table::{KeyArrays, RunTable};
+
+use pgrx::pg_sys;
+use vector_migrate_core::encode::{Column, VectorType};
+
+/// How rows enter a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Via {
+    /// PostgreSQL's COPY machinery.
+    Copy,
+    /// `INSERT ... SELECT FROM unnest`, for what COPY's C functions would get wrong: row-level security,
+    /// views, foreign tables, tables that another extension distributes.
+    Insert,
+}
+
+/// The table that `user_id` refers to.
+#[derive(Debug, Clone)]
+pub struct UserTable {
+    /// Qualified and quoted name.
+    pub name: String,
+    /// The referenced column, quoted.
+    pub column: String,
+    /// That column's type, qualified.
+    pub ty: String,
+}
+
+/// A column that tells rows apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyPart {
+    /// `chroma_collection`.
+    Collection,
+    /// `user_id`.
+    User,
+    /// `id`.
+    Id,
+}
+
+/// A table that rows go into.
+#[derive(Debug, Clone)]
+pub struct Target<C> {
+    /// The table.
+    pub oid: pg_sys::Oid,
+    /// Qualified and quoted name.
+    pub name: String,
+    /// The columns that rows fill, the embedding last.
+    pub columns: Vec<Column<C>>,
+    /// Each column's type as SQL, in the same order, without its modifier.
+    pub types: Vec<String>,
+    /// The embedding column.
+    pub vector: VectorType,
+    /// The embedding column is NOT NULL.
+    pub vector_required: bool,
+    /// How rows enter it.
+    pub via: Via,
+    /// This run created it.
+    pub created: bool,
+    /// `xmin` tells whether a row has changed since: a plain or partitioned table.
+    pub versioned: bool,
+    /// The columns that tell rows apart; always has [`KeyPart::Id`].
+    pub key: Vec<KeyPart>,
+    /// Where users are, if `user_id` refers to a table.
+    pub users: Option<UserTable>,
+    /// Columns that rows do not fill but that are NOT NULL with a default or identity: a shadow of the
+    /// table must not demand them.
+    pub defaulted: Vec<String>,
+}
+
+impl<C: Copy + PartialEq> Target<C> {
+    /// The type of a column as SQL, if rows fill it.
+    pub fn sql_type(&self, column: C) -> Option<&str> {
+        let at = self
+            .columns
+            .iter()
+            .position(|there| there.column == column)?;
+        self.types.get(at).map(String::as_str)
+    }
+
+    /// Whether rows fill this column.
+    pub fn has(&self, column: C) -> bool {
+        self.columns.iter().any(|there| there.column == column)
+    }
+}
