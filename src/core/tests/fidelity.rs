@@ -92,7 +92,9 @@ fn same_value(value: &Value, json: &Json) -> bool {
             text.contains(['.', 'e', 'E'])
                 && text.parse::<f64>().unwrap().to_bits() == left.to_bits()
         }
-        (Value::Float(left), Json::Object(right)) => right["float"] == left.to_string(),
+        (Value::Float(left), Json::Object(right)) => {
+            right["float"].as_str() == Some(&left.to_string())
+        }
         (Value::List(left), Json::Array(right)) => {
             left.len() == right.len()
                 && left

@@ -208,6 +208,13 @@ impl Index {
 
     /// The vector of `slot` as the file has it.
     pub fn raw(&mut self, slot: u32) -> Result<Vec<f32>, SourceError> {
+        if slot >= self.slots {
+            return Err(damaged(
+                &self.elements.path,
+                None,
+                format!("it has no element {slot}"),
+            ));
+        }
         let at = u64::from(slot)
             .saturating_mul(self.header.stride)
             .saturating_add(self.header.vector);
@@ -331,5 +338,137 @@ fn damaged(path: &Path, offset: Option<u64>, what: String) -> SourceError {
         path: path.to_owned(),
         what,
         offset,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A header of `count` elements with `dimension` components and M 2.
+    fn header(count: u64, dimension: u64) -> [u8; HEADER_BYTES] {
+        let (vector, label) = (20, 20 + 4 * dimension);
+        let mut bytes = [0; HEADER_BYTES];
+        bytes[..4].copy_from_slice(&1_i32.to_le_bytes());
+        for (at, value) in [
+            (12, count + 5),
+            (20, count),
+            (28, label + 8),
+            (36, label),
+            (44, vector),
+            (68, 4),
+        ] {
+            bytes[at..at + 8].copy_from_slice(&u64::to_le_bytes(value));
+        }
+        bytes
+    }
+
+    fn parsed(bytes: &[u8; HEADER_BYTES]) -> Result<Header, SourceError> {
+        Header::parse(bytes, Path::new("/header.bin"))
+    }
+
+    /// An element with the label and a vector of (label, label + 0.5).
+    fn element(label: u64, deleted: bool) -> Vec<u8> {
+        let mut bytes = vec![0; 20];
+        bytes[2] = u8::from(deleted);
+        bytes.extend((label as f32).to_le_bytes());
+        bytes.extend((label as f32 + 0.5).to_le_bytes());
+        bytes.extend(label.to_le_bytes());
+        bytes
+    }
+
+    fn index(elements: &[Vec<u8>], claimed: u64, cut: usize) -> (tempfile::TempDir, Index) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data_level0.bin");
+        let bytes = elements.concat();
+        std::fs::write(&path, &bytes[..bytes.len() - cut]).unwrap();
+        let index = Index::open(parsed(&header(claimed, 2)).unwrap(), &path, None).unwrap();
+        (folder, index)
+    }
+
+    #[test]
+    fn a_header_tells_the_layout() {
+        let found = parsed(&header(7, 384)).unwrap();
+        assert_eq!(
+            (found.count, found.dimension, found.stride),
+            (7, 384, 20 + 384 * 4 + 8)
+        );
+    }
+
+    #[test]
+    fn every_field_is_checked() {
+        for at in [4, 20, 28, 36, 44, 68] {
+            for value in [1, 3, u64::MAX, u64::MAX / 4, i64::MAX as u64] {
+                let mut bytes = header(7, 384);
+                bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
+                let found = parsed(&bytes);
+                let harmless = at == 20 && value < 12;
+                assert_eq!(
+                    found.is_ok(),
+                    harmless,
+                    "offset {at}, value {value}: {found:?}"
+                );
+            }
+        }
+        let mut newer = header(7, 384);
+        newer[0] = 2;
+        assert!(matches!(
+            parsed(&newer),
+            Err(SourceError::UnknownLayout { .. })
+        ));
+        assert!(parsed(&header(0, 0)).is_err());
+        assert!(parsed(&header(0, 1 << 40)).is_err());
+    }
+
+    #[test]
+    fn deleted_and_doubled_labels_are_left_out() {
+        let elements = [
+            element(9, false),
+            element(3, true),
+            element(4, false),
+            element(5, false),
+            element(5, false),
+        ];
+        let (_folder, mut index) = index(&elements, 5, 0);
+        let (labels, doubled) = index.labels(&AtomicBool::new(false)).unwrap();
+        assert_eq!(labels, [(4, 2), (9, 0)]);
+        assert_eq!(doubled, 2);
+        assert_eq!(index.raw(0).unwrap(), [9.0, 9.5]);
+        assert_eq!(index.raw(2).unwrap(), [4.0, 4.5]);
+    }
+
+    #[test]
+    fn a_cut_file_holds_what_is_whole() {
+        let (_folder, mut index) = index(&[element(1, false), element(2, false)], 2, 1);
+        assert_eq!(index.slots, 1);
+        assert_eq!(index.labels(&AtomicBool::new(false)).unwrap().0, [(1, 0)]);
+        assert!(index.raw(1).is_err());
+        assert!(index.raw(u32::MAX).is_err());
+    }
+
+    #[test]
+    fn vectors_across_blocks_are_whole() {
+        let elements: Vec<_> = (0..20_000).map(|label| element(label, false)).collect();
+        let (_folder, mut index) = index(&elements, 20_000, 0);
+        for slot in (0..20_000).step_by(7).chain((0..20_000).rev().step_by(11)) {
+            assert_eq!(index.raw(slot).unwrap(), [slot as f32, slot as f32 + 0.5]);
+        }
+        assert!(index.elements.blocks.len() <= BLOCKS);
+        assert_eq!(
+            index.labels(&AtomicBool::new(false)).unwrap().0.len(),
+            20_000
+        );
+        assert!(matches!(
+            index.labels(&AtomicBool::new(true)),
+            Err(SourceError::Interrupted)
+        ));
+    }
+
+    #[test]
+    fn a_file_that_became_shorter_is_noticed() {
+        let elements: Vec<_> = (0..20_000).map(|label| element(label, false)).collect();
+        let (folder, mut index) = index(&elements, 20_000, 0);
+        std::fs::write(folder.path().join("data_level0.bin"), b"").unwrap();
+        assert!(matches!(index.raw(19_999), Err(SourceError::Busy { .. })));
     }
 }

@@ -226,7 +226,7 @@ impl Source for ChromaStore {
         let entry = self.entry(collection)?;
         let mut vectors = self.vectors(entry)?;
         self.rows(entry, Depth::Full, &mut |row, contents| {
-            let (vector, stale) = vectors.fetch(&row.id, row.sequence, contents)?;
+            let (vector, stale) = vectors.fetch(&row, contents)?;
             Ok(each(Record {
                 id: row.id,
                 document: row.content.document,
@@ -245,11 +245,10 @@ impl Source for ChromaStore {
         let vectors = self.vectors(entry)?;
         let mut found = Inventory::default();
         let mut users = BTreeSet::new();
-        self.rows(entry, Depth::Counts, &mut |row, _| {
+        self.rows(entry, Depth::Counts, &mut |row, contents| {
+            let usable = vectors.usable(&row, contents)?;
             found.records = found.records.saturating_add(1);
-            found.vectors = found
-                .vectors
-                .saturating_add(u64::from(vectors.usable(&row.id)));
+            found.vectors = found.vectors.saturating_add(u64::from(usable));
             found.documents = found
                 .documents
                 .saturating_add(u64::from(row.content.document.is_some()));

@@ -20,6 +20,7 @@ use super::database::Database;
 use super::error::SourceError;
 use super::hnsw::Index;
 use super::layout::{ELEMENTS, LENGTHS};
+use super::metadata::Row;
 use super::queue::{Contents, Operation, Queue, QueueRow, scan};
 use super::rounding::{normalised, rounded, same};
 use super::segment::{Files, broken};
@@ -48,8 +49,19 @@ struct Trace {
     from: From,
     /// The row's vector has the collection's dimension.
     fits: bool,
+    /// The row is an add, which counts only if the id was not there.
+    added: bool,
     /// Some row after the index's mark is about this id.
     recent: bool,
+}
+
+/// Where a vector is.
+enum Place {
+    Nowhere,
+    /// In this row of the queue.
+    Row(i64),
+    /// In this slot of the index, perhaps also in this row of the queue.
+    Slot(u32, Option<i64>),
 }
 
 const UNKNOWN: Trace = Trace {
@@ -57,6 +69,7 @@ const UNKNOWN: Trace = Trace {
     slot: NOWHERE,
     from: From::Nothing,
     fits: false,
+    added: false,
     recent: false,
 };
 
@@ -68,6 +81,8 @@ pub(super) struct Vectors {
     cosine: bool,
     mixed: bool,
     bytes: Option<u64>,
+    /// The index may lack ids that it had.
+    unsure: bool,
     /// What was found wrong, as sentences.
     pub notices: Vec<String>,
 }
@@ -91,6 +106,7 @@ impl Vectors {
                 .collection
                 .dimension
                 .map(|dimension| u64::from(dimension) * 4),
+            unsure: false,
             notices: Vec::new(),
         };
         match vectors.open(database, directory, entry) {
@@ -102,6 +118,8 @@ impl Vectors {
             }
             Err(error) => return Err(error),
         }
+        vectors.unsure =
+            !vectors.notices.is_empty() || (vectors.index.is_none() && entry.index_mark.is_some());
         scan(database, queue.of(&entry.collection.id), |row| {
             vectors.replay(row, complete);
             Ok(())
@@ -192,7 +210,9 @@ impl Vectors {
             (_, None) | (Operation::Delete, _) => None,
             (Operation::Add, _) if exists => None,
             // The row that inserted the id may be gone from a queue that is cleaned up.
-            (Operation::Update, _) if !exists && (newer || complete) => Some(From::Ignored),
+            (Operation::Update, _) if !exists && (complete || newer && !self.unsure) => {
+                Some(From::Ignored)
+            }
             _ if newer => Some(From::Newer),
             _ => Some(From::Older),
         };
@@ -200,6 +220,7 @@ impl Vectors {
         if let (Some(from), Some(bytes)) = (taken, row.vector) {
             trace.from = from;
             trace.sequence = row.sequence;
+            trace.added = row.operation == Operation::Add;
             trace.fits = self.bytes.is_none_or(|wanted| wanted == bytes);
         }
         if taken.is_some() || known.is_some() || trace.recent {
@@ -221,71 +242,117 @@ impl Vectors {
         self.covered
     }
 
-    /// Whether `id` has a vector of the collection's dimension.
-    pub fn usable(&self, id: &str) -> bool {
-        self.traces.get(id).is_some_and(|trace| match trace.from {
-            From::Newer => trace.fits,
-            _ if trace.slot != NOWHERE => true,
-            From::Older | From::Ignored => trace.fits,
-            From::Nothing => false,
+    /// Whether the record `row` has a vector of the collection's dimension.
+    pub fn usable(&self, row: &Row, contents: &mut Contents<'_>) -> Result<bool, SourceError> {
+        Ok(match self.place(row, contents)? {
+            Place::Nowhere => false,
+            Place::Row(_) => self
+                .traces
+                .get(row.id.as_str())
+                .is_some_and(|trace| trace.fits),
+            Place::Slot(..) => true,
         })
     }
 
-    /// The vector of `id`, whose record was last changed by row `sequence`; and whether it may be older than the
-    /// record.
+    /// The vector of the record `row`; and whether it may be older than the record.
     pub fn fetch(
         &mut self,
-        id: &str,
-        sequence: i64,
+        row: &Row,
         contents: &mut Contents<'_>,
     ) -> Result<(Option<Vector>, bool), SourceError> {
-        let Some(trace) = self.traces.get(id).copied() else {
-            return Ok((None, false));
-        };
-        let stale = !trace.recent && self.covered.is_some_and(|mark| sequence > mark);
-        let row = if trace.from == From::Nothing {
-            None
-        } else {
-            Some(trace.sequence)
-        };
         let exact = |values| Vector {
             values,
             grade: Grade::Exact,
         };
-        if trace.slot == NOWHERE || trace.from == From::Newer {
-            let vector = match row {
-                Some(row) => contents.vector(row)?.map(exact),
-                None => None,
-            };
-            let stale = stale && vector.is_some();
-            return Ok((vector, stale));
-        }
+        let vector = match self.place(row, contents)? {
+            Place::Nowhere => None,
+            Place::Row(at) => contents.vector(at)?.map(exact),
+            Place::Slot(slot, older) => {
+                let older = match older {
+                    Some(at) => contents.vector(at)?,
+                    None => None,
+                };
+                self.stored(slot, older)?
+            }
+        };
+        let recent = self
+            .traces
+            .get(row.id.as_str())
+            .is_some_and(|trace| trace.recent);
+        let newer = self.covered.is_some_and(|mark| row.sequence > mark);
+        let stale = vector.is_some() && newer && !recent;
+        Ok((vector, stale))
+    }
+
+    fn place(&self, row: &Row, contents: &mut Contents<'_>) -> Result<Place, SourceError> {
+        let Some(trace) = self.traces.get(row.id.as_str()) else {
+            return Ok(Place::Nowhere);
+        };
+        let in_row = trace.from != From::Nothing && counts(trace, row, contents)?;
+        let in_slot = trace.slot != NOWHERE
+            && trace.from != From::Newer
+            && self
+                .index
+                .as_ref()
+                .is_some_and(|index| !self.cosine || index.length(trace.slot).is_some());
+        Ok(if in_slot {
+            // Only a cosine space stores another vector than it was given.
+            let older = self.cosine && in_row && trace.fits && trace.from == From::Older;
+            Place::Slot(trace.slot, older.then_some(trace.sequence))
+        } else if in_row {
+            Place::Row(trace.sequence)
+        } else {
+            Place::Nowhere
+        })
+    }
+
+    /// The vector of `slot`; `older` is what the queue has for it.
+    fn stored(
+        &mut self,
+        slot: u32,
+        older: Option<Vec<f32>>,
+    ) -> Result<Option<Vector>, SourceError> {
         let Some(index) = &mut self.index else {
-            return Ok((None, false));
+            return Ok(None);
         };
-        let raw = index.raw(trace.slot)?;
-        if !self.cosine || (self.mixed && !normalised(&raw)) {
-            return Ok((Some(exact(raw)), stale));
-        }
-        let older = match row {
-            Some(row) if trace.from == From::Older && trace.fits => contents.vector(row)?,
-            _ => None,
-        };
-        let Some(length) = index.length(trace.slot) else {
-            let vector = older.map(exact);
-            let stale = stale && vector.is_some();
-            return Ok((vector, stale));
+        let raw = index.raw(slot)?;
+        let length = index
+            .length(slot)
+            .filter(|_| self.cosine && (!self.mixed || normalised(&raw)));
+        let Some(length) = length else {
+            return Ok(Some(Vector {
+                values: raw,
+                grade: Grade::Exact,
+            }));
         };
         let restored: Vec<f32> = raw.iter().map(|component| component * length).collect();
-        let vector = match older {
-            Some(original) if same(&rounded(&original), &restored) => exact(original),
+        Ok(Some(match older {
+            Some(original) if same(&rounded(&original), &restored) => Vector {
+                values: original,
+                grade: Grade::Exact,
+            },
             _ => Vector {
                 values: restored,
                 grade: Grade::Restored,
             },
-        };
-        Ok((Some(vector), stale))
+        }))
     }
+}
+
+/// Whether the row of `trace` took effect on the record `row`. An add does not if the id was there already, which
+/// shows where the index cannot tell: the record was last changed before, or created before.
+fn counts(trace: &Trace, row: &Row, contents: &mut Contents<'_>) -> Result<bool, SourceError> {
+    if !trace.added || row.sequence == trace.sequence {
+        return Ok(true);
+    }
+    if row.sequence < trace.sequence {
+        return Ok(false);
+    }
+    let written = contents.body(trace.sequence)?.created_at;
+    Ok(row
+        .created_at
+        .zip(written)
+        .is_none_or(|(created, written)| created >= written))
 }
 
 #[cfg(test)]
@@ -300,6 +367,7 @@ mod tests {
             cosine: false,
             mixed: false,
             bytes: Some(8),
+            unsure: false,
             notices: Vec::new(),
         }
     }
@@ -335,7 +403,7 @@ mod tests {
         found.replay(row(16, Operation::Add, "new", Some(8)), true);
         assert_eq!(place(&found, "new"), Some((From::Newer, 16, NOWHERE)));
         found.replay(row(17, Operation::Upsert, "short", Some(4)), true);
-        assert!(found.usable("new") && !found.usable("short") && !found.usable("nobody"));
+        assert!(found.traces["new"].fits && !found.traces["short"].fits);
     }
 
     #[test]
