@@ -162,6 +162,9 @@ pub enum Error {
         /// The run.
         run: i64,
     },
+    /// `strict` and a store with damage.
+    #[error("the store is damaged: {0}")]
+    Damage(String),
     /// A text that PostgreSQL cannot show.
     #[error("record \"{record}\" of collection \"{collection}\" has a text with U+0000")]
     NulInText {
@@ -215,6 +218,7 @@ impl Error {
                 Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
             }
             Error::TargetGone { .. } | Error::NoTable(_) => Code::ERRCODE_UNDEFINED_TABLE,
+            Error::Damage(_) => Code::ERRCODE_DATA_CORRUPTED,
             Error::NulInText { .. } => Code::ERRCODE_CHARACTER_NOT_IN_REPERTOIRE,
             Error::Thread(_) => Code::ERRCODE_INSUFFICIENT_RESOURCES,
             Error::Spi(_) | Error::Bug(_) => Code::ERRCODE_INTERNAL_ERROR,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::{JsonB, Uuid};
 use vector_migrate_core::map::metadata_json;
@@ -11,7 +12,7 @@ use vector_migrate_core::record::{Collection, Inventory};
 use vector_migrate_core::source::chroma::{ChromaStore, StoreSummary};
 use vector_migrate_core::source::{Source, SourceError};
 
-use super::{Outcome, bigint};
+use super::bigint;
 use crate::error::Error;
 use crate::{access, interrupt};
 
@@ -59,7 +60,7 @@ fn look_at<T: Send + 'static>(
 #[allow(clippy::type_complexity)] // the row type is the contract
 fn chroma_collections(
     path: Option<&str>,
-) -> Outcome<
+) -> Result<
     TableIterator<
         'static,
         (
@@ -78,6 +79,7 @@ fn chroma_collections(
             name!(metadata, JsonB),
         ),
     >,
+    ErrorReport,
 > {
     let found: Vec<(Collection, Inventory)> = look_at(path, |store| {
         let counted =
@@ -119,7 +121,7 @@ fn uuid(text: &str) -> Option<Uuid> {
 #[allow(clippy::type_complexity)] // the row type is the contract
 fn chroma_store(
     path: Option<&str>,
-) -> Outcome<
+) -> Result<
     TableIterator<
         'static,
         (
@@ -137,6 +139,7 @@ fn chroma_store(
             name!(warnings, Vec<String>),
         ),
     >,
+    ErrorReport,
 > {
     let int = |count: u64| i32::try_from(count).unwrap_or(i32::MAX);
     let store: StoreSummary = look_at(path, ChromaStore::summary)?;

@@ -1,9 +1,10 @@
 //! `migrate_chroma`, in three overloads: `user_id` as text, bigint or uuid.
 
+use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::{JsonB, Uuid};
 
-use super::{Outcome, bigint};
+use super::bigint;
 use crate::access;
 use crate::run::{self, Arguments, Options};
 
@@ -21,7 +22,7 @@ type Row = (
     i64,
 );
 
-fn migrate(path: Option<&str>, arguments: Arguments) -> Outcome<Vec<Row>> {
+fn migrate(path: Option<&str>, arguments: Arguments) -> Result<Vec<Row>, ErrorReport> {
     let path = access::check(path)?;
     let options = Options::check(arguments)?;
     let lines = run::migrate(&path, &options)?;
@@ -61,8 +62,7 @@ macro_rules! overload {
             target: default!(Option<String>, "'content_vectors'"),
             entity_target: default!(Option<String>, "'entity_vectors'"),
             strict: default!(Option<bool>, "false"),
-        ) -> Outcome<
-            TableIterator<
+        ) -> Result<TableIterator<
                 'static,
                 (
                     name!(run_id, Option<i64>),
@@ -76,8 +76,7 @@ macro_rules! overload {
                     name!(embedded, i64),
                     name!(entities, i64),
                 ),
-            >,
-        > {
+            >, ErrorReport> {
             let as_text: fn($user) -> String = $as_text;
             let rows = migrate(
                 path,

@@ -1,4 +1,6 @@
 //! Every SQL function: check arguments, check access, call, convert. No logic of its own.
+//!
+//! Return types are written out: pgrx reads the SQL signature from them and sees through no alias.
 
 mod inspect;
 mod migrate;
@@ -7,11 +9,6 @@ mod rollback;
 mod search;
 mod tables;
 mod text;
-
-use pgrx::pg_sys::panic::ErrorReport;
-
-/// What an SQL function gives back.
-type Outcome<T> = Result<T, ErrorReport>;
 
 /// A count as SQL's bigint.
 fn bigint(count: u64) -> i64 {

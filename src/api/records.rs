@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use pgrx::JsonB;
-use pgrx::pg_sys::panic::ErrorReportable;
+use pgrx::pg_sys::panic::{ErrorReport, ErrorReportable};
 use pgrx::prelude::*;
 use vector_migrate_core::map::filter::Filter;
 use vector_migrate_core::map::metadata_json;
@@ -15,7 +15,6 @@ use vector_migrate_core::record::{Collection, Record};
 use vector_migrate_core::source::chroma::ChromaStore;
 use vector_migrate_core::source::{Source, SourceError};
 
-use super::Outcome;
 use crate::error::Error;
 use crate::run;
 use crate::{access, guc, interrupt};
@@ -95,7 +94,7 @@ fn chroma_records(
     path: Option<&str>,
     collection: default!(Option<&str>, "NULL"),
     filter: default!(Option<JsonB>, "NULL"),
-) -> Outcome<
+) -> Result<
     TableIterator<
         'static,
         (
@@ -110,6 +109,7 @@ fn chroma_records(
             name!(created_at, Option<TimestampWithTimeZone>),
         ),
     >,
+    ErrorReport,
 > {
     let filter = filter.map(|json| run::parse_filter(&json.0)).transpose()?;
     let path = access::check(path)?;
@@ -136,12 +136,10 @@ fn chroma_records(
     };
     Ok(TableIterator::new(std::iter::from_fn(move || {
         // An iterator cannot return an error: raised here, inside pgrx's guard.
-        let next = records
-            .next_record()
-            .map_err(pgrx::pg_sys::panic::ErrorReport::from);
+        let next = records.next_record().map_err(ErrorReport::from);
         let (index, record) = next.unwrap_or_report()?;
         let collection = records.collections.get(index)?.clone();
-        let row = row(collection, record).map_err(pgrx::pg_sys::panic::ErrorReport::from);
+        let row = row(collection, record).map_err(ErrorReport::from);
         Some(row.unwrap_or_report())
     })))
 }

@@ -1,8 +1,8 @@
 //! `rollback_migration`: undoes a run.
 
+use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-use super::Outcome;
 use crate::error::Error;
 use crate::{ledger, pg};
 
@@ -13,7 +13,7 @@ use crate::{ledger, pg};
 fn rollback_migration(
     run_id: default!(Option<i64>, "NULL"),
     force: default!(Option<bool>, "false"),
-) -> Outcome<
+) -> Result<
     TableIterator<
         'static,
         (
@@ -24,6 +24,7 @@ fn rollback_migration(
             name!(kept, i64),
         ),
     >,
+    ErrorReport,
 > {
     if !pg::can_write() {
         return Err(Error::ReadOnly("rollback_migration").into());

@@ -2,9 +2,9 @@
 
 use pgrx::JsonB;
 use pgrx::datum::DatumWithOid;
+use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-use super::Outcome;
 use crate::error::Error;
 use crate::target::{self, Pgvector};
 use crate::{model, spi};
@@ -60,7 +60,7 @@ fn search_content(
     match_count: default!(Option<i32>, "5"),
     content_type: default!(Option<String>, "NULL"),
     target: default!(Option<&str>, "'content_vectors'"),
-) -> Outcome<
+) -> Result<
     TableIterator<
         'static,
         (
@@ -73,6 +73,7 @@ fn search_content(
             name!(full_content, Option<JsonB>),
         ),
     >,
+    ErrorReport,
 > {
     let search = Search::begin(query, target)?;
     let distance = search.distance();
@@ -118,7 +119,7 @@ fn search_entities(
     user_id: default!(Option<String>, "NULL"),
     match_count: default!(Option<i32>, "5"),
     target: default!(Option<&str>, "'entity_vectors'"),
-) -> Outcome<
+) -> Result<
     TableIterator<
         'static,
         (
@@ -129,6 +130,7 @@ fn search_entities(
             name!(similarity, Option<f64>),
         ),
     >,
+    ErrorReport,
 > {
     let search = Search::begin(query, target)?;
     let distance = search.distance();

@@ -1,9 +1,9 @@
 //! `init_content_tables`: the tables, made beforehand.
 
 use pgrx::pg_sys;
+use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-use super::Outcome;
 use crate::error::Error;
 use crate::target::create::{self, Life};
 use crate::target::{self, Pgvector};
@@ -17,7 +17,7 @@ fn init_content_tables(
     user_id_type: default!(Option<pg_sys::Oid>, "'bigint'"),
     target: default!(Option<&str>, "'content_vectors'"),
     entity_target: default!(Option<&str>, "'entity_vectors'"),
-) -> Outcome<()> {
+) -> Result<(), ErrorReport> {
     Ok(init(dimensions, user_id_type, target, entity_target)?)
 }
 

@@ -1,8 +1,8 @@
 //! `embed_text` and `model_info`: the model of this server.
 
+use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-use super::Outcome;
 use crate::error::Error;
 use crate::model;
 use crate::target::Pgvector;
@@ -13,7 +13,7 @@ const WHY: &str = "text is to be embedded";
 
 /// The embedding of `input`, of length 1.
 #[pg_extern(volatile, parallel_unsafe, strict)]
-fn embed_text(input: &str) -> Outcome<PgVector> {
+fn embed_text(input: &str) -> Result<PgVector, ErrorReport> {
     let pgvector = Pgvector::find()?;
     let vectors = model::embed(WHY, &[input])?;
     let vector = vectors
@@ -24,7 +24,9 @@ fn embed_text(input: &str) -> Outcome<PgVector> {
 
 /// The embedding of each of `inputs`, in order; NULL for NULL.
 #[pg_extern(volatile, parallel_unsafe, strict, name = "embed_text")]
-fn embed_texts(inputs: Vec<Option<String>>) -> Outcome<SetOfIterator<'static, Option<PgVector>>> {
+fn embed_texts(
+    inputs: Vec<Option<String>>,
+) -> Result<SetOfIterator<'static, Option<PgVector>>, ErrorReport> {
     let pgvector = Pgvector::find()?;
     let texts: Vec<&str> = inputs.iter().flatten().map(String::as_str).collect();
     let mut vectors = model::embed(WHY, &texts)?.into_iter();

@@ -200,6 +200,7 @@ pub fn prepare(
         makes_vectors,
         names,
     );
+    sink.strict = options.strict;
     if options.dry_run {
         shade(&mut sink)?;
     }

@@ -77,6 +77,8 @@ pub struct Sink {
     pub on_conflict: OnConflict,
     /// Entity texts are embedded; else their embedding is NULL.
     pub embeds_entities: bool,
+    /// Any damage in the store stops the run.
+    pub strict: bool,
     /// The collections' names, by index.
     pub names: Vec<String>,
     /// The counts.
@@ -105,6 +107,7 @@ impl Sink {
             run,
             on_conflict,
             embeds_entities,
+            strict: false,
             names,
             report: Report::default(),
             seen: SeenKeys::default(),
@@ -117,7 +120,7 @@ impl Sink {
     /// Takes a batch of items; every one of them is in the report afterwards.
     ///
     /// # Errors
-    /// [`Error::AlreadyExists`], [`Error::NoModel`], the model's, and the server's own.
+    /// [`Error::AlreadyExists`], [`Error::NoModel`], [`Error::Damage`], the model's, and the server's own.
     pub fn take(&mut self, items: Vec<Item>) -> Result<(), Error> {
         let mut rows = Vec::new();
         for item in items {
@@ -131,6 +134,7 @@ impl Sink {
                 } => {
                     self.reject(collection, record_id, user, rejection);
                 }
+                Item::Warning(text) if self.strict => return Err(Error::Damage(text)),
                 Item::Warning(text) => pgrx::warning!("{text}"),
             }
         }
