@@ -1,0 +1,29 @@
+//! Harness of the tests on a real server: `make test` starts a private cluster that has the extension installed and
+//! says in the environment where it is.
+//!
+//! - [`Db`] is a database of one test's own, made from a template that has the extension, dropped at the end.
+//! - [`Session`] is a connection to it: SQL in, text, errors in parts and notices out.
+//! - [`Store`] is a private copy of a fixture that the server can read (and could change: see [`Snapshot`]).
+//! - [`Expected`] is what chromadb itself returned for a fixture.
+//! - [`Report`] is what `migrate_chroma` answers, its sums checked.
+//! - [`tables`] has the tables that an application might have made beforehand.
+//!
+//! Everything here panics where a test should fail.
+
+mod expected;
+mod report;
+mod server;
+mod session;
+mod store;
+pub mod tables;
+
+pub use expected::{Expected, ExpectedCollection, ExpectedRecord, assert_same_json};
+pub use report::{Counts, Line, Report};
+pub use server::Db;
+pub use session::{Failure, Notice, Session};
+pub use store::{Snapshot, Store, demo_store, store};
+
+/// SQL literal of a text.
+pub fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
