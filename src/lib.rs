@@ -56,5 +56,5 @@ extension_sql_file!("../sql/privileges.sql", name = "privileges", finalize);
 #[allow(non_snake_case)]
 pub extern "C-unwind" fn _PG_init() {
     guc::register();
-    pg::silence_onnxruntime();
+    pg::set_environment();
 }

@@ -109,3 +109,52 @@ pub fn describe(why: &str) -> Result<(String, u32), Error> {
         Ok((model.name().to_owned(), dimension))
     })
 }
+
+/// What `model_info` shows.
+#[derive(Debug, Default)]
+pub struct Info {
+    /// The model's directory.
+    pub path: String,
+    /// Its name.
+    pub name: Option<String>,
+    /// SHA-256 of its ONNX file.
+    pub digest: Option<String>,
+    /// Dimensions of its vectors.
+    pub dimension: Option<i32>,
+    /// How token vectors become one.
+    pub pooling: Option<String>,
+    /// Tokens of a text that count.
+    pub max_tokens: Option<i32>,
+    /// Version of ONNX Runtime.
+    pub runtime: Option<String>,
+    /// The session had it in memory before this call.
+    pub loaded: bool,
+}
+
+/// Everything about the model, which is loaded for it if it is installed.
+///
+/// # Errors
+/// [`Error::Embed`] if it is installed and does not load.
+pub fn info() -> Result<Info, Error> {
+    let path = guc::model_path();
+    let loaded = LOADED.with_borrow(|slot| slot.as_ref().is_some_and(|it| it.path == path));
+    let shown = path.display().to_string();
+    if installed().is_err() {
+        return Ok(Info {
+            path: shown,
+            ..Info::default()
+        });
+    }
+    with("", |model| {
+        Ok(Info {
+            path: shown,
+            name: Some(model.name().to_owned()),
+            digest: Some(model.digest()?),
+            dimension: i32::try_from(model.dimension()).ok(),
+            pooling: Some(model.pooling().to_owned()),
+            max_tokens: i32::try_from(model.max_tokens()).ok(),
+            runtime: model.runtime_version(),
+            loaded,
+        })
+    })
+}

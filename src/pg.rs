@@ -18,11 +18,18 @@ pub fn reserve_prefix(prefix: &'static CStr) {
     }
 }
 
-/// Turns off ONNX Runtime's usage data: without the switch its environment opens a database of events in the
-/// home directory, starts a thread for it and may upload it. No network access at run time, ever.
-pub fn silence_onnxruntime() {
+/// Sets the process's environment as this library needs it.
+///
+/// ONNX Runtime's usage data is turned off: without the switch its environment opens a database of events
+/// in the home directory, starts a thread for it and may upload it. No network access at run time, ever.
+/// Backtraces are, too: pgrx captures one for each error that it carries, which is slow for rows that the
+/// server refuses one by one, and shows it to the user.
+pub fn set_environment() {
     // SAFETY: called from _PG_init, before this library starts a thread; backends have none of their own.
-    unsafe { std::env::set_var(TELEMETRY_SWITCH, "1") };
+    unsafe {
+        std::env::set_var(TELEMETRY_SWITCH, "1");
+        std::env::set_var("RUST_LIB_BACKTRACE", "0");
+    }
 }
 
 /// The server's share directory (`pg_config --sharedir`).

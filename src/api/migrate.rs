@@ -44,14 +44,15 @@ fn migrate(path: Option<&str>, arguments: Arguments) -> Result<Vec<Row>, ErrorRe
     Ok(lines.into_iter().map(row).collect())
 }
 
+// The argument's type goes in token by token: as a `ty` it would hide `default!` from pgrx.
 macro_rules! overload {
-    ($(#[$doc:meta])* $rust:ident, $user:ty, $argument:ty, $as_text:expr, $column:literal) => {
+    ($(#[$doc:meta])* $rust:ident, $user:ty, [$($argument:tt)+], $as_text:expr, $column:literal) => {
         $(#[$doc])*
         #[pg_extern(volatile, parallel_unsafe, name = "migrate_chroma")]
         #[allow(clippy::too_many_arguments, clippy::type_complexity)] // the signature is the contract
         fn $rust(
             path: Option<&str>,
-            user_id: $argument,
+            user_id: $($argument)+,
             dry_run: default!(Option<bool>, "false"),
             collection: default!(Option<String>, "NULL"),
             filter: default!(Option<JsonB>, "NULL"),
@@ -105,7 +106,7 @@ overload!(
     /// transaction; one row for each collection and user, found = migrated + skipped + failed.
     migrate_chroma,
     String,
-    default!(Option<String>, "NULL"),
+    [default!(Option<String>, "NULL")],
     |user| user,
     "pg_catalog.int8"
 );
@@ -113,7 +114,7 @@ overload!(
     /// As `migrate_chroma(text, text, ...)`, for a user with a number.
     migrate_chroma_bigint,
     i64,
-    Option<i64>,
+    [Option<i64>],
     |user| user.to_string(),
     "pg_catalog.int8"
 );
@@ -121,7 +122,7 @@ overload!(
     /// As `migrate_chroma(text, text, ...)`, for a user with a uuid.
     migrate_chroma_uuid,
     Uuid,
-    Option<Uuid>,
+    [Option<Uuid>],
     |user| user.to_string(),
     "pg_catalog.uuid"
 );

@@ -1,4 +1,4 @@
-//! `init_content_tables`: the tables, made beforehand.
+//! `init_content_tables`: the tables, made beforehand. Its SQL is written out, as pgrx has no `regtype`.
 
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -11,12 +11,21 @@ use crate::{pg, spi};
 
 /// Creates the content and entity tables that are not there yet, for vectors of `dimensions`. The vector
 /// index is best built after the load, and is not created here.
-#[pg_extern(volatile, parallel_unsafe)]
+#[pg_extern(sql = r#"
+CREATE FUNCTION init_content_tables(
+    dimensions integer DEFAULT 384,
+    user_id_type regtype DEFAULT 'bigint',
+    target text DEFAULT 'content_vectors',
+    entity_target text DEFAULT 'entity_vectors'
+) RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS '@MODULE_PATHNAME@', '@FUNCTION_NAME@';
+"#)]
 fn init_content_tables(
-    dimensions: default!(Option<i32>, "384"),
-    user_id_type: default!(Option<pg_sys::Oid>, "'bigint'"),
-    target: default!(Option<&str>, "'content_vectors'"),
-    entity_target: default!(Option<&str>, "'entity_vectors'"),
+    dimensions: Option<i32>,
+    user_id_type: Option<pg_sys::Oid>,
+    target: Option<&str>,
+    entity_target: Option<&str>,
 ) -> Result<(), ErrorReport> {
     Ok(init(dimensions, user_id_type, target, entity_target)?)
 }

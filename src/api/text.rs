@@ -42,3 +42,36 @@ fn embed_texts(
     }
     Ok(SetOfIterator::new(results))
 }
+
+/// The embedding model of this server, one row. Loads it if it is installed; else all but `path` is NULL.
+/// `loaded`: the session had it in memory already. `digest`: SHA-256 of its ONNX file.
+#[pg_extern(volatile, parallel_unsafe)]
+#[allow(clippy::type_complexity)] // the row type is the contract
+fn model_info() -> Result<
+    TableIterator<
+        'static,
+        (
+            name!(path, String),
+            name!(name, Option<String>),
+            name!(digest, Option<String>),
+            name!(dimension, Option<i32>),
+            name!(pooling, Option<String>),
+            name!(max_tokens, Option<i32>),
+            name!(onnxruntime, Option<String>),
+            name!(loaded, bool),
+        ),
+    >,
+    ErrorReport,
+> {
+    let info = model::info()?;
+    Ok(TableIterator::once((
+        info.path,
+        info.name,
+        info.digest,
+        info.dimension,
+        info.pooling,
+        info.max_tokens,
+        info.runtime,
+        info.loaded,
+    )))
+}

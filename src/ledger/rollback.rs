@@ -384,7 +384,7 @@ pub fn follow(
     as_owner(|| {
         spi::write(
             "UPDATE vector_migrate.run_rows o SET xid = $6::pg_catalog.xid \
-               FROM pg_catalog.unnest($4, $5) AS r(key, xid) \
+               FROM unnest($4, $5) AS r(key, xid) \
               WHERE o.run_id OPERATOR(pg_catalog.<>) $1 \
                 AND o.target OPERATOR(pg_catalog.=) $2 \
                 AND o.collection OPERATOR(pg_catalog.=) $3 \

@@ -139,7 +139,7 @@ pub fn insert_tuples<C>(
     let columns: Vec<_> = names.iter().map(|name| spi::ident(name)).collect();
     spi::write(
         &format!(
-            "INSERT INTO {} ({}) SELECT * FROM pg_catalog.unnest({})",
+            "INSERT INTO {} ({}) SELECT * FROM unnest({})",
             target.name,
             columns.join(", "),
             placeholders(&target.columns, 1)

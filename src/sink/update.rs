@@ -193,7 +193,7 @@ fn statement(content: &Target<ContentColumn>) -> String {
         same.push("t.user_id IS NOT DISTINCT FROM u.user_id".into());
     }
     format!(
-        "UPDATE {} t SET {} FROM pg_catalog.unnest({}) AS u({}) WHERE {}",
+        "UPDATE {} t SET {} FROM unnest({}) AS u({}) WHERE {}",
         content.name,
         set.join(", "),
         insert::placeholders(&content.columns, 1),

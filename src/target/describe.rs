@@ -335,7 +335,7 @@ pub fn key_of_table(oid: pg_sys::Oid, has_collection: bool) -> Result<Vec<KeyPar
     let indexes = spi::read(
         "SELECT ARRAY(SELECT a.attname::pg_catalog.text FROM pg_catalog.pg_attribute a \
                        WHERE a.attrelid OPERATOR(pg_catalog.=) i.indrelid \
-                         AND a.attnum OPERATOR(pg_catalog.=) ANY (i.indkey::pg_catalog.int2[] \
+                         AND a.attnum OPERATOR(pg_catalog.=) ANY ((i.indkey::pg_catalog.int2[]) \
                              [0:i.indnkeyatts OPERATOR(pg_catalog.-) 1]) \
                        ORDER BY a.attname) \
            FROM pg_catalog.pg_index i \

@@ -40,9 +40,9 @@ impl KeyArrays {
     }
 }
 
-/// The ledger's arrays as a relation.
-const KEYS: &str =
-    "pg_catalog.unnest($1, $2, $3, $4, $5) AS r(row_no, collection, key, user_id, xid)";
+/// The ledger's arrays as a relation. `unnest` of several arrays is the grammar's own and only knows the
+/// bare name, which it then takes from pg_catalog.
+const KEYS: &str = "unnest($1, $2, $3, $4, $5) AS r(row_no, collection, key, user_id, xid)";
 
 /// A column, its type, and whether SQL may assign it.
 struct ColumnOf {
@@ -259,7 +259,7 @@ impl RunTable {
         count(spi::write(
             &format!(
                 "UPDATE {name} t SET {} \
-                   FROM {KEYS} JOIN pg_catalog.unnest($6, $7) AS b(row_no, row) \
+                   FROM {KEYS} JOIN unnest($6, $7) AS b(row_no, row) \
                      ON b.row_no OPERATOR(pg_catalog.=) r.row_no \
                   WHERE {matches}",
                 assignments.join(", ")

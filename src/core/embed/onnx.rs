@@ -4,12 +4,14 @@
 //! (up to rounding); every vector has length 1. Must not import `source`, `map` or `pipeline`.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use fastembed::{
     InitOptionsUserDefined, Pooling, TextEmbedding, TokenizerFiles, UserDefinedEmbeddingModel,
 };
 use serde_json::Value as Json;
+use sha2::{Digest, Sha256};
 
 pub use super::runtime::TELEMETRY_SWITCH;
 use super::runtime::{self, unreadable, without_panic};
@@ -104,6 +106,28 @@ impl OnnxEmbedder {
     /// The ONNX file that was loaded.
     pub fn model_file(&self) -> &Path {
         &self.file
+    }
+
+    /// SHA-256 of the ONNX file, in hexadecimal: which weights a run was embedded with.
+    ///
+    /// # Errors
+    /// [`EmbedError::Unreadable`] if the file cannot be read any more.
+    pub fn digest(&self) -> Result<String, EmbedError> {
+        let failed = |cause: std::io::Error| unreadable(&self.file, &cause);
+        let mut file = fs::File::open(&self.file).map_err(failed)?;
+        let mut hash = Sha256::new();
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            match file.read(&mut buffer).map_err(failed)? {
+                0 => break,
+                read => hash.update(buffer.get(..read).unwrap_or_default()),
+            }
+        }
+        Ok(hash
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect())
     }
 
     /// Version of the ONNX Runtime in use, as far as its API tells: `1.32`.
