@@ -3,12 +3,12 @@
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::Error;
-use crate::{guc, spi};
+use crate::{guc, pg, spi};
 
 /// Checks role and path; gives the path to open, symbolic links and `..` resolved where it exists.
 ///
 /// # Errors
-/// [`Error::NotAllowed`], the same for every path; [`Error::NullArgument`]; [`Error::OutsideRoots`], the
+/// [`Error::NotAllowed`], the same for every path; [`Error::NullArgument`]; [`Error::NotUtf8`]; [`Error::OutsideRoots`], the
 /// same for existing and missing paths; a relative path.
 pub fn check(path: Option<&str>) -> Result<PathBuf, Error> {
     let allowed = spi::read_one(
@@ -18,6 +18,9 @@ pub fn check(path: Option<&str>) -> Result<PathBuf, Error> {
     )?;
     if allowed.flatten() != Some(true) {
         return Err(Error::NotAllowed);
+    }
+    if !pg::is_utf8() {
+        return Err(Error::NotUtf8);
     }
     let given = path.ok_or(Error::NullArgument("path"))?;
     let path = Path::new(given);

@@ -23,6 +23,9 @@ pub enum Error {
     /// The path is outside the allowed roots.
     #[error("permission denied for path \"{0}\"")]
     OutsideRoots(String),
+    /// The database cannot hold Chroma's texts as they are.
+    #[error("the database's encoding is not UTF8")]
+    NotUtf8,
     /// An argument is NULL that must not be.
     #[error("{0} must not be null")]
     NullArgument(&'static str),
@@ -196,6 +199,7 @@ impl Error {
             Error::NotAllowed | Error::OutsideRoots(_) | Error::NoInsert(_) => {
                 Code::ERRCODE_INSUFFICIENT_PRIVILEGE
             }
+            Error::NotUtf8 => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
             Error::NullArgument(_) => Code::ERRCODE_NULL_VALUE_NOT_ALLOWED,
             Error::BadArgument { .. } => Code::ERRCODE_INVALID_PARAMETER_VALUE,
             Error::UnknownCollection { .. } | Error::UnknownRun(_) => {
@@ -253,6 +257,9 @@ impl Error {
             Error::NotAllowed => {
                 Some("Ask for membership in the role pg_read_server_files.".into())
             }
+            Error::NotUtf8 => Some(
+                "Chroma's texts are UTF-8: use a database created with ENCODING 'UTF8'.".into(),
+            ),
             Error::OutsideRoots(_) => Some(
                 "A superuser can add a directory to the setting vector_migrate.allowed_roots."
                     .into(),

@@ -11,6 +11,8 @@ use std::ffi::{c_int, c_void};
 use pgrx::prelude::*;
 use pgrx::{PgRelation, pg_sys};
 
+use crate::pg;
+
 /// What a binary COPY file begins with: signature, flags, length of the header's extension.
 /// PostgreSQL documentation, COPY, "Binary Format".
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
@@ -74,8 +76,8 @@ pub fn copy_tuples<'a>(
     }
     bytes.extend_from_slice(TRAILER);
     let _feed = FeedGuard::push(bytes);
-    let stored = copy(table, columns);
-    crate::pg::next_command();
+    let stored = pg::receiving_utf8(|| copy(table, columns));
+    pg::next_command();
     stored
 }
 

@@ -7,8 +7,8 @@ use pgrx::pg_sys;
 use vector_migrate_core::encode::Column;
 
 use crate::error::Error;
-use crate::spi;
 use crate::target::Target;
+use crate::{pg, spi};
 
 /// The fields of a tuple's bytes, without the field count; `None` is NULL.
 fn fields(mut bytes: &[u8]) -> Option<Vec<Option<&[u8]>>> {
@@ -50,7 +50,7 @@ pub fn arrays<C>(
     columns
         .iter()
         .zip(types)
-        .map(|(column, ty)| array(column, ty).ok_or_else(broken))
+        .map(|(column, ty)| pg::receiving_utf8(|| array(column, ty)).ok_or_else(broken))
         .collect()
 }
 
