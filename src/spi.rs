@@ -53,9 +53,9 @@ pub fn write_returning<T>(
     })
 }
 
-/// `name` as an SQL identifier, quoted.
+/// `name` as an SQL identifier, quoted where it has to be.
 pub fn ident(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
+    pgrx::spi::quote_identifier(name)
 }
 
 /// The five characters of a code.
