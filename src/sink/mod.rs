@@ -10,6 +10,8 @@ mod existing;
 #[allow(unsafe_code)]
 mod insert;
 mod keys;
+mod load;
+mod ready;
 mod update;
 mod users;
 

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use vector_migrate_core::encode::{ContentColumn, EntityColumn};
 
-use super::batch::Ready;
 use super::existing::{Key, condition};
 use super::insert;
+use super::ready::Ready;
 use crate::error::Error;
 use crate::target::{KeyPart, RunTable, Target};
 use crate::{ledger, spi};

@@ -1,0 +1,103 @@
+//! Rows with the vectors that they lacked.
+
+use vector_migrate_core::encode::encode_vector;
+use vector_migrate_core::pipeline::Row;
+use vector_migrate_core::reason::{Reason, Rejection};
+
+use super::batch::Sink;
+use crate::error::Error;
+use crate::model;
+
+/// A record that is ready to load.
+#[derive(Debug)]
+pub struct Ready {
+    /// The row.
+    pub row: Box<Row>,
+    /// Its embedding as a COPY field, length word included.
+    pub(super) vector: Vec<u8>,
+    /// The embedding was made here.
+    pub(super) embedded: bool,
+    /// The embedding field of each entity row.
+    pub(super) entity_vectors: Vec<Vec<u8>>,
+    /// The target has its key: overwrite.
+    pub(super) exists: bool,
+}
+
+impl Ready {
+    /// The whole content tuple.
+    pub fn content_tuple(&self) -> Vec<u8> {
+        [self.row.tuple.as_slice(), &self.vector].concat()
+    }
+}
+
+/// A COPY field of NULL.
+const NULL_FIELD: [u8; 4] = (-1i32).to_be_bytes();
+
+/// A COPY field of these bytes; a vector is far below the length word's limit.
+fn field(bytes: &[u8]) -> Vec<u8> {
+    let length = i32::try_from(bytes.len()).unwrap_or(i32::MAX);
+    [&length.to_be_bytes(), bytes].concat()
+}
+
+impl Sink {
+    /// Makes the vectors that the rows lack, and those of their entities.
+    pub(super) fn with_vectors(
+        &mut self,
+        rows: Vec<(Box<Row>, bool)>,
+    ) -> Result<Vec<Ready>, Error> {
+        let missing: Vec<&str> = rows
+            .iter()
+            .filter(|(row, _)| row.vector.is_none())
+            .map(|(row, _)| row.text.as_str())
+            .collect();
+        let mut made = model::embed("records without a vector need one", &missing)?.into_iter();
+        let mut texts: Vec<&str> = Vec::new();
+        if self.embeds_entities {
+            texts = rows
+                .iter()
+                .flat_map(|(row, _)| row.entities.iter().map(|entity| entity.text.as_str()))
+                .collect();
+        }
+        let mut entity_vectors =
+            model::embed("the store has entities, which are embedded", &texts)?.into_iter();
+        let mut ready = Vec::with_capacity(rows.len());
+        for (row, exists) in rows {
+            let encoded = match (
+                &row.vector,
+                row.vector.is_none().then(|| made.next()).flatten(),
+            ) {
+                (Some(vector), _) => Ok(field(vector)),
+                (None, Some(values)) => {
+                    encode_vector(&values, self.content.vector).map(|bytes| field(&bytes))
+                }
+                (None, None) => Err(Rejection::new(Reason::NoVector, "the model gave no vector")),
+            };
+            let mut fields = Vec::with_capacity(row.entities.len());
+            let mut refused = None;
+            for _ in &row.entities {
+                let Some(target) = self.entity.as_ref().filter(|_| self.embeds_entities) else {
+                    fields.push(NULL_FIELD.to_vec());
+                    continue;
+                };
+                let values = entity_vectors.next().unwrap_or_default();
+                match encode_vector(&values, target.vector) {
+                    Ok(bytes) => fields.push(field(&bytes)),
+                    Err(rejection) => refused = Some(rejection),
+                }
+            }
+            match (encoded, refused) {
+                (Ok(vector), None) => ready.push(Ready {
+                    embedded: row.vector.is_none(),
+                    vector,
+                    row,
+                    entity_vectors: fields,
+                    exists,
+                }),
+                (Err(rejection), _) | (_, Some(rejection)) => {
+                    self.reject_row(&row, rejection.reason, rejection.message);
+                }
+            }
+        }
+        Ok(ready)
+    }
+}
