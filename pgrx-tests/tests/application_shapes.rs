@@ -224,9 +224,9 @@ fn a_trigger_that_raises_rejects_its_row_alone() {
          CREATE TRIGGER refuse BEFORE INSERT ON content_vectors FOR EACH ROW EXECUTE FUNCTION refuse()",
     );
     assert_eq!(migrate(&db).outcome(), (37, 31, 4, 2));
-    let message =
-        "SELECT record_id, message FROM vector_migrate.run_errors WHERE reason = 'constraint'";
-    assert_eq!(db.lines(message), ["content-007|not this one"]);
+    let refused = "SELECT record_id FROM vector_migrate.run_errors
+                    WHERE reason = 'constraint' AND message LIKE 'not this one%'";
+    assert_eq!(db.lines(refused), ["content-007"]);
 }
 
 #[test]
@@ -241,13 +241,9 @@ fn rows_that_a_check_refuses_are_found_one_by_one() {
         db.one::<i64>("SELECT count(*) FROM vector_migrate.run_errors WHERE reason = 'constraint'");
     assert!(videos > 5, "{videos}");
     assert_eq!(report.outcome(), (37, 32 - videos, 4, 1 + videos));
-    let message = db.lines(
-        "SELECT DISTINCT message FROM vector_migrate.run_errors WHERE reason = 'constraint'",
-    );
-    assert!(
-        message.len() == 1 && message[0].contains("no_videos"),
-        "{message:?}"
-    );
+    let others =
+        "vector_migrate.run_errors WHERE reason = 'constraint' AND message NOT LIKE '%no_videos%'";
+    assert_eq!(db.count(others), 0);
 }
 
 #[test]

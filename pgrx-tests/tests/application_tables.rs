@@ -98,10 +98,10 @@ fn the_applications_json_text_is_kept_as_it_was() {
 #[test]
 fn a_title_that_is_too_long_is_that_records_error_with_the_servers_message() {
     let (db, _source, _) = migrated();
-    assert_eq!(
-        db.lines("SELECT record_id, user_id, message FROM vector_migrate.run_errors WHERE reason = 'constraint'"),
-        ["content-long-title|3|value too long for type character varying(255)"]
-    );
+    let constraint =
+        "SELECT record_id, user_id FROM vector_migrate.run_errors WHERE reason = 'constraint'
+        AND message LIKE 'value too long for type character varying(255)%'";
+    assert_eq!(db.lines(constraint), ["content-long-title|3"]);
 }
 
 #[test]
@@ -115,13 +115,8 @@ fn an_unknown_user_is_named_in_one_notice() {
     assert_eq!(report.user(Some("1")).migrated, 11);
     let notices = db.notices();
     for user in ["2", "3", "7"] {
-        let of_user = |text: &str| {
-            text.contains("user")
-                && text
-                    .split(|c: char| !c.is_alphanumeric())
-                    .any(|word| word == user)
-                && text.contains("users")
-        };
+        let of_user =
+            |text: &str| text.starts_with(&format!("user {user} does not exist in public.users"));
         let named: Vec<_> = notices
             .iter()
             .filter(|notice| of_user(&notice.text))
@@ -131,7 +126,7 @@ fn an_unknown_user_is_named_in_one_notice() {
     assert!(
         !notices
             .iter()
-            .any(|notice| notice.text.contains("user \"1\"")),
+            .any(|notice| notice.text.starts_with("user 1 ")),
         "{notices:#?}"
     );
 }

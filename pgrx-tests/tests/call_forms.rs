@@ -137,7 +137,7 @@ fn init_content_tables_takes_all_or_none_of_its_arguments() {
     db.run("SELECT init_content_tables(dimensions => 8, user_id_type => 'uuid', target => 'c', entity_target => 'e')");
     let types = "SELECT attrelid::regclass, format_type(atttypid, atttypmod) FROM pg_attribute
                   WHERE attrelid IN ('content_vectors'::regclass, 'mine'::regclass, 'c'::regclass)
-                    AND attname IN ('user_id', 'embedding') ORDER BY 1::text, attname";
+                    AND attname IN ('user_id', 'embedding') ORDER BY attrelid::regclass::text, attname";
     assert_eq!(
         db.lines(types),
         [

@@ -69,7 +69,7 @@ fn the_entity_table_has_the_models_dimension_whatever_the_collections() {
     let (db, source) = (Db::new(), store("special/two-collections"));
     db.migrate(&source, "");
     let types = "SELECT attrelid::regclass, format_type(atttypid, atttypmod) FROM pg_attribute
-                  WHERE attrelid IN ('content_vectors'::regclass, 'entity_vectors'::regclass) AND attname = 'embedding' ORDER BY 1::text";
+                  WHERE attrelid IN ('content_vectors'::regclass, 'entity_vectors'::regclass) AND attname = 'embedding' ORDER BY attrelid::regclass::text";
     assert_eq!(
         db.lines(types),
         ["content_vectors|vector(8)", "entity_vectors|vector(384)"]

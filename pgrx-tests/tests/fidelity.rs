@@ -227,8 +227,8 @@ fn a_collection_can_be_read_alone_and_by_its_metadata() {
     assert_eq!(ids(r#"'l2_history', '{"n": 101}'"#), ["l2-01"]);
     assert_eq!(ids(r#"'arrays', '{"a": ["q\""]}'"#), ["strings"]);
     assert_eq!(
-        ids(r#"filter => '{"user_id": "1", "content_type": "podcast"}'"#).len(),
-        1
+        ids(r#"filter => '{"user_id": "1", "content_type": "podcast"}'"#),
+        ["content-012", "content-bad-json"]
     );
     assert!(ids(r#"'l2_history', '{"n": "101"}'"#).is_empty());
 }
@@ -239,6 +239,19 @@ fn text_that_postgresql_cannot_hold_is_an_error_that_names_the_record() {
     let failure = db.error(&format!("SELECT * FROM chroma_records({})", source.sql()));
     assert!(["22021", "22P05"].contains(&&*failure.code), "{failure:#?}");
     failure.names("nul-document-1");
+}
+
+#[test]
+fn a_nul_that_is_only_escaped_in_a_text_is_no_nul() {
+    let (db, source) = (Db::new(), store("special/bad-values-0.6.3"));
+    let sql = format!(
+        "SELECT metadata->>'full_content' FROM chroma_records({}, filter => '{{\"user_id\": \"2\"}}') WHERE id = 'nul-content'",
+        source.sql()
+    );
+    assert_eq!(
+        db.line(&sql),
+        "{\"id\": \"nul-content\", \"title\": \"a\\u0000b\"}"
+    );
 }
 
 /// Every function that reads, with success and with errors.

@@ -224,7 +224,9 @@ fn an_empty_collection_is_no_error() {
     for collection in ["empty", "emptied"] {
         let report = db.migrate(
             &source,
-            &format!("collection => '{collection}', entity_target => NULL"),
+            &format!(
+                "collection => '{collection}', target => 'of_{collection}', entity_target => NULL"
+            ),
         );
         assert_eq!(report.outcome(), (0, 0, 0, 0), "{collection}");
     }
