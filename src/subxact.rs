@@ -21,6 +21,7 @@ pub struct Refused {
 /// every other one (cancel, shutdown, out of memory, disk full, a bug) goes on.
 ///
 /// The result must not point into the server's memory.
+#[allow(clippy::result_large_err)] // pgrx's CaughtError, for the length of this function
 pub fn run<R>(keep: impl FnOnce(&R) -> bool, work: impl FnOnce() -> R) -> Result<R, Refused> {
     let scratch = PgMemoryContexts::new("vector_migrate subtransaction");
     // SAFETY: the pattern of plpgsql's exception blocks: remember context and owner, begin, and put both

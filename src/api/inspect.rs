@@ -57,7 +57,6 @@ fn look_at<T: Send + 'static>(
 ///
 /// `queued`: writes that are still only in Chroma's queue. `vectors`: records that have a usable one.
 #[pg_extern(volatile, parallel_unsafe)]
-#[allow(clippy::type_complexity)] // the row type is the contract
 fn chroma_collections(
     path: Option<&str>,
 ) -> Result<
@@ -118,7 +117,6 @@ fn uuid(text: &str) -> Option<Uuid> {
 
 /// One row about the Chroma persist directory at `path` as a whole. Sizes are in bytes.
 #[pg_extern(volatile, parallel_unsafe)]
-#[allow(clippy::type_complexity)] // the row type is the contract
 fn chroma_store(
     path: Option<&str>,
 ) -> Result<

@@ -49,7 +49,7 @@ macro_rules! overload {
     ($(#[$doc:meta])* $rust:ident, $user:ty, [$($argument:tt)+], $as_text:expr, $column:literal) => {
         $(#[$doc])*
         #[pg_extern(volatile, parallel_unsafe, name = "migrate_chroma")]
-        #[allow(clippy::too_many_arguments, clippy::type_complexity)] // the signature is the contract
+        #[allow(clippy::too_many_arguments)] // the signature is the contract
         fn $rust(
             path: Option<&str>,
             user_id: $($argument)+,

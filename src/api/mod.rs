@@ -2,6 +2,9 @@
 //!
 //! Return types are written out: pgrx reads the SQL signature from them and sees through no alias.
 
+#![allow(clippy::result_large_err)] // pgrx's ErrorReport is what carries a SQLSTATE
+#![allow(clippy::type_complexity)] // row types are the contract
+
 mod inspect;
 mod migrate;
 mod records;

@@ -89,7 +89,6 @@ fn produce(
 ///
 /// A text with U+0000 is an error, as PostgreSQL cannot show it; `filter` can leave such a record out.
 #[pg_extern(volatile, parallel_unsafe)]
-#[allow(clippy::type_complexity)] // the row type is the contract
 fn chroma_records(
     path: Option<&str>,
     collection: default!(Option<&str>, "NULL"),
@@ -104,7 +103,7 @@ fn chroma_records(
             name!(id, String),
             name!(document, Option<String>),
             name!(uri, Option<String>),
-            name!(metadata, JsonB),
+            name!(metadata, Option<JsonB>),
             name!(embedding, Option<Vec<f32>>),
             name!(created_at, Option<TimestampWithTimeZone>),
         ),
@@ -151,25 +150,27 @@ type Row = (
     String,
     Option<String>,
     Option<String>,
-    JsonB,
+    Option<JsonB>,
     Option<Vec<f32>>,
     Option<TimestampWithTimeZone>,
 );
 
 fn row(collection: Collection, record: Record) -> Result<Row, Error> {
-    let metadata = metadata_json(&record.metadata);
+    let text = metadata_json(&record.metadata);
+    let metadata = serde_json::from_str(&text).map_err(|e| Error::Bug(e.to_string()))?;
     let texts = [
         Some(&record.id),
         record.document.as_ref(),
         record.uri.as_ref(),
     ];
-    if texts.into_iter().flatten().any(|text| text.contains('\0')) || metadata.contains("\\u0000") {
+    if texts.into_iter().flatten().any(|text| text.contains('\0')) || holds_nul(&metadata) {
         return Err(Error::NulInText {
             record: record.id.replace('\0', "\u{2400}"),
             collection: collection.qualified_name(),
         });
     }
-    let metadata = serde_json::from_str(&metadata).map_err(|e| Error::Bug(e.to_string()))?;
+    // As in Chroma, where a record without metadata has none, and never an empty one.
+    let metadata = (!record.metadata.is_empty()).then_some(JsonB(metadata));
     Ok((
         collection.tenant,
         collection.database,
@@ -177,10 +178,23 @@ fn row(collection: Collection, record: Record) -> Result<Row, Error> {
         record.id,
         record.document,
         record.uri,
-        JsonB(metadata),
+        metadata,
         record.vector.map(|vector| vector.values),
         record.created_at.and_then(timestamp),
     ))
+}
+
+/// Whether a key or text has the character itself; `\u0000` within JSON that is kept as text is harmless.
+fn holds_nul(json: &serde_json::Value) -> bool {
+    use serde_json::Value::{Array, Object, String};
+    match json {
+        String(text) => text.contains('\0'),
+        Array(values) => values.iter().any(holds_nul),
+        Object(entries) => entries
+            .iter()
+            .any(|(key, value)| key.contains('\0') || holds_nul(value)),
+        _ => false,
+    }
 }
 
 /// Microseconds since 1970-01-01 as PostgreSQL's type, which counts from 2000-01-01.

@@ -9,7 +9,6 @@ use crate::{ledger, pg};
 /// Puts the tables back as they were before run `run_id` (NULL: the newest that is not rolled back). Rows
 /// that have changed since are kept; `force` removes them too. One row for each table.
 #[pg_extern(volatile, parallel_unsafe)]
-#[allow(clippy::type_complexity)] // the row type is the contract
 fn rollback_migration(
     run_id: default!(Option<i64>, "NULL"),
     force: default!(Option<bool>, "false"),

@@ -53,7 +53,6 @@ impl Search {
 
 /// Rows of a content table nearest to `query`, by cosine similarity (1 - distance), the nearest first.
 #[pg_extern(volatile, parallel_unsafe)]
-#[allow(clippy::type_complexity)] // the row type is the contract
 fn search_content(
     query: Option<&str>,
     user_id: default!(Option<String>, "NULL"),
@@ -113,7 +112,6 @@ fn search_content(
 
 /// Rows of an entity table nearest to `query`, by cosine similarity (1 - distance), the nearest first.
 #[pg_extern(volatile, parallel_unsafe)]
-#[allow(clippy::type_complexity)] // the row type is the contract
 fn search_entities(
     query: Option<&str>,
     user_id: default!(Option<String>, "NULL"),

@@ -46,7 +46,6 @@ fn embed_texts(
 /// The embedding model of this server, one row. Loads it if it is installed; else all but `path` is NULL.
 /// `loaded`: the session had it in memory already. `digest`: SHA-256 of its ONNX file.
 #[pg_extern(volatile, parallel_unsafe)]
-#[allow(clippy::type_complexity)] // the row type is the contract
 fn model_info() -> Result<
     TableIterator<
         'static,

@@ -153,7 +153,7 @@ impl Sink {
         self.names.get(collection).map_or("", String::as_str)
     }
 
-    fn without_unknown_users(&mut self, rows: Vec<Box<Row>>) -> Result<Vec<Box<Row>>, Error> {
+    fn without_unknown_users(&mut self, rows: Vec<Row>) -> Result<Vec<Row>, Error> {
         let Some(table) = self.content.users.clone() else {
             return Ok(rows);
         };
@@ -172,7 +172,7 @@ impl Sink {
         Ok(left)
     }
 
-    fn without_collisions(&mut self, rows: Vec<Box<Row>>) -> Vec<Box<Row>> {
+    fn without_collisions(&mut self, rows: Vec<Row>) -> Vec<Row> {
         let mut left = Vec::with_capacity(rows.len());
         for row in rows {
             let collection = self.names.get(row.collection).map(String::as_str);
@@ -196,14 +196,14 @@ impl Sink {
     }
 
     /// Rows with whether the target has them; those that are to be skipped are not among them.
-    fn without_existing(&mut self, rows: Vec<Box<Row>>) -> Result<Vec<(Box<Row>, bool)>, Error> {
+    fn without_existing(&mut self, rows: Vec<Row>) -> Result<Vec<(Row, bool)>, Error> {
         if self.content.created {
             return Ok(rows.into_iter().map(|row| (row, false)).collect());
         }
         let mut there: HashSet<(usize, Key)> = HashSet::new();
         for group in rows.chunk_by(|a, b| a.collection == b.collection) {
             let Some(first) = group.first() else { continue };
-            let group: Vec<&Row> = group.iter().map(Box::as_ref).collect();
+            let group: Vec<&Row> = group.iter().collect();
             let found = existing(&self.content, self.name(first.collection), &group)?;
             there.extend(found.into_iter().map(|key| (first.collection, key)));
         }

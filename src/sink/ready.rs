@@ -12,7 +12,7 @@ use crate::model;
 #[derive(Debug)]
 pub struct Ready {
     /// The row.
-    pub row: Box<Row>,
+    pub row: Row,
     /// Its embedding as a COPY field, length word included.
     pub(super) vector: Vec<u8>,
     /// The embedding was made here.
@@ -41,10 +41,7 @@ fn field(bytes: &[u8]) -> Vec<u8> {
 
 impl Sink {
     /// Makes the vectors that the rows lack, and those of their entities.
-    pub(super) fn with_vectors(
-        &mut self,
-        rows: Vec<(Box<Row>, bool)>,
-    ) -> Result<Vec<Ready>, Error> {
+    pub(super) fn with_vectors(&mut self, rows: Vec<(Row, bool)>) -> Result<Vec<Ready>, Error> {
         let missing: Vec<&str> = rows
             .iter()
             .filter(|(row, _)| row.vector.is_none())

@@ -87,7 +87,7 @@ pub struct Row {
 #[derive(Debug)]
 pub enum Item {
     /// A record to migrate.
-    Row(Box<Row>),
+    Row(Row),
     /// A record that cannot or shall not be migrated.
     Rejected {
         /// Index into [`Plan::collections`].
@@ -187,7 +187,7 @@ impl Plan {
             None => self.row(index, collection, &record, user.as_deref()),
         };
         Some(match row {
-            Ok(row) => Item::Row(Box::new(row)),
+            Ok(row) => Item::Row(row),
             Err(rejection) => Item::Rejected {
                 collection: index,
                 record_id: record.id,

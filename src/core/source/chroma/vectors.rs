@@ -27,6 +27,7 @@ use super::segment::{Files, broken};
 use crate::record::{Grade, Space, Vector};
 
 const NOWHERE: u32 = u32::MAX;
+const NEVER: i64 = i64::MIN;
 
 /// How a row of the queue counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +46,8 @@ enum From {
 #[derive(Debug, Clone, Copy)]
 struct Trace {
     sequence: i64,
+    /// The last add of this id that seems to have found it there, or `NEVER`.
+    passed_over: i64,
     slot: u32,
     from: From,
     /// The row's vector has the collection's dimension.
@@ -66,6 +69,7 @@ enum Place {
 
 const UNKNOWN: Trace = Trace {
     sequence: 0,
+    passed_over: NEVER,
     slot: NOWHERE,
     from: From::Nothing,
     fits: false,
@@ -217,11 +221,15 @@ impl Vectors {
             _ => Some(From::Older),
         };
         trace.recent |= newer;
-        if let (Some(from), Some(bytes)) = (taken, row.vector) {
+        let fits = row.vector.is_some() && (self.bytes.is_none() || self.bytes == row.vector);
+        if taken.is_none() && row.operation == Operation::Add && fits {
+            trace.passed_over = row.sequence;
+        }
+        if let Some(from) = taken {
             trace.from = from;
             trace.sequence = row.sequence;
             trace.added = row.operation == Operation::Add;
-            trace.fits = self.bytes.is_none_or(|wanted| wanted == bytes);
+            trace.fits = fits;
         }
         if taken.is_some() || known.is_some() || trace.recent {
             self.put(row.id, trace);
@@ -246,10 +254,10 @@ impl Vectors {
     pub fn usable(&self, row: &Row, contents: &mut Contents<'_>) -> Result<bool, SourceError> {
         Ok(match self.place(row, contents)? {
             Place::Nowhere => false,
-            Place::Row(_) => self
+            Place::Row(at) => self
                 .traces
                 .get(row.id.as_str())
-                .is_some_and(|trace| trace.fits),
+                .is_some_and(|trace| trace.fits || trace.passed_over == at),
             Place::Slot(..) => true,
         })
     }
@@ -288,6 +296,12 @@ impl Vectors {
         let Some(trace) = self.traces.get(row.id.as_str()) else {
             return Ok(Place::Nowhere);
         };
+        // Index files may be newer than their mark, and then an update of an id that was not there looks like one
+        // that found it. The row that last changed the record tells.
+        let newer = self.covered.is_none_or(|mark| row.sequence > mark);
+        if newer && trace.passed_over == row.sequence && row.sequence != NEVER {
+            return Ok(Place::Row(row.sequence));
+        }
         let in_row = trace.from != From::Nothing && counts(trace, row, contents)?;
         let in_slot = trace.slot != NOWHERE
             && trace.from != From::Newer
