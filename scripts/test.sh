@@ -11,6 +11,8 @@ what=$1
 shift
 
 export VECTOR_MIGRATE_MODEL=$MODEL_DIR VECTOR_MIGRATE_ORT=$ORT_LIB
+# The extension sets it in the server; a test process has to bring it along.
+export ORT_DISABLE_TELEMETRY=1
 
 case $what in
 core)
