@@ -11,14 +11,13 @@ use vector_migrate_tests::{
 const RECORDS: &str = "SELECT tenant, database, collection, id, document, uri, metadata, embedding, created_at FROM chroma_records";
 
 fn records_of(rows: &[Row], collection: &ExpectedCollection) -> Vec<Row> {
-    let name = collection.qualified_name();
-    let ours = |row: &&Row| row.get::<_, &str>("collection") == name;
-    let rows: Vec<Row> = rows.iter().filter(ours).cloned().collect();
-    for row in &rows {
-        assert_eq!(row.get::<_, &str>("tenant"), collection.tenant);
-        assert_eq!(row.get::<_, &str>("database"), collection.database);
-    }
-    rows
+    let wanted = [&collection.tenant, &collection.database, &collection.name];
+    let name =
+        |row: &Row| ["tenant", "database", "collection"].map(|part| row.get::<_, String>(part));
+    rows.iter()
+        .filter(|row| name(row).each_ref() == wanted)
+        .cloned()
+        .collect()
 }
 
 fn assert_record(row: &Row, record: &ExpectedRecord, collection: &ExpectedCollection) {
