@@ -8,6 +8,8 @@ use thiserror::Error as ThisError;
 use vector_migrate_core::embed::EmbedError;
 use vector_migrate_core::source::SourceError;
 
+use crate::subxact::Refused;
+
 /// Whatever stops a call.
 #[derive(Debug, ThisError)]
 pub enum Error {
@@ -121,9 +123,17 @@ pub enum Error {
     /// No schema to create a table in.
     #[error("no schema has been selected to create table \"{0}\" in")]
     NoSchema(String),
-    /// The role may not insert into the target.
-    #[error("permission denied for table {0}")]
-    NoInsert(String),
+    /// The role may not do with the target what the call needs.
+    #[error("permission denied for table {target}")]
+    NoPrivilege {
+        /// The table.
+        target: String,
+        /// The missing privileges.
+        needed: &'static str,
+    },
+    /// The server refuses what a rollback needs.
+    #[error("{}", .0.message)]
+    Refused(Refused),
     /// Another run holds the target.
     #[error("another run is migrating into {0}")]
     TargetBusy(String),
@@ -196,9 +206,10 @@ impl Error {
         match self {
             Error::Source(error) => source_code(error),
             Error::Embed(error) => embed_code(error),
-            Error::NotAllowed | Error::OutsideRoots(_) | Error::NoInsert(_) => {
+            Error::NotAllowed | Error::OutsideRoots(_) | Error::NoPrivilege { .. } => {
                 Code::ERRCODE_INSUFFICIENT_PRIVILEGE
             }
+            Error::Refused(refused) => refused.code,
             Error::NotUtf8 => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
             Error::NullArgument(_) => Code::ERRCODE_NULL_VALUE_NOT_ALLOWED,
             Error::BadArgument { .. } => Code::ERRCODE_INVALID_PARAMETER_VALUE,
@@ -279,6 +290,7 @@ impl Error {
             Error::Unfillable { .. } => {
                 Some("Give the column a default or drop its NOT NULL.".into())
             }
+            Error::NoPrivilege { needed, .. } => Some(format!("It needs {needed}.")),
             Error::NoSchema(_) => Some("Qualify the table's name, or set search_path.".into()),
             Error::TargetBusy(_) => Some("Wait until that run has ended.".into()),
             Error::AlreadyExists { .. } => Some("Use on_conflict => 'skip' or 'update'.".into()),

@@ -16,6 +16,15 @@ pub struct Refused {
     pub message: String,
 }
 
+impl Refused {
+    /// Whether the server refuses the row itself (an integrity constraint, a trigger's word), and not the
+    /// role's right to touch the table.
+    pub fn is_about_a_row(&self) -> bool {
+        let state = spi::sqlstate(self.code);
+        state.starts_with("23") || state.starts_with("P0")
+    }
+}
+
 /// Runs `work` in a subtransaction with a memory context of its own; its work stays if `keep` says so of
 /// the result. An error that the rows themselves may have caused takes the work back and is returned;
 /// every other one (cancel, shutdown, out of memory, disk full, a bug) goes on.

@@ -40,7 +40,14 @@ fn init(
         return Err(Error::ReadOnly("init_content_tables"));
     }
     let dimensions = dimensions.ok_or(Error::NullArgument("dimensions"))?;
-    let dimensions = u32::try_from(dimensions).map_err(|_| Error::TooManyDimensions(0))?;
+    let dimensions = u32::try_from(dimensions)
+        .ok()
+        .filter(|n| *n > 0)
+        .ok_or_else(|| Error::BadArgument {
+            argument: "dimensions",
+            value: dimensions.to_string(),
+            hint: "pgvector's type vector takes 1 to 16000 dimensions.".into(),
+        })?;
     let ty = user_type(user_id_type.ok_or(Error::NullArgument("user_id_type"))?)?;
     let pgvector = Pgvector::find()?;
     let place = target::find(target.ok_or(Error::NullArgument("target"))?)?;

@@ -188,20 +188,23 @@ fn lines(run: i64, from: i64) -> Result<Vec<Line>, Error> {
     })
 }
 
-/// Undoes `lines`; where the server refuses (rows that others refer to), halves them until the refused
-/// ones are alone, and leaves those.
+/// Undoes `lines`; where the server refuses (rows that others refer to) or touches fewer rows than it was
+/// told to (a trigger or a rule that drops them), halves them until those are alone, and leaves them.
 fn undo_all(tables: &Tables, run: i64, lines: &[Line], total: &mut Step) -> Result<(), Error> {
-    match subxact::run(Result::is_ok, || undo(tables, run, lines)) {
-        Ok(step) => {
-            let step = step?;
+    match subxact::run(
+        |done| matches!(done, Ok(Some(_))),
+        || undo(tables, run, lines),
+    ) {
+        Ok(Err(error)) => Err(error),
+        Ok(Ok(Some(step))) => {
             total.removed += step.removed;
             total.restored += step.restored;
             total.entities_removed += step.entities_removed;
             total.entities_restored += step.entities_restored;
             Ok(())
         }
-        Err(_) if lines.len() <= 1 => Ok(()),
-        Err(_) => {
+        _ if lines.len() <= 1 => Ok(()),
+        _ => {
             interrupt::check();
             let (first, second) = lines.split_at(lines.len() / 2);
             undo_all(tables, run, first, total)?;
@@ -210,8 +213,8 @@ fn undo_all(tables: &Tables, run: i64, lines: &[Line], total: &mut Step) -> Resu
     }
 }
 
-/// One subtransaction's worth.
-fn undo(tables: &Tables, run: i64, lines: &[Line]) -> Result<Step, Error> {
+/// One subtransaction's worth; `None` if the server touched fewer content rows than it was told to.
+fn undo(tables: &Tables, run: i64, lines: &[Line]) -> Result<Option<Step>, Error> {
     let Tables {
         content,
         entity,
@@ -254,20 +257,30 @@ fn undo(tables: &Tables, run: i64, lines: &[Line]) -> Result<Step, Error> {
         }
     }
     step.removed += content.remove(&keys(&inserted))?;
+    if step.removed < rows_of(&inserted) {
+        return Ok(None);
+    }
     let rows: Vec<(i64, serde_json::Value)> = updated
         .iter()
         .filter_map(|line| Some((line.row_no, line.before.as_ref()?.get("row")?.clone())))
         .collect();
     step.restored += content.restore(&keys(&updated), &rows)?;
+    if step.restored < rows_of(&updated) {
+        return Ok(None);
+    }
     let restored: Vec<i64> = updated.iter().map(|line| line.row_no).collect();
-    follow_restored(run, &restored)?;
+    follow_restored(run, &restored, content.per_collection)?;
     let done: Vec<i64> = inserted
         .iter()
         .map(|line| line.row_no)
         .chain(restored)
         .collect();
     forget(run, done)?;
-    Ok(step)
+    Ok(Some(step))
+}
+
+fn rows_of(lines: &[Line]) -> i64 {
+    i64::try_from(lines.len()).unwrap_or(i64::MAX)
 }
 
 fn entities_of(mut before: serde_json::Value) -> Vec<serde_json::Value> {
@@ -347,7 +360,7 @@ fn forget(run: i64, done: Vec<i64>) -> Result<(), Error> {
 }
 
 /// Entries of earlier runs that had followed to this run's `xmin` follow back to the restored rows'.
-fn follow_restored(run: i64, rows: &[i64]) -> Result<(), Error> {
+fn follow_restored(run: i64, rows: &[i64], per_collection: bool) -> Result<(), Error> {
     if rows.is_empty() {
         return Ok(());
     }
@@ -360,23 +373,29 @@ fn follow_restored(run: i64, rows: &[i64]) -> Result<(), Error> {
                 AND r.row_no OPERATOR(pg_catalog.=) ANY ($2) \
                 AND o.run_id OPERATOR(pg_catalog.<>) $1 \
                 AND o.target OPERATOR(pg_catalog.=) r.target \
-                AND o.collection OPERATOR(pg_catalog.=) r.collection \
+                AND (o.collection OPERATOR(pg_catalog.=) r.collection OR NOT $4) \
                 AND o.key OPERATOR(pg_catalog.=) r.key \
                 AND o.xid OPERATOR(pg_catalog.=) r.xid",
-            &[run.into(), rows.to_vec().into(), now.into()],
+            &[
+                run.into(),
+                rows.to_vec().into(),
+                now.into(),
+                per_collection.into(),
+            ],
         )
     })?;
     Ok(())
 }
 
 /// Entries of earlier runs follow rows that run `run` is overwriting: those whose `xmin` they have.
+/// `collection`: that of the rows, if the table keeps collections apart.
 ///
 /// # Errors
 /// The server's own.
 pub fn follow(
     run: i64,
     target: pg_sys::Oid,
-    collection: &str,
+    collection: Option<&str>,
     overwritten: &[(String, String)],
 ) -> Result<(), Error> {
     let (keys, xids): (Vec<String>, Vec<String>) = overwritten.iter().cloned().unzip();
@@ -387,7 +406,7 @@ pub fn follow(
                FROM unnest($4, $5) AS r(key, xid) \
               WHERE o.run_id OPERATOR(pg_catalog.<>) $1 \
                 AND o.target OPERATOR(pg_catalog.=) $2 \
-                AND o.collection OPERATOR(pg_catalog.=) $3 \
+                AND ($3 IS NULL OR o.collection OPERATOR(pg_catalog.=) $3) \
                 AND o.key OPERATOR(pg_catalog.=) r.key \
                 AND o.xid OPERATOR(pg_catalog.=) r.xid::pg_catalog.xid",
             &[

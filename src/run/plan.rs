@@ -6,7 +6,7 @@ use vector_migrate_core::record::{Collection, Space};
 
 use super::options::Options;
 use crate::error::Error;
-use crate::sink::Sink;
+use crate::sink::{OnConflict, Sink};
 use crate::target::create::{self, Life};
 use crate::target::{self, Pgvector, Place};
 use crate::{guc, ledger, model, pg, spi, subxact};
@@ -144,9 +144,11 @@ pub fn prepare(
         let mut described = match place.oid {
             Some(oid) => target::describe_entity(&place, oid, &pgvector)?,
             None => {
-                let dimension = match has_model && makes_vectors {
-                    true => model::describe("")?.1,
-                    false => create_dimension,
+                // What will be embedded later, by a run or by hand, is embedded with this model.
+                let dimension = match (has_model, makes_vectors) {
+                    (true, true) => model::describe("")?.1,
+                    (true, false) => model::describe("").map_or(create_dimension, |it| it.1),
+                    (false, _) => create_dimension,
                 };
                 let oid = create::entity(&place, life, dimension, &content, &pgvector)?;
                 tell_created(&place, options.dry_run, dimension);
@@ -170,6 +172,12 @@ pub fn prepare(
     }
     if options.dry_run && content.created {
         content.name = place.qualified();
+    }
+    if options.on_conflict == OnConflict::Update && !content.created {
+        target::check_update_privilege(&content, "UPDATE")?;
+        if let Some(entity) = entity.as_ref().filter(|entity| !entity.created) {
+            target::check_update_privilege(entity, "DELETE")?;
+        }
     }
     let run = match options.dry_run {
         true => None,
@@ -219,12 +227,21 @@ fn held(
     argument: &'static str,
     user: &str,
 ) -> Result<String, Error> {
-    let ty = content
+    let at = content
         .columns
         .iter()
-        .find(|column| column.column == ContentColumn::UserId)
-        .map_or(ColumnType::Text, |column| column.ty);
-    canonical_key(ty, user).map_err(|why| Error::BadArgument {
+        .position(|it| it.column == ContentColumn::UserId);
+    let ty = at
+        .and_then(|at| content.columns.get(at))
+        .map_or(ColumnType::Text, |it| it.ty);
+    let limit = at.and_then(|at| content.lengths.get(at).copied().flatten());
+    let fits = match canonical_key(ty, user) {
+        Ok(key) if limit.is_some_and(|limit| key.chars().count() > limit) => {
+            Err("it is too long".to_owned())
+        }
+        other => other,
+    };
+    fits.map_err(|why| Error::BadArgument {
         argument,
         value: user.to_owned(),
         hint: format!(

@@ -4,7 +4,6 @@ use std::ffi::c_int;
 
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys;
-use vector_migrate_core::encode::Column;
 
 use crate::error::Error;
 use crate::target::Target;
@@ -28,7 +27,8 @@ fn fields(mut bytes: &[u8]) -> Option<Vec<Option<&[u8]>>> {
     Some(fields)
 }
 
-/// One array of each of `target`'s columns, in order, from whole tuples.
+/// One array of each of `target`'s columns, in order, from whole tuples; see [`relation`].
+/// Types that no array can have as elements (arrays) come as text.
 ///
 /// # Errors
 /// [`Error::Bug`] if a tuple does not have the target's columns. The types' own errors are raised.
@@ -67,14 +67,21 @@ fn column_types<C>(target: &Target<C>) -> Result<Vec<pg_sys::Oid>, Error> {
 fn array(column: &[Option<&[u8]>], ty: pg_sys::Oid) -> Option<DatumWithOid<'static>> {
     let mut values = Vec::with_capacity(column.len());
     let mut nulls = Vec::with_capacity(column.len());
+    // SAFETY: a look at the catalog, which knows `ty`.
+    let array_type = unsafe { pg_sys::get_array_type(ty) };
+    let as_text = array_type == pg_sys::InvalidOid;
     // SAFETY: `ty` is a type of the catalog; its receive function gets the bytes that COPY would give it,
-    // in a StringInfo that it may read to its end, and results live in the current memory context.
+    // in a StringInfo that it may read to its end, and results live in the current memory context; its output
+    // function gets what it received.
     unsafe {
         let mut receive = pg_sys::InvalidOid;
         let mut parameter = pg_sys::InvalidOid;
         pg_sys::getTypeBinaryInputInfo(ty, &mut receive, &mut parameter);
         let mut function: pg_sys::FmgrInfo = std::mem::zeroed();
         pg_sys::fmgr_info(receive, &mut function);
+        let mut output = pg_sys::InvalidOid;
+        let mut varlena = false;
+        pg_sys::getTypeOutputInfo(ty, &mut output, &mut varlena);
         for field in column {
             nulls.push(field.is_none());
             values.push(match field {
@@ -86,11 +93,22 @@ fn array(column: &[Option<&[u8]>], ty: pg_sys::Oid) -> Option<DatumWithOid<'stat
                         bytes.as_ptr().cast(),
                         c_int::try_from(bytes.len()).ok()?,
                     );
-                    pg_sys::ReceiveFunctionCall(&mut function, buffer, parameter, -1)
+                    let value = pg_sys::ReceiveFunctionCall(&mut function, buffer, parameter, -1);
+                    if as_text {
+                        let text = pg_sys::OidOutputFunctionCall(output, value);
+                        pg_sys::Datum::from(pg_sys::cstring_to_text(text))
+                    } else {
+                        value
+                    }
                 }
             });
         }
     }
+    let (ty, array_type) = if as_text {
+        (pg_sys::TEXTOID, pg_sys::TEXTARRAYOID)
+    } else {
+        (ty, array_type)
+    };
     let mut length: i16 = 0;
     let mut by_value = false;
     let mut alignment: std::ffi::c_char = 0;
@@ -111,19 +129,24 @@ fn array(column: &[Option<&[u8]>], ty: pg_sys::Oid) -> Option<DatumWithOid<'stat
             by_value,
             alignment,
         );
-        Some(DatumWithOid::new(
-            pg_sys::Datum::from(array),
-            pg_sys::get_array_type(ty),
-        ))
+        Some(DatumWithOid::new(pg_sys::Datum::from(array), array_type))
     }
 }
 
-/// `$first, $first+1, ...` for as many columns as the target has.
-pub fn placeholders<C>(columns: &[Column<C>], first: usize) -> String {
-    let all: Vec<_> = (first..first + columns.len())
-        .map(|n| format!("${n}"))
-        .collect();
-    all.join(", ")
+/// [`arrays`], given as the parameters from 1 on, as relation `u` with columns of these names.
+pub fn relation(names: &[&str]) -> String {
+    let placeholders: Vec<_> = (1..=names.len()).map(|n| format!("${n}")).collect();
+    let columns: Vec<_> = names.iter().map(|name| spi::ident(name)).collect();
+    format!(
+        "unnest({}) AS u({})",
+        placeholders.join(", "),
+        columns.join(", ")
+    )
+}
+
+/// Column `name` of [`relation`] as a value of its type.
+pub fn value(name: &str, ty: &str) -> String {
+    format!("u.{}::{ty}", spi::ident(name))
 }
 
 /// Inserts whole tuples by SQL; gives the number of rows that the server says it stored.
@@ -137,12 +160,18 @@ pub fn insert_tuples<C>(
 ) -> Result<u64, Error> {
     let arrays = arrays(target, tuples)?;
     let columns: Vec<_> = names.iter().map(|name| spi::ident(name)).collect();
+    let values: Vec<_> = names
+        .iter()
+        .zip(&target.types)
+        .map(|(name, ty)| value(name, ty))
+        .collect();
     spi::write(
         &format!(
-            "INSERT INTO {} ({}) SELECT * FROM unnest({})",
+            "INSERT INTO {} ({}) SELECT {} FROM {}",
             target.name,
             columns.join(", "),
-            placeholders(&target.columns, 1)
+            values.join(", "),
+            relation(names)
         ),
         &arrays,
     )

@@ -1,12 +1,13 @@
 //! Rows with the vectors that they lacked.
 
-use vector_migrate_core::encode::encode_vector;
+use vector_migrate_core::encode::{EntityColumn, encode_vector};
 use vector_migrate_core::pipeline::Row;
 use vector_migrate_core::reason::{Reason, Rejection};
 
 use super::batch::Sink;
 use crate::error::Error;
 use crate::model;
+use crate::target::Target;
 
 /// A record that is ready to load.
 #[derive(Debug)]
@@ -79,6 +80,10 @@ impl Sink {
                 let values = entity_vectors.next().unwrap_or_default();
                 match encode_vector(&values, target.vector) {
                     Ok(bytes) => fields.push(field(&bytes)),
+                    // Every entity would be refused: that is no fault of the record.
+                    Err(rejection) if rejection.reason == Reason::DimensionMismatch => {
+                        return Err(wrong_dimension(target, values.len()));
+                    }
                     Err(rejection) => refused = Some(rejection),
                 }
             }
@@ -96,5 +101,18 @@ impl Sink {
             }
         }
         Ok(ready)
+    }
+}
+
+/// The model does not fit the entity table.
+fn wrong_dimension(target: &Target<EntityColumn>, has: usize) -> Error {
+    Error::WrongDimension {
+        what: "the embedding model".to_owned(),
+        has: u32::try_from(has).unwrap_or(u32::MAX),
+        target: target.name.clone(),
+        wants: target.vector.dimension.unwrap_or_default(),
+        hint: "Name another table with entity_target, or none (NULL), or load entities without \
+               vectors by embeddings => 'stored'."
+            .to_owned(),
     }
 }

@@ -161,7 +161,10 @@ pub fn overwrite(
         .map(|((key, _), (xid, _))| (key.clone(), xid.clone()))
         .collect();
     if content.versioned {
-        ledger::follow(run, content.oid, collection, &overwritten)?;
+        let apart = content
+            .has(ContentColumn::ChromaCollection)
+            .then_some(collection);
+        ledger::follow(run, content.oid, apart, &overwritten)?;
     }
     Ok(changed)
 }
@@ -182,8 +185,12 @@ fn statement(content: &Target<ContentColumn>) -> String {
     let set: Vec<String> = content
         .columns
         .iter()
-        .filter(|column| !in_key(column.column))
-        .map(|column| format!("{0} = u.{0}", column.column.name()))
+        .zip(&content.types)
+        .filter(|(column, _)| !in_key(column.column))
+        .map(|(column, ty)| {
+            let name = column.column.name();
+            format!("{} = {}", spi::ident(name), insert::value(name, ty))
+        })
         .collect();
     let mut same = vec!["t.id OPERATOR(pg_catalog.=) u.id".to_owned()];
     if content.key.contains(&KeyPart::Collection) {
@@ -193,11 +200,10 @@ fn statement(content: &Target<ContentColumn>) -> String {
         same.push("t.user_id IS NOT DISTINCT FROM u.user_id".into());
     }
     format!(
-        "UPDATE {} t SET {} FROM unnest({}) AS u({}) WHERE {}",
+        "UPDATE {} t SET {} FROM {} WHERE {}",
         content.name,
         set.join(", "),
-        insert::placeholders(&content.columns, 1),
-        names.join(", "),
+        insert::relation(&names),
         same.join(" AND ")
     )
 }

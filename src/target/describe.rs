@@ -29,6 +29,15 @@ struct Attribute {
     qualified: String,
 }
 
+impl Attribute {
+    /// Characters that the column takes: the n of varchar(n) and char(n).
+    fn length(&self) -> Option<usize> {
+        let limited = matches!(self.base, pg_sys::VARCHAROID | pg_sys::BPCHAROID);
+        // The modifier counts a header of four bytes.
+        usize::try_from(self.typmod - 4).ok().filter(|_| limited)
+    }
+}
+
 /// Which columns a table of this kind can have.
 trait Columns: Copy + PartialEq + 'static {
     const ALL: &'static [Self];
@@ -62,7 +71,7 @@ columns!(EntityColumn);
 ///
 /// # Errors
 /// [`Error::NotATable`], [`Error::MissingColumn`], [`Error::ColumnType`], [`Error::Unfillable`],
-/// [`Error::NoInsert`].
+/// [`Error::NoPrivilege`].
 pub fn describe_content(
     place: &Place,
     oid: pg_sys::Oid,
@@ -102,6 +111,7 @@ fn describe<C: Columns>(
     let attributes = attributes(oid)?;
     let mut columns = Vec::new();
     let mut types = Vec::new();
+    let mut lengths = Vec::new();
     let mut vector = VectorType {
         half: false,
         dimension: None,
@@ -139,6 +149,7 @@ fn describe<C: Columns>(
         }
         columns.push(Column { column, ty });
         types.push(found.qualified.clone());
+        lengths.push(found.length());
     }
     let filled = |a: &&Attribute| C::ALL.iter().any(|column| column.name() == a.name);
     for attribute in attributes.iter().filter(|a| a.not_null && !filled(a)) {
@@ -166,6 +177,7 @@ fn describe<C: Columns>(
         name,
         columns,
         types,
+        lengths,
         vector,
         vector_required,
         via: if copies { Via::Copy } else { Via::Insert },
@@ -298,7 +310,10 @@ fn check_insert_privilege(
     if allowed.flatten() == Some(true) {
         Ok(())
     } else {
-        Err(Error::NoInsert(name.to_owned()))
+        Err(Error::NoPrivilege {
+            target: name.to_owned(),
+            needed: "INSERT on the columns that are filled",
+        })
     }
 }
 
@@ -393,4 +408,28 @@ fn users(oid: pg_sys::Oid, user_id: i16) -> Result<Option<UserTable>, Error> {
         Some((Some(name), Some(column), Some(ty))) => Some(UserTable { name, column, ty }),
         _ => None,
     })
+}
+
+/// Asks for what `on_conflict => 'update'` needs beyond INSERT: UPDATE of the content table's rows, DELETE
+/// of the entity rows that are replaced.
+///
+/// # Errors
+/// [`Error::NoPrivilege`].
+pub fn check_update_privilege<C>(target: &Target<C>, privilege: &'static str) -> Result<(), Error> {
+    let allowed = spi::read_one(
+        "SELECT pg_catalog.has_table_privilege($1, 'SELECT') \
+            AND pg_catalog.has_table_privilege($1, $2)",
+        &[target.oid.into(), privilege.into()],
+        |row| row.get::<bool>(1),
+    )?;
+    match allowed.flatten() {
+        Some(true) => Ok(()),
+        _ => Err(Error::NoPrivilege {
+            target: target.name.clone(),
+            needed: match privilege {
+                "UPDATE" => "SELECT and UPDATE, as on_conflict is 'update'",
+                _ => "SELECT and DELETE, as on_conflict is 'update'",
+            },
+        }),
+    }
 }

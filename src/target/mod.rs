@@ -9,7 +9,7 @@ mod name;
 mod pgvector;
 mod run_table;
 
-pub use describe::{describe_content, describe_entity};
+pub use describe::{check_update_privilege, describe_content, describe_entity};
 pub use name::{Place, find};
 pub use pgvector::Pgvector;
 pub use run_table::{KeyArrays, RunTable};
@@ -60,6 +60,8 @@ pub struct Target<C> {
     pub columns: Vec<Column<C>>,
     /// Each column's type as SQL, in the same order, without its modifier.
     pub types: Vec<String>,
+    /// Characters that each column takes, in the same order; `None`: no limit.
+    pub lengths: Vec<Option<usize>>,
     /// The embedding column.
     pub vector: VectorType,
     /// The embedding column is NOT NULL.

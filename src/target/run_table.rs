@@ -44,10 +44,12 @@ impl KeyArrays {
 /// bare name, which it then takes from pg_catalog.
 const KEYS: &str = "unnest($1, $2, $3, $4, $5) AS r(row_no, collection, key, user_id, xid)";
 
-/// A column, its type, and whether SQL may assign it.
+/// A column, its type, and whether UPDATE may assign it: not if it is GENERATED ALWAYS AS IDENTITY, which
+/// no UPDATE of ours has changed either.
 struct ColumnOf {
     name: String,
     ty: String,
+    assignable: bool,
 }
 
 /// A content or entity table that a run has written to.
@@ -57,6 +59,8 @@ pub struct RunTable {
     /// The name as `regclass` shows it.
     pub shown: String,
     columns: Vec<ColumnOf>,
+    /// The table keeps the rows of different collections apart.
+    pub per_collection: bool,
     /// The condition that joins `t` to the ledger's `r`.
     matches: String,
     /// The condition that `t` is as the run left it.
@@ -90,7 +94,8 @@ impl RunTable {
             return Ok(None);
         };
         let columns = spi::read(
-            "SELECT a.attname::pg_catalog.text, pg_catalog.format_type(a.atttypid, a.atttypmod) \
+            "SELECT a.attname::pg_catalog.text, pg_catalog.format_type(a.atttypid, a.atttypmod), \
+                    a.attidentity OPERATOR(pg_catalog.<>) 'a' \
                FROM pg_catalog.pg_attribute a \
               WHERE a.attrelid OPERATOR(pg_catalog.=) $1 AND a.attnum OPERATOR(pg_catalog.>) 0 \
                 AND NOT a.attisdropped AND a.attgenerated OPERATOR(pg_catalog.=) '' \
@@ -100,6 +105,7 @@ impl RunTable {
                 Ok(ColumnOf {
                     name: row.get(1)?.unwrap_or_default(),
                     ty: row.get(2)?.unwrap_or_default(),
+                    assignable: row.get(3)?.unwrap_or_default(),
                 })
             },
         )?;
@@ -115,7 +121,8 @@ impl RunTable {
             (None, None) => return Ok(None),
         };
         let mut matches = format!("t.{id} OPERATOR(pg_catalog.=) r.key::{ty}");
-        if type_of("chroma_collection").is_some() {
+        let per_collection = type_of("chroma_collection").is_some();
+        if per_collection {
             matches += " AND t.chroma_collection OPERATOR(pg_catalog.=) r.collection";
         }
         if id == "id" && describe::key_of_table(oid, false)?.contains(&KeyPart::User) {
@@ -130,6 +137,7 @@ impl RunTable {
             name,
             shown,
             columns,
+            per_collection,
             matches,
             untouched,
         }))
@@ -234,6 +242,7 @@ impl RunTable {
         let assignments: Vec<String> = self
             .columns
             .iter()
+            .filter(|column| column.assignable)
             .map(|column| {
                 let (ident, word) = (spi::ident(&column.name), literal(&column.name));
                 format!(
