@@ -242,7 +242,7 @@ impl Source for ChromaStore {
 
     fn inventory(&self, collection: &Collection) -> Result<Inventory, SourceError> {
         let entry = self.entry(collection)?;
-        let vectors = self.vectors(entry)?;
+        let mut vectors = self.vectors(entry)?;
         let mut found = Inventory::default();
         let mut users = BTreeSet::new();
         self.rows(entry, Depth::Counts, &mut |row, contents| {
@@ -252,8 +252,11 @@ impl Source for ChromaStore {
             found.documents = found
                 .documents
                 .saturating_add(u64::from(row.content.document.is_some()));
-            if let Some(user) = row.content.metadata.get("user_id") {
-                users.insert(words(user));
+            // A blank user_id names nobody, as in `map::owner_of`.
+            if let Some(user) = row.content.metadata.get("user_id").map(words)
+                && !user.trim().is_empty()
+            {
+                users.insert(user);
             }
             Ok(ControlFlow::Continue(()))
         })?;

@@ -46,7 +46,7 @@ enum From {
 #[derive(Debug, Clone, Copy)]
 struct Trace {
     sequence: i64,
-    /// The last add of this id that seems to have found it there, or `NEVER`.
+    /// The first add after that row, which seems to have found the id there; or `NEVER`.
     passed_over: i64,
     slot: u32,
     from: From,
@@ -222,11 +222,13 @@ impl Vectors {
         };
         trace.recent |= newer;
         let fits = row.vector.is_some() && (self.bytes.is_none() || self.bytes == row.vector);
-        if taken.is_none() && row.operation == Operation::Add && fits {
+        if taken.is_none() && row.operation == Operation::Add && fits && trace.passed_over == NEVER
+        {
             trace.passed_over = row.sequence;
         }
         if let Some(from) = taken {
             trace.from = from;
+            trace.passed_over = NEVER;
             trace.sequence = row.sequence;
             trace.added = row.operation == Operation::Add;
             trace.fits = fits;
@@ -251,7 +253,7 @@ impl Vectors {
     }
 
     /// Whether the record `row` has a vector of the collection's dimension.
-    pub fn usable(&self, row: &Row, contents: &mut Contents<'_>) -> Result<bool, SourceError> {
+    pub fn usable(&mut self, row: &Row, contents: &mut Contents<'_>) -> Result<bool, SourceError> {
         Ok(match self.place(row, contents)? {
             Place::Nowhere => false,
             Place::Row(at) => self
@@ -292,17 +294,14 @@ impl Vectors {
         Ok((vector, stale))
     }
 
-    fn place(&self, row: &Row, contents: &mut Contents<'_>) -> Result<Place, SourceError> {
-        let Some(trace) = self.traces.get(row.id.as_str()) else {
+    fn place(&mut self, row: &Row, contents: &mut Contents<'_>) -> Result<Place, SourceError> {
+        let Some(trace) = self.traces.get(row.id.as_str()).copied() else {
             return Ok(Place::Nowhere);
         };
-        // Index files may be newer than their mark, and then an update of an id that was not there looks like one
-        // that found it. The row that last changed the record tells.
-        let newer = self.covered.is_none_or(|mark| row.sequence > mark);
-        if newer && trace.passed_over == row.sequence && row.sequence != NEVER {
-            return Ok(Place::Row(row.sequence));
+        if trace.passed_over != NEVER && self.was_an_insert(trace, row, contents)? {
+            return Ok(Place::Row(trace.passed_over));
         }
-        let in_row = trace.from != From::Nothing && counts(trace, row, contents)?;
+        let in_row = trace.from != From::Nothing && counts(&trace, row, contents)?;
         let in_slot = trace.slot != NOWHERE
             && trace.from != From::Newer
             && self
@@ -318,6 +317,38 @@ impl Vectors {
         } else {
             Place::Nowhere
         })
+    }
+
+    /// Whether the add that was passed over inserted the record after all. Index files of a killed writer may be
+    /// newer than their mark; then an update before the add seems to have found the id, which was not there yet.
+    fn was_an_insert(
+        &mut self,
+        trace: Trace,
+        row: &Row,
+        contents: &mut Contents<'_>,
+    ) -> Result<bool, SourceError> {
+        let added = trace.passed_over;
+        if trace.from != From::Newer || self.covered.is_some_and(|mark| added <= mark) {
+            return Ok(false);
+        }
+        if row.sequence == added {
+            return Ok(true);
+        }
+        let Some(index) = self.index.as_mut().filter(|_| trace.slot != NOWHERE) else {
+            return Ok(false);
+        };
+        let Some(given) = contents.vector(added)? else {
+            return Ok(false);
+        };
+        let raw = index.raw(trace.slot)?;
+        let kept = match index.length(trace.slot) {
+            Some(length) if self.cosine => {
+                let restored: Vec<f32> = raw.iter().map(|component| component * length).collect();
+                same(&rounded(&given), &restored)
+            }
+            _ => same(&given, &raw),
+        };
+        Ok(kept)
     }
 
     /// The vector of `slot`; `older` is what the queue has for it.
@@ -418,6 +449,18 @@ mod tests {
         assert_eq!(place(&found, "new"), Some((From::Newer, 16, NOWHERE)));
         found.replay(row(17, Operation::Upsert, "short", Some(4)), true);
         assert!(found.traces["new"].fits && !found.traces["short"].fits);
+    }
+
+    #[test]
+    fn an_add_after_an_update_is_remembered() {
+        let mut found = vectors(Some(10));
+        found.replay(row(11, Operation::Update, "old", Some(8)), true);
+        found.replay(row(12, Operation::Add, "old", Some(8)), true);
+        found.replay(row(13, Operation::Add, "old", Some(8)), true);
+        assert_eq!(place(&found, "old"), Some((From::Newer, 11, 3)));
+        assert_eq!(found.traces["old"].passed_over, 12);
+        found.replay(row(14, Operation::Upsert, "old", Some(8)), true);
+        assert_eq!(found.traces["old"].passed_over, NEVER);
     }
 
     #[test]
