@@ -75,7 +75,7 @@ fn chroma_collections(
             name!(users, i64),
             name!(queued, i64),
             name!(configuration, Option<JsonB>),
-            name!(metadata, JsonB),
+            name!(metadata, Option<JsonB>),
         ),
     >,
     ErrorReport,
@@ -86,6 +86,10 @@ fn chroma_collections(
         store.collections().iter().map(counted).collect()
     })?;
     let rows = found.into_iter().map(|(collection, counts)| {
+        // As in Chroma: no metadata is none, and never an empty one.
+        let metadata = (!collection.metadata.is_empty())
+            .then(|| serde_json::from_str(&metadata_json(&collection.metadata)).unwrap_or_default())
+            .map(JsonB);
         let configuration = Some(collection.configuration).filter(|json| !json.is_null());
         (
             collection.tenant,
@@ -100,7 +104,7 @@ fn chroma_collections(
             bigint(counts.users),
             bigint(counts.queued),
             configuration.map(JsonB),
-            JsonB(serde_json::from_str(&metadata_json(&collection.metadata)).unwrap_or_default()),
+            metadata,
         )
     });
     Ok(TableIterator::new(rows))
