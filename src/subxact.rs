@@ -62,7 +62,14 @@ pub fn run<R>(keep: impl FnOnce(&R) -> bool, work: impl FnOnce() -> R) -> Result
         Err(CaughtError::PostgresError(report) | CaughtError::ErrorReport(report))
             if is_of_the_rows(report.sql_error_code()) =>
         {
-            let message = match report.detail() {
+            // The detail of a key's violation names the key; that of a check's repeats the whole row.
+            let names_a_key = matches!(
+                report.sql_error_code(),
+                PgSqlErrorCode::ERRCODE_UNIQUE_VIOLATION
+                    | PgSqlErrorCode::ERRCODE_FOREIGN_KEY_VIOLATION
+                    | PgSqlErrorCode::ERRCODE_EXCLUSION_VIOLATION
+            );
+            let message = match report.detail().filter(|_| names_a_key) {
                 Some(detail) => format!("{}: {detail}", report.message()),
                 None => report.message().to_owned(),
             };

@@ -203,6 +203,7 @@ fn undo_all(tables: &Tables, run: i64, lines: &[Line], total: &mut Step) -> Resu
             total.entities_restored += step.entities_restored;
             Ok(())
         }
+        Err(refused) if !refused.is_about_a_row() => Err(Error::Refused(refused)),
         _ if lines.len() <= 1 => Ok(()),
         _ => {
             interrupt::check();

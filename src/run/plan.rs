@@ -8,7 +8,7 @@ use super::options::Options;
 use crate::error::Error;
 use crate::sink::{OnConflict, Sink};
 use crate::target::create::{self, Life};
-use crate::target::{self, Pgvector, Place};
+use crate::target::{self, Pgvector, Place, Via};
 use crate::{guc, ledger, model, pg, spi, subxact};
 
 /// Everything that a run needs.
@@ -285,7 +285,9 @@ fn common_space(collections: &[Collection], table: &str, created: bool) -> Space
     }
 }
 
-/// Lets a dry run load into temporary copies of the tables that exist, so that it meets their checks.
+/// Where a dry run puts its rows, so that it meets what a run would meet: temporary copies of the tables,
+/// with their types and checks; or, where a table has rules that a copy would not show, the tables
+/// themselves, from which the subtransaction's end takes the rows back.
 fn shade(sink: &mut Sink) -> Result<(), Error> {
     if !pg::can_write() {
         pgrx::notice!("dry run in a read-only transaction: the tables' constraints are not tried");
@@ -293,19 +295,25 @@ fn shade(sink: &mut Sink) -> Result<(), Error> {
         sink.into_entity = None;
         return Ok(());
     }
-    let shadow = |target: &mut Option<target::Target<_>>, which: &str| match target {
-        Some(target) if !target.created => create::shadow(target, which).map(|oid| {
-            target.oid = oid;
-            target.via = target::Via::Copy;
-        }),
-        _ => Ok(()),
-    };
-    shadow(&mut sink.into_content, "content")?;
-    if let Some(target) = &mut sink.into_entity
-        && !target.created
-    {
+    let own_rules = sink.content.peculiar || sink.entity.as_ref().is_some_and(|it| it.peculiar);
+    // INSERT has no way around a sequence.
+    let own_rules = own_rules && (sink.content.via == Via::Copy || sink.content.fillers.is_empty());
+    if own_rules && !sink.content.created {
+        pgrx::notice!(
+            "{} has triggers, partitions or constraints of its own: the dry run tries rows in the table \
+             itself and takes them back",
+            sink.content.name
+        );
+        sink.dry_in_place = true;
+        return Ok(());
+    }
+    if let Some(target) = sink.into_content.as_mut().filter(|target| !target.created) {
+        target.oid = create::shadow(target, "content")?;
+        target.via = Via::Copy;
+    }
+    if let Some(target) = sink.into_entity.as_mut().filter(|target| !target.created) {
         target.oid = create::shadow(target, "entity")?;
-        target.via = target::Via::Copy;
+        target.via = Via::Copy;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use vector_migrate_core::report::Report;
 
 use super::existing::{Key, existing, key_of};
 use super::keys::SeenKeys;
+use super::load::Fillers;
 use super::users::Users;
 use crate::error::Error;
 use crate::ledger::{self, FailedRecord};
@@ -38,6 +39,8 @@ pub struct Sink {
     pub into_entity: Option<Target<EntityColumn>>,
     /// The run in the ledger; `None` in a dry run.
     pub run: Option<i64>,
+    /// A dry run that puts its rows into the tables themselves.
+    pub dry_in_place: bool,
     /// What to do with keys that are there.
     pub on_conflict: OnConflict,
     /// Entity texts are embedded; else their embedding is NULL.
@@ -52,6 +55,7 @@ pub struct Sink {
     users: Users,
     failures: Vec<FailedRecord>,
     pub(super) next_entry: i64,
+    pub(super) fillers: Fillers,
 }
 
 impl Sink {
@@ -70,6 +74,7 @@ impl Sink {
             content,
             entity,
             run,
+            dry_in_place: false,
             on_conflict,
             embeds_entities,
             strict: false,
@@ -79,6 +84,7 @@ impl Sink {
             users: Users::default(),
             failures: Vec::new(),
             next_entry: 0,
+            fillers: Fillers::default(),
         }
     }
 

@@ -1,6 +1,8 @@
 //! Rows into the tables and the ledger: a subtransaction a batch, halved where the server refuses.
 
-use vector_migrate_core::encode::{ContentColumn, EntityColumn};
+use std::cell::Cell;
+
+use vector_migrate_core::encode::TableColumn;
 use vector_migrate_core::reason::Reason;
 
 use super::batch::{OnConflict, Sink};
@@ -11,8 +13,8 @@ use super::{copy, insert};
 use crate::error::Error;
 use crate::ledger::{self, Entry};
 use crate::subxact::Refused;
-use crate::target::{Target, Via};
-use crate::{interrupt, pg, spi, subxact};
+use crate::target::{Filler, Target, Via};
+use crate::{interrupt, pg, subxact};
 
 impl Sink {
     /// Loads the rows; those that the server refuses become errors, each alone.
@@ -51,7 +53,7 @@ impl Sink {
                     self.reject_row(&guilty.row, Reason::AlreadyExists, message);
                     return Ok(());
                 }
-                Some(refused) => format!("{} ({})", refused.message, spi::sqlstate(refused.code)),
+                Some(refused) => refused.message,
                 None => "the server stored no row: a trigger or a rule dropped it".to_owned(),
             };
             self.reject_row(&guilty.row, Reason::Constraint, message);
@@ -88,29 +90,76 @@ impl Sink {
         let Some(content) = &self.into_content else {
             return Ok(true);
         };
-        let (updates, inserts): (Vec<&Ready>, Vec<&Ready>) = rows
+        let in_place = self.run.is_some() || self.dry_in_place;
+        let (updates, inserts): (Vec<&Ready>, Vec<&Ready>) =
+            rows.iter().partition(|ready| ready.exists && in_place);
+        let tuples = inserts
             .iter()
-            .partition(|ready| ready.exists && self.run.is_some());
-        let mut whole = put_rows(content, &inserts)?;
+            .map(|ready| (ready.row.tuple.as_slice(), &ready.vector));
+        let mut whole = self.put_tuples(content, tuples.collect())?;
         let mut before = Before::new();
-        if let Some(run) = self.run {
-            for group in updates.chunk_by(|a, b| a.row.collection == b.row.collection) {
-                let Some(first) = group.first() else { continue };
-                let name = self.name(first.row.collection);
-                let entity = self.entity.as_ref();
-                let kept = update::keep(&self.content, entity, name, group)?;
-                let changed = update::overwrite(&self.content, entity, run, name, group, &kept)?;
-                whole &= changed == group.len() as u64;
-                before.extend(kept);
-            }
+        for group in updates.chunk_by(|a, b| a.row.collection == b.row.collection) {
+            let Some(first) = group.first() else { continue };
+            let name = self.name(first.row.collection);
+            let entity = self.entity.as_ref();
+            let kept = update::keep(&self.content, entity, name, group)?;
+            let changed = update::overwrite(&self.content, entity, self.run, name, group, &kept)?;
+            whole &= changed == group.len() as u64;
+            before.extend(kept);
         }
         if let Some(entity) = &self.into_entity {
-            whole &= put_entities(entity, rows)?;
+            let tuples = rows.iter().flat_map(|ready| {
+                let tuples = ready
+                    .row
+                    .entities
+                    .iter()
+                    .map(|entity| entity.tuple.as_slice());
+                tuples.zip(&ready.entity_vectors)
+            });
+            whole &= self.put_tuples(entity, tuples.collect())?;
         }
         if let (Some(run), true) = (self.run, whole) {
             self.enter(run, rows, first_entry, &before)?;
         }
         Ok(whole)
+    }
+
+    /// Inserts tuples, each given without its embedding and with it beside; whether the server stored
+    /// every one.
+    fn put_tuples<C: TableColumn>(
+        &self,
+        target: &Target<C>,
+        tuples: Vec<(&[u8], &Vec<u8>)>,
+    ) -> Result<bool, Error> {
+        if tuples.is_empty() {
+            return Ok(true);
+        }
+        let wanted = tuples.len() as u64;
+        let mut names = target.names();
+        let stored = match target.via {
+            Via::Copy if self.dry_in_place && !target.fillers.is_empty() => {
+                names.extend(target.fillers.iter().map(|filler| filler.name.as_str()));
+                let filled: Vec<Vec<u8>> = tuples
+                    .iter()
+                    .map(|(tuple, vector)| self.fillers.fill(tuple, vector, &target.fillers))
+                    .collect();
+                copy::copy_tuples(target.oid, &names, filled.iter().map(Vec::as_slice))
+            }
+            Via::Copy => {
+                let parts = tuples
+                    .iter()
+                    .flat_map(|(tuple, vector)| [*tuple, vector.as_slice()]);
+                copy::copy_tuples(target.oid, &names, parts)
+            }
+            Via::Insert => {
+                let whole: Vec<Vec<u8>> = tuples
+                    .iter()
+                    .map(|(tuple, vector)| [*tuple, vector].concat())
+                    .collect();
+                insert::insert_tuples(target, &names, &whole)?
+            }
+        };
+        Ok(stored == wanted)
     }
 
     /// Writes the rows down in the ledger.
@@ -136,64 +185,24 @@ impl Sink {
     }
 }
 
-/// Inserts content rows; whether the server stored every one.
-fn put_rows(content: &Target<ContentColumn>, rows: &[&Ready]) -> Result<bool, Error> {
-    if rows.is_empty() {
-        return Ok(true);
-    }
-    let names: Vec<&str> = content
-        .columns
-        .iter()
-        .map(|column| column.column.name())
-        .collect();
-    let stored = match content.via {
-        Via::Copy => {
-            let parts = rows
-                .iter()
-                .flat_map(|ready| [ready.row.tuple.as_slice(), ready.vector.as_slice()]);
-            copy::copy_tuples(content.oid, &names, parts)
-        }
-        Via::Insert => {
-            let tuples: Vec<Vec<u8>> = rows.iter().map(|ready| ready.content_tuple()).collect();
-            insert::insert_tuples(content, &names, &tuples)?
-        }
-    };
-    Ok(stored == rows.len() as u64)
+/// Counts the rows that got numbers instead of a sequence's.
+#[derive(Debug, Default)]
+pub struct Fillers {
+    next: Cell<u32>,
 }
 
-/// Inserts the entity rows of content rows; whether the server stored every one.
-fn put_entities(entity: &Target<EntityColumn>, rows: &[Ready]) -> Result<bool, Error> {
-    let parts = || {
-        rows.iter().flat_map(|ready| {
-            let tuples = ready
-                .row
-                .entities
-                .iter()
-                .map(|entity| entity.tuple.as_slice());
-            tuples.zip(ready.entity_vectors.iter().map(Vec::as_slice))
-        })
-    };
-    let wanted = parts().count() as u64;
-    if wanted == 0 {
-        return Ok(true);
-    }
-    let names: Vec<&str> = entity
-        .columns
-        .iter()
-        .map(|column| column.column.name())
-        .collect();
-    let stored = match entity.via {
-        Via::Copy => copy::copy_tuples(
-            entity.oid,
-            &names,
-            parts().flat_map(|(tuple, vector)| [tuple, vector]),
-        ),
-        Via::Insert => {
-            let tuples: Vec<Vec<u8>> = parts()
-                .map(|(tuple, vector)| [tuple, vector].concat())
-                .collect();
-            insert::insert_tuples(entity, &names, &tuples)?
+impl Fillers {
+    /// The tuple with its embedding and a number for each of `fillers`.
+    fn fill(&self, tuple: &[u8], vector: &[u8], fillers: &[Filler]) -> Vec<u8> {
+        let n = self.next.get();
+        self.next.set(n.wrapping_add(1));
+        let (count, fields) = tuple.split_first_chunk::<2>().unwrap_or((&[0; 2], &[]));
+        let more = i16::try_from(fillers.len()).unwrap_or(0);
+        let count = i16::from_be_bytes(*count).saturating_add(more);
+        let mut whole = [&count.to_be_bytes(), fields, vector].concat();
+        for filler in fillers {
+            whole.extend(filler.field(n));
         }
-    };
-    Ok(stored == wanted)
+        whole
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use vector_migrate_core::encode::{ContentColumn, EntityColumn};
+use vector_migrate_core::encode::{ContentColumn, EntityColumn, TableColumn};
 
 use super::existing::{Key, condition};
 use super::insert;
@@ -130,7 +130,7 @@ fn entities_as_text(entity: &Target<EntityColumn>) -> Result<String, Error> {
 pub fn overwrite(
     content: &Target<ContentColumn>,
     entity: Option<&Target<EntityColumn>>,
-    run: i64,
+    run: Option<i64>,
     collection: &str,
     rows: &[&Ready],
     before: &Before,
@@ -160,7 +160,7 @@ pub fn overwrite(
         .iter()
         .map(|((key, _), (xid, _))| (key.clone(), xid.clone()))
         .collect();
-    if content.versioned {
+    if let (Some(run), true) = (run, content.versioned) {
         let apart = content
             .has(ContentColumn::ChromaCollection)
             .then_some(collection);
@@ -197,7 +197,12 @@ fn statement(content: &Target<ContentColumn>) -> String {
         same.push("t.chroma_collection OPERATOR(pg_catalog.=) u.chroma_collection".into());
     }
     if content.key.contains(&KeyPart::User) {
-        same.push("t.user_id IS NOT DISTINCT FROM u.user_id".into());
+        // IS NOT DISTINCT FROM would take its operator from the caller's search_path.
+        same.push(
+            "(t.user_id OPERATOR(pg_catalog.=) u.user_id \
+              OR t.user_id IS NULL AND u.user_id IS NULL)"
+                .into(),
+        );
     }
     format!(
         "UPDATE {} t SET {} FROM {} WHERE {}",

@@ -2,70 +2,14 @@
 
 use pgrx::pg_sys;
 use vector_migrate_core::encode::{
-    Column, ColumnType, ContentColumn, EntityColumn, Kind, VectorType,
+    Column, ColumnType, ContentColumn, EntityColumn, TableColumn, VectorType,
 };
 
-use super::{KeyPart, Pgvector, Place, Target, UserTable, Via};
+use super::attributes::{Attribute, attributes, column_type};
+use super::privileges::check_insert_privilege;
+use super::{Filler, KeyPart, Pgvector, Place, Target, UserTable, Via};
 use crate::error::Error;
 use crate::{pg, spi};
-
-/// A column as the catalog has it.
-#[derive(Debug)]
-struct Attribute {
-    name: String,
-    number: i16,
-    /// Base type: domains are looked through.
-    base: pg_sys::Oid,
-    typmod: i32,
-    category: String,
-    is_enum: bool,
-    element: pg_sys::Oid,
-    not_null: bool,
-    has_default: bool,
-    generated: bool,
-    /// As SQL writes it, with its modifier.
-    shown: String,
-    /// As SQL writes it, qualified, without its modifier.
-    qualified: String,
-}
-
-impl Attribute {
-    /// Characters that the column takes: the n of varchar(n) and char(n).
-    fn length(&self) -> Option<usize> {
-        let limited = matches!(self.base, pg_sys::VARCHAROID | pg_sys::BPCHAROID);
-        // The modifier counts a header of four bytes.
-        usize::try_from(self.typmod - 4).ok().filter(|_| limited)
-    }
-}
-
-/// Which columns a table of this kind can have.
-trait Columns: Copy + PartialEq + 'static {
-    const ALL: &'static [Self];
-    const EMBEDDING: Self;
-    fn name(self) -> &'static str;
-    fn kind(self) -> Kind;
-    fn required(self) -> bool;
-}
-
-macro_rules! columns {
-    ($ty:ty) => {
-        impl Columns for $ty {
-            const ALL: &'static [Self] = <$ty>::ALL;
-            const EMBEDDING: Self = <$ty>::Embedding;
-            fn name(self) -> &'static str {
-                self.name()
-            }
-            fn kind(self) -> Kind {
-                self.kind()
-            }
-            fn required(self) -> bool {
-                self.required()
-            }
-        }
-    };
-}
-columns!(ContentColumn);
-columns!(EntityColumn);
 
 /// Describes the content table at `place`.
 ///
@@ -100,7 +44,7 @@ pub fn describe_entity(
     Ok(describe::<EntityColumn>(place, oid, pgvector)?.0)
 }
 
-fn describe<C: Columns>(
+fn describe<C: TableColumn>(
     place: &Place,
     oid: pg_sys::Oid,
     pgvector: &Pgvector,
@@ -165,6 +109,8 @@ fn describe<C: Columns>(
         .filter(|a| a.not_null && !a.generated && !filled(a))
         .map(|a| a.name.clone())
         .collect();
+    let unfilled = attributes.iter().filter(|a| a.sequenced && !filled(a));
+    let fillers = unfilled.filter_map(Filler::of).collect();
     check_insert_privilege(
         oid,
         &name,
@@ -186,8 +132,38 @@ fn describe<C: Columns>(
         key: vec![KeyPart::Id],
         users: None,
         defaulted,
+        fillers,
+        peculiar: !copies || kind == "p" || has_rules_of_its_own(oid)?,
     };
     Ok((target, attributes))
+}
+
+/// Whether the table refuses or changes rows in ways that a plain copy of it would not show: triggers,
+/// foreign keys other than that of `user_id` or to the content row, unique indexes other than the key's.
+fn has_rules_of_its_own(oid: pg_sys::Oid) -> Result<bool, Error> {
+    let found = spi::read_one(
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger \
+                         WHERE tgrelid OPERATOR(pg_catalog.=) $1 AND NOT tgisinternal) \
+             OR EXISTS (SELECT FROM pg_catalog.pg_constraint c \
+                         WHERE c.conrelid OPERATOR(pg_catalog.=) $1 \
+                           AND c.contype OPERATOR(pg_catalog.=) 'f' \
+                           AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a \
+                                 WHERE a.attrelid OPERATOR(pg_catalog.=) $1 \
+                                   AND a.attnum OPERATOR(pg_catalog.=) ANY (c.conkey) \
+                                   AND a.attname OPERATOR(pg_catalog.=) \
+                                       ANY (ARRAY['user_id', 'content_id']))) \
+             OR EXISTS (SELECT FROM pg_catalog.pg_index i \
+                         WHERE i.indrelid OPERATOR(pg_catalog.=) $1 \
+                           AND (i.indisunique OR i.indisexclusion) \
+                           AND (i.indpred IS NOT NULL OR i.indexprs IS NOT NULL OR NOT EXISTS ( \
+                                 SELECT FROM pg_catalog.pg_attribute a \
+                                  WHERE a.attrelid OPERATOR(pg_catalog.=) $1 \
+                                    AND a.attnum OPERATOR(pg_catalog.=) ANY (i.indkey::pg_catalog.int2[]) \
+                                    AND a.attname OPERATOR(pg_catalog.=) 'id')))",
+        &[oid.into()],
+        |row| row.get::<bool>(1),
+    )?;
+    Ok(found.flatten().unwrap_or(true))
 }
 
 fn relation_kind(oid: pg_sys::Oid) -> Result<String, Error> {
@@ -221,99 +197,6 @@ fn check_is_fillable(kind: &str, place: &Place) -> Result<(), Error> {
             detail: detail.to_owned(),
         }),
         None => Ok(()),
-    }
-}
-
-fn attributes(oid: pg_sys::Oid) -> Result<Vec<Attribute>, Error> {
-    spi::read(
-        "SELECT a.attname::pg_catalog.text, a.attnum, b.oid, b.typmod, t.typcategory::pg_catalog.text, \
-                t.typtype OPERATOR(pg_catalog.=) 'e', t.typelem, a.attnotnull, \
-                a.atthasdef OR a.attidentity OPERATOR(pg_catalog.<>) '', \
-                a.attgenerated OPERATOR(pg_catalog.<>) '', \
-                pg_catalog.format_type(a.atttypid, a.atttypmod), \
-                pg_catalog.quote_ident(n.nspname) OPERATOR(pg_catalog.||) '.' \
-                  OPERATOR(pg_catalog.||) pg_catalog.quote_ident(d.typname) \
-           FROM pg_catalog.pg_attribute a \
-           JOIN pg_catalog.pg_type d ON d.oid OPERATOR(pg_catalog.=) a.atttypid \
-           JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) d.typnamespace \
-          CROSS JOIN LATERAL ( \
-                WITH RECURSIVE base(oid, typmod) AS ( \
-                  SELECT a.atttypid, a.atttypmod \
-                  UNION ALL \
-                  SELECT x.typbasetype, x.typtypmod FROM base \
-                    JOIN pg_catalog.pg_type x ON x.oid OPERATOR(pg_catalog.=) base.oid \
-                   WHERE x.typtype OPERATOR(pg_catalog.=) 'd') \
-                SELECT base.oid, base.typmod FROM base \
-                  JOIN pg_catalog.pg_type x ON x.oid OPERATOR(pg_catalog.=) base.oid \
-                 WHERE x.typtype OPERATOR(pg_catalog.<>) 'd') b \
-           JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) b.oid \
-          WHERE a.attrelid OPERATOR(pg_catalog.=) $1 AND a.attnum OPERATOR(pg_catalog.>) 0 \
-            AND NOT a.attisdropped \
-          ORDER BY a.attnum",
-        &[oid.into()],
-        |row| {
-            Ok(Attribute {
-                name: row.get(1)?.unwrap_or_default(),
-                number: row.get(2)?.unwrap_or_default(),
-                base: row.get(3)?.unwrap_or(pg_sys::InvalidOid),
-                typmod: row.get(4)?.unwrap_or(-1),
-                category: row.get(5)?.unwrap_or_default(),
-                is_enum: row.get(6)?.unwrap_or_default(),
-                element: row.get(7)?.unwrap_or(pg_sys::InvalidOid),
-                not_null: row.get(8)?.unwrap_or_default(),
-                has_default: row.get(9)?.unwrap_or_default(),
-                generated: row.get(10)?.unwrap_or_default(),
-                shown: row.get(11)?.unwrap_or_default(),
-                qualified: row.get(12)?.unwrap_or_default(),
-            })
-        },
-    )
-}
-
-fn column_type(attribute: &Attribute, pgvector: &Pgvector) -> Option<ColumnType> {
-    Some(match attribute.base {
-        pg_sys::BOOLOID => ColumnType::Bool,
-        pg_sys::INT2OID => ColumnType::Int2,
-        pg_sys::INT4OID => ColumnType::Int4,
-        pg_sys::INT8OID => ColumnType::Int8,
-        pg_sys::FLOAT8OID => ColumnType::Float8,
-        pg_sys::UUIDOID => ColumnType::Uuid,
-        pg_sys::JSONOID => ColumnType::Json,
-        pg_sys::JSONBOID => ColumnType::Jsonb,
-        pg_sys::TIMESTAMPOID => ColumnType::Timestamp,
-        pg_sys::TIMESTAMPTZOID => ColumnType::TimestampTz,
-        pg_sys::DATEOID => ColumnType::Date,
-        pg_sys::TEXTARRAYOID | pg_sys::VARCHARARRAYOID => ColumnType::TextArray {
-            element: attribute.element.into(),
-        },
-        base if base == pgvector.vector => ColumnType::Vector,
-        base if Some(base) == pgvector.halfvec => ColumnType::HalfVec,
-        _ if attribute.is_enum || attribute.category == "S" => ColumnType::Text,
-        _ => return None,
-    })
-}
-
-/// INSERT on the table or on each column: COPY's C functions do not ask.
-fn check_insert_privilege(
-    oid: pg_sys::Oid,
-    name: &str,
-    columns: impl Iterator<Item = &'static str>,
-) -> Result<(), Error> {
-    let columns: Vec<String> = columns.map(str::to_owned).collect();
-    let allowed = spi::read_one(
-        "SELECT pg_catalog.has_table_privilege($1, 'INSERT') OR \
-                pg_catalog.bool_and(pg_catalog.has_column_privilege($1, c, 'INSERT')) \
-           FROM pg_catalog.unnest($2) AS c",
-        &[oid.into(), columns.into()],
-        |row| row.get::<bool>(1),
-    )?;
-    if allowed.flatten() == Some(true) {
-        Ok(())
-    } else {
-        Err(Error::NoPrivilege {
-            target: name.to_owned(),
-            needed: "INSERT on the columns that are filled",
-        })
     }
 }
 
@@ -408,28 +291,4 @@ fn users(oid: pg_sys::Oid, user_id: i16) -> Result<Option<UserTable>, Error> {
         Some((Some(name), Some(column), Some(ty))) => Some(UserTable { name, column, ty }),
         _ => None,
     })
-}
-
-/// Asks for what `on_conflict => 'update'` needs beyond INSERT: UPDATE of the content table's rows, DELETE
-/// of the entity rows that are replaced.
-///
-/// # Errors
-/// [`Error::NoPrivilege`].
-pub fn check_update_privilege<C>(target: &Target<C>, privilege: &'static str) -> Result<(), Error> {
-    let allowed = spi::read_one(
-        "SELECT pg_catalog.has_table_privilege($1, 'SELECT') \
-            AND pg_catalog.has_table_privilege($1, $2)",
-        &[target.oid.into(), privilege.into()],
-        |row| row.get::<bool>(1),
-    )?;
-    match allowed.flatten() {
-        Some(true) => Ok(()),
-        _ => Err(Error::NoPrivilege {
-            target: target.name.clone(),
-            needed: match privilege {
-                "UPDATE" => "SELECT and UPDATE, as on_conflict is 'update'",
-                _ => "SELECT and DELETE, as on_conflict is 'update'",
-            },
-        }),
-    }
 }

@@ -2,20 +2,25 @@
 //!
 //! Promise: an existing table is taken as it is; what does not fit is an error before anything is read.
 
+mod attributes;
 pub mod create;
 mod describe;
+mod filler;
 pub mod index;
 mod name;
 mod pgvector;
+mod privileges;
 mod run_table;
 
-pub use describe::{check_update_privilege, describe_content, describe_entity};
+pub use describe::{describe_content, describe_entity};
+pub use filler::Filler;
 pub use name::{Place, find};
 pub use pgvector::Pgvector;
+pub use privileges::check_update_privilege;
 pub use run_table::{KeyArrays, RunTable};
 
 use pgrx::pg_sys;
-use vector_migrate_core::encode::{Column, VectorType};
+use vector_migrate_core::encode::{Column, TableColumn, VectorType};
 
 /// How rows enter a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,9 +84,21 @@ pub struct Target<C> {
     /// Columns that rows do not fill but that are NOT NULL with a default or identity: a shadow of the
     /// table must not demand them.
     pub defaulted: Vec<String>,
+    /// Columns that rows do not fill and that would take a number from a sequence.
+    pub fillers: Vec<Filler>,
+    /// The table has rules that a plain copy of it would not show: a dry run tries rows in it itself.
+    pub peculiar: bool,
 }
 
-impl<C: Copy + PartialEq> Target<C> {
+impl<C: TableColumn> Target<C> {
+    /// The names of the columns that rows fill, in order.
+    pub fn names(&self) -> Vec<&str> {
+        self.columns
+            .iter()
+            .map(|column| column.column.name())
+            .collect()
+    }
+
     /// The type of a column as SQL, if rows fill it.
     pub fn sql_type(&self, column: C) -> Option<&str> {
         let at = self

@@ -126,7 +126,9 @@ impl RunTable {
             matches += " AND t.chroma_collection OPERATOR(pg_catalog.=) r.collection";
         }
         if id == "id" && describe::key_of_table(oid, false)?.contains(&KeyPart::User) {
-            matches += " AND t.user_id::pg_catalog.text IS NOT DISTINCT FROM r.user_id";
+            // IS NOT DISTINCT FROM would take its operator from the caller's search_path.
+            matches += " AND (t.user_id::pg_catalog.text OPERATOR(pg_catalog.=) r.user_id \
+                         OR t.user_id IS NULL AND r.user_id IS NULL)";
         }
         let untouched = if versioned == Some(true) {
             "t.xmin OPERATOR(pg_catalog.=) r.xid::pg_catalog.xid"

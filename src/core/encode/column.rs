@@ -90,6 +90,23 @@ impl Kind {
     }
 }
 
+/// The columns that a table of one sort can have.
+pub trait TableColumn: Copy + PartialEq + 'static {
+    /// Every column, the embedding last.
+    const ALL: &'static [Self];
+    /// The embedding.
+    const EMBEDDING: Self;
+
+    /// The column's name in SQL.
+    fn name(self) -> &'static str;
+
+    /// What sort of value it takes.
+    fn kind(self) -> Kind;
+
+    /// Whether a target without it is refused.
+    fn required(self) -> bool;
+}
+
 macro_rules! columns {
     ($(#[$doc:meta])* $name:ident { $($variant:ident $sql:literal $kind:ident $required:literal,)* }) => {
         $(#[$doc])*
@@ -97,22 +114,19 @@ macro_rules! columns {
         #[allow(missing_docs)] // each variant is the column that it names
         pub enum $name { $($variant,)* }
 
-        impl $name {
-            /// Every column, the embedding last.
-            pub const ALL: &'static [$name] = &[$($name::$variant,)*];
+        impl TableColumn for $name {
+            const ALL: &'static [$name] = &[$($name::$variant,)*];
+            const EMBEDDING: $name = $name::Embedding;
 
-            /// The column's name in SQL.
-            pub fn name(self) -> &'static str {
+            fn name(self) -> &'static str {
                 match self { $($name::$variant => $sql,)* }
             }
 
-            /// What sort of value it takes.
-            pub fn kind(self) -> Kind {
+            fn kind(self) -> Kind {
                 match self { $($name::$variant => Kind::$kind,)* }
             }
 
-            /// Whether a target without it is refused.
-            pub fn required(self) -> bool {
+            fn required(self) -> bool {
                 match self { $($name::$variant => $required,)* }
             }
         }

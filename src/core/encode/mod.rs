@@ -12,7 +12,7 @@ mod field;
 mod tuple;
 mod vector;
 
-pub use column::{Column, ColumnType, ContentColumn, EntityColumn, Kind};
+pub use column::{Column, ColumnType, ContentColumn, EntityColumn, Kind, TableColumn};
 pub use field::canonical_key;
 pub use tuple::{TupleBuffer, content_tuple, entity_tuple};
 pub use vector::{VectorType, encode_vector};

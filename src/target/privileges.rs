@@ -1,0 +1,58 @@
+//! What the role may do with a table, asked before anything is read.
+
+use pgrx::pg_sys;
+
+use super::Target;
+use crate::error::Error;
+use crate::spi;
+
+/// INSERT on the table or on each column: COPY's C functions do not ask.
+///
+/// # Errors
+/// [`Error::NoPrivilege`].
+pub fn check_insert_privilege(
+    oid: pg_sys::Oid,
+    name: &str,
+    columns: impl Iterator<Item = &'static str>,
+) -> Result<(), Error> {
+    let columns: Vec<String> = columns.map(str::to_owned).collect();
+    let allowed = spi::read_one(
+        "SELECT pg_catalog.has_table_privilege($1, 'INSERT') OR \
+                pg_catalog.bool_and(pg_catalog.has_column_privilege($1, c, 'INSERT')) \
+           FROM pg_catalog.unnest($2) AS c",
+        &[oid.into(), columns.into()],
+        |row| row.get::<bool>(1),
+    )?;
+    if allowed.flatten() == Some(true) {
+        Ok(())
+    } else {
+        Err(Error::NoPrivilege {
+            target: name.to_owned(),
+            needed: "INSERT on the columns that are filled",
+        })
+    }
+}
+
+/// Asks for what `on_conflict => 'update'` needs beyond INSERT: UPDATE of the content table's rows, DELETE
+/// of the entity rows that are replaced.
+///
+/// # Errors
+/// [`Error::NoPrivilege`].
+pub fn check_update_privilege<C>(target: &Target<C>, privilege: &'static str) -> Result<(), Error> {
+    let allowed = spi::read_one(
+        "SELECT pg_catalog.has_table_privilege($1, 'SELECT') \
+            AND pg_catalog.has_table_privilege($1, $2)",
+        &[target.oid.into(), privilege.into()],
+        |row| row.get::<bool>(1),
+    )?;
+    match allowed.flatten() {
+        Some(true) => Ok(()),
+        _ => Err(Error::NoPrivilege {
+            target: target.name.clone(),
+            needed: match privilege {
+                "UPDATE" => "SELECT and UPDATE, as on_conflict is 'update'",
+                _ => "SELECT and DELETE, as on_conflict is 'update'",
+            },
+        }),
+    }
+}
