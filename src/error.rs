@@ -329,15 +329,15 @@ fn source_code(error: &SourceError) -> Code {
         SourceError::Io { .. } => Code::ERRCODE_IO_ERROR,
         SourceError::Interrupted => Code::ERRCODE_QUERY_CANCELED,
         SourceError::TooLarge { .. } => Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-        // The enum may grow; until it has a code here, a store that cannot be read is a damaged one.
-        _ => Code::ERRCODE_DATA_CORRUPTED,
     }
 }
 
 fn embed_code(error: &EmbedError) -> Code {
     match error {
         EmbedError::Inference(_) => Code::ERRCODE_EXTERNAL_ROUTINE_EXCEPTION,
-        _ => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        EmbedError::Unreadable { .. } | EmbedError::Runtime { .. } | EmbedError::Model { .. } => {
+            Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
+        }
     }
 }
 

@@ -129,12 +129,15 @@ fn load(
     loop {
         interrupt::check();
         match worker.next(PATIENCE) {
-            Next::Batch(items) => prepared.sink.take(items)?,
+            Next::Batch(items) => {
+                prepared
+                    .sink
+                    .take(items, &mut |report| progress.tick(report))?;
+            }
             Next::Waiting => {}
             Next::Done(result) => break result?,
             Next::Panicked => return Err(Error::Bug("the reader's thread panicked".into())),
         }
-        progress.tick(&prepared.sink.report);
     }
     drop(worker);
     prepared.plan = Arc::into_inner(plan)

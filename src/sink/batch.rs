@@ -27,6 +27,9 @@ pub enum OnConflict {
     Error,
 }
 
+/// Rows loaded in one step where vectors are made: about a second's work of a small model.
+const SLOW_STEP: usize = 64;
+
 /// Takes items, fills the tables, keeps the counts.
 pub struct Sink {
     /// The content table that conflicts are looked up in.
@@ -88,11 +91,12 @@ impl Sink {
         }
     }
 
-    /// Takes a batch of items; every one of them is in the report afterwards.
+    /// Takes a batch of items; every one of them is in the report afterwards. `tick` is called between
+    /// steps, with the report as it stands.
     ///
     /// # Errors
     /// [`Error::AlreadyExists`], [`Error::NoModel`], [`Error::Damage`], the model's, and the server's own.
-    pub fn take(&mut self, items: Vec<Item>) -> Result<(), Error> {
+    pub fn take(&mut self, items: Vec<Item>, tick: &mut dyn FnMut(&Report)) -> Result<(), Error> {
         let mut rows = Vec::new();
         for item in items {
             match item {
@@ -111,14 +115,32 @@ impl Sink {
         }
         let rows = self.without_unknown_users(rows)?;
         let rows = self.without_collisions(rows);
-        let rows = self.without_existing(rows)?;
-        let rows = self.with_vectors(rows)?;
-        self.load(&rows)?;
+        let mut rows = self.without_existing(rows)?;
+        while !rows.is_empty() {
+            let step = self.step(&rows).min(rows.len());
+            let later = rows.split_off(step);
+            let ready = self.with_vectors(rows)?;
+            self.load(&ready)?;
+            rows = later;
+            tick(&self.report);
+        }
+        tick(&self.report);
         if let Some(run) = self.run {
             ledger::write_failures(run, &self.failures)?;
         }
         self.failures.clear();
         Ok(())
+    }
+
+    /// Rows to load in one step: all, or few where the model takes its time, so that progress is told.
+    fn step(&self, rows: &[(Row, bool)]) -> usize {
+        let slow =
+            |row: &Row| row.vector.is_none() || (self.embeds_entities && !row.entities.is_empty());
+        if rows.iter().any(|(row, _)| slow(row)) {
+            SLOW_STEP
+        } else {
+            rows.len()
+        }
     }
 
     fn reject(

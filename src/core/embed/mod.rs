@@ -14,7 +14,6 @@ use thiserror::Error;
 
 /// Why texts could not be embedded.
 #[derive(Debug, Error)]
-#[non_exhaustive]
 pub enum EmbedError {
     /// A file of the model or the runtime's library is not there or cannot be read.
     #[error("could not read \"{path}\": {cause}")]

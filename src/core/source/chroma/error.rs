@@ -8,7 +8,6 @@ use std::path::PathBuf;
 
 /// Why a Chroma persist directory cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum SourceError {
     /// Nothing is there.
     #[error("\"{}\" does not exist", path.display())]
