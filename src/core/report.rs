@@ -17,6 +17,8 @@ pub struct Counts {
     pub failed: u64,
     /// Migrated with the store's own vector.
     pub reused: u64,
+    /// Of the reused ones: kept normalised by Chroma and multiplied back by their length.
+    pub restored: u64,
     /// Migrated with a vector made here.
     pub embedded: u64,
     /// Entity rows inserted.
@@ -34,6 +36,7 @@ impl Counts {
         self.skipped += other.skipped;
         self.failed += other.failed;
         self.reused += other.reused;
+        self.restored += other.restored;
         self.embedded += other.embedded;
         self.entities += other.entities;
     }

@@ -64,11 +64,12 @@ pub fn close(report: &Report, progress: &Progress, run: Option<i64>) {
         None => "dry run, nothing written".to_owned(),
     };
     notice!(
-        "{what}: {} records found, {} migrated ({} with stored vectors, {} embedded, {} entities), \
-         {} skipped, {} failed, in {:.1} s ({} records/s)",
+        "{what}: {} records found, {} migrated (vectors: {} bit for bit, {} restored from normalised, \
+         {} embedded; {} entities), {} skipped, {} failed, in {:.1} s ({} records/s)",
         total.found(),
         total.migrated,
-        total.reused,
+        total.reused - total.restored,
+        total.restored,
         total.embedded,
         total.entities,
         total.skipped,

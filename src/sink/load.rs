@@ -81,6 +81,7 @@ impl Sink {
             line.embedded += 1;
         } else {
             line.reused += 1;
+            line.restored += u64::from(ready.row.restored);
         }
         line.entities += ready.row.entities.len() as u64;
     }
