@@ -12,6 +12,7 @@
 //! | `access` | who may read which path | no |
 //! | `guc` | the settings | no |
 //! | `error` | every error with its SQLSTATE | no |
+//! | `reader` | the reader's thread, as the backend sees it | no |
 //! | `run` | one `migrate_chroma` call from plan to report | no |
 //! | `target` | the tables: described, created, indexed | no |
 //! | `sink` | rows into tables: COPY, the SPI path, batches, conflicts | `copy`, `insert` |
@@ -37,6 +38,7 @@ mod ledger;
 mod model;
 #[allow(unsafe_code)]
 mod pg;
+mod reader;
 mod run;
 mod sink;
 mod spi;

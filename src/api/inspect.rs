@@ -7,14 +7,13 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::{JsonB, Uuid};
 use vector_migrate_core::map::metadata_json;
-use vector_migrate_core::pipeline::{Next, Worker};
 use vector_migrate_core::record::{Collection, Inventory};
 use vector_migrate_core::source::chroma::{ChromaStore, StoreSummary};
 use vector_migrate_core::source::{Source, SourceError};
 
 use super::bigint;
 use crate::error::Error;
-use crate::{access, interrupt};
+use crate::{access, reader};
 
 /// Opens the store at `path` on a thread of its own, has `look` look at it there, and waits for the
 /// answer, obeying interrupts.
@@ -25,32 +24,18 @@ fn look_at<T: Send + 'static>(
     let path = access::check(path)?;
     let stop = Arc::new(AtomicBool::new(false));
     let for_store = stop.clone();
-    let mut worker = interrupt::without_signals(|| {
-        Worker::spawn(stop, move |sender| {
-            let store = ChromaStore::open(&path, for_store)?;
-            let answer = look(&store)?;
-            sender.send((answer, store.take_notices()));
-            Ok::<(), SourceError>(())
-        })
-    })
-    .map_err(Error::Thread)?;
-    loop {
-        interrupt::check();
-        match worker.next(std::time::Duration::from_millis(50)) {
-            Next::Batch((answer, notices)) => {
-                for notice in notices {
-                    warning!("{notice}");
-                }
-                return Ok(answer);
-            }
-            Next::Waiting => {}
-            Next::Done(result) => {
-                result?;
-                return Err(Error::Bug("the reader's thread gave no answer".into()));
-            }
-            Next::Panicked => return Err(Error::Bug("the reader's thread panicked".into())),
-        }
+    let mut answers = reader::start(stop, move |sender| {
+        let store = ChromaStore::open(&path, for_store)?;
+        let answer = look(&store)?;
+        sender.send((answer, store.take_notices()));
+        Ok(())
+    })?;
+    let (answer, notices) = reader::next(&mut answers)?
+        .ok_or_else(|| Error::Bug("the reader's thread gave no answer".into()))?;
+    for notice in notices {
+        warning!("{notice}");
     }
+    Ok(answer)
 }
 
 /// One row a collection of the Chroma persist directory at `path`, ordered by tenant, database and name.

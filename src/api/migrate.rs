@@ -25,7 +25,7 @@ type Row = (
 fn migrate(path: Option<&str>, arguments: Arguments) -> Result<Vec<Row>, ErrorReport> {
     let path = access::check(path)?;
     let options = Options::check(arguments)?;
-    let lines = run::migrate(&path, &options)?;
+    let lines = run::migrate(path, &options)?;
     let row = |line: run::Line| {
         let counts = line.counts;
         (

@@ -2,29 +2,28 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use pgrx::JsonB;
 use pgrx::pg_sys::panic::{ErrorReport, ErrorReportable};
 use pgrx::prelude::*;
 use vector_migrate_core::map::filter::Filter;
 use vector_migrate_core::map::metadata_json;
-use vector_migrate_core::pipeline::{Next, Sender, Worker};
+use vector_migrate_core::pipeline::Sender;
 use vector_migrate_core::record::{Collection, Record};
 use vector_migrate_core::source::chroma::ChromaStore;
 use vector_migrate_core::source::{Source, SourceError};
 
 use crate::error::Error;
+use crate::reader::{self, Reader};
 use crate::run;
-use crate::{access, guc, interrupt};
+use crate::{access, guc};
 
-/// Records of one collection, by its index.
-type Batch = Vec<(usize, Record)>;
+/// Records, each with its collection's index, and what there is to say about the store.
+type Batch = (Vec<(usize, Record)>, Vec<String>);
 
 /// Records as they come from the reader's thread.
 struct Records {
-    worker: Worker<Batch, SourceError>,
+    reader: Reader<Batch>,
     collections: Arc<Vec<Collection>>,
     batch: std::vec::IntoIter<(usize, Record)>,
 }
@@ -35,15 +34,14 @@ impl Records {
             if let Some(next) = self.batch.next() {
                 return Ok(Some(next));
             }
-            interrupt::check();
-            match self.worker.next(Duration::from_millis(50)) {
-                Next::Batch(batch) => self.batch = batch.into_iter(),
-                Next::Waiting => {}
-                Next::Done(result) => {
-                    result?;
-                    return Ok(None);
+            match reader::next(&mut self.reader)? {
+                Some((batch, warnings)) => {
+                    for warning in warnings {
+                        warning!("{warning}");
+                    }
+                    self.batch = batch.into_iter();
                 }
-                Next::Panicked => return Err(Error::Bug("the reader's thread panicked".into())),
+                None => return Ok(None),
             }
         }
     }
@@ -74,13 +72,13 @@ fn produce(
                 return ControlFlow::Continue(());
             }
             bytes = 0;
-            match sender.send(std::mem::take(&mut batch)) {
+            match sender.send((std::mem::take(&mut batch), Vec::new())) {
                 true => ControlFlow::Continue(()),
                 false => ControlFlow::Break(()),
             }
         })?;
     }
-    sender.send(batch);
+    sender.send((batch, store.take_notices()));
     Ok(())
 }
 
@@ -112,9 +110,7 @@ fn chroma_records(
 > {
     let filter = filter.map(|json| run::parse_filter(&json.0)).transpose()?;
     let path = access::check(path)?;
-    let stop = Arc::new(AtomicBool::new(false));
-    let store = interrupt::without_signals(|| ChromaStore::open(&path, stop.clone()))
-        .map_err(Error::Source)?;
+    let (store, stop) = reader::open(path)?;
     for warning in store.warnings() {
         warning!("{warning}");
     }
@@ -122,14 +118,11 @@ fn chroma_records(
     let chosen = Arc::new(run::choose(&shown, store.collections(), collection)?);
     let for_thread = chosen.clone();
     let batch_bytes = guc::batch_bytes();
-    let worker = interrupt::without_signals(|| {
-        Worker::spawn(stop, move |sender| {
-            produce(&store, &for_thread, filter.as_ref(), batch_bytes, &sender)
-        })
-    })
-    .map_err(Error::Thread)?;
+    let reader = reader::start(stop, move |sender| {
+        produce(&store, &for_thread, filter.as_ref(), batch_bytes, &sender)
+    })?;
     let mut records = Records {
-        worker,
+        reader,
         collections: chosen,
         batch: Vec::new().into_iter(),
     };

@@ -1,12 +1,11 @@
 //! The loop: batches from the reader's thread into the sink, an interrupt check between two, the report.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use pgrx::prelude::*;
-use vector_migrate_core::pipeline::{self, Item, Next, Worker};
+use vector_migrate_core::pipeline::{self, Item};
 use vector_migrate_core::record::Space;
 use vector_migrate_core::report::Counts;
 use vector_migrate_core::source::Source;
@@ -19,10 +18,7 @@ use super::{collections, plan::without_trace};
 use crate::error::Error;
 use crate::ledger::{self, RunSummary};
 use crate::target::index;
-use crate::{interrupt, model, pg};
-
-/// How long to wait for the reader before looking after interrupts.
-const PATIENCE: Duration = Duration::from_millis(50);
+use crate::{model, pg, reader};
 
 /// One row of the result.
 #[derive(Debug)]
@@ -41,10 +37,9 @@ pub struct Line {
 ///
 /// # Errors
 /// Everything in [`Error`]; then nothing is written.
-pub fn migrate(path: &Path, options: &Options) -> Result<Vec<Line>, Error> {
+pub fn migrate(path: PathBuf, options: &Options) -> Result<Vec<Line>, Error> {
     let started_at = pgrx::datum::clock_timestamp();
-    let stop = Arc::new(AtomicBool::new(false));
-    let store = interrupt::without_signals(|| ChromaStore::open(path, stop.clone()))?;
+    let (store, stop) = reader::open(path)?;
     let shown = store.directory().display().to_string();
     let chosen = collections::choose(&shown, store.collections(), options.collection.as_deref())?;
     for warning in store.warnings() {
@@ -112,34 +107,23 @@ fn load(
     let mut progress = Progress::start();
     let plan = Arc::new(prepared.plan);
     let for_thread = plan.clone();
-    let mut worker = interrupt::without_signals(|| {
-        Worker::spawn(stop, move |sender| {
-            let result = pipeline::run(&store, &for_thread, &sender);
-            sender.send(
-                store
-                    .take_notices()
-                    .into_iter()
-                    .map(Item::Warning)
-                    .collect(),
-            );
-            result
-        })
-    })
-    .map_err(Error::Thread)?;
-    loop {
-        interrupt::check();
-        match worker.next(PATIENCE) {
-            Next::Batch(items) => {
-                prepared
-                    .sink
-                    .take(items, &mut |report| progress.tick(report))?;
-            }
-            Next::Waiting => {}
-            Next::Done(result) => break result?,
-            Next::Panicked => return Err(Error::Bug("the reader's thread panicked".into())),
-        }
+    let mut items = reader::start(stop, move |sender| {
+        let result = pipeline::run(&store, &for_thread, &sender);
+        sender.send(
+            store
+                .take_notices()
+                .into_iter()
+                .map(Item::Warning)
+                .collect(),
+        );
+        result
+    })?;
+    while let Some(batch) = reader::next(&mut items)? {
+        prepared
+            .sink
+            .take(batch, &mut |report| progress.tick(report))?;
     }
-    drop(worker);
+    drop(items);
     prepared.plan = Arc::into_inner(plan)
         .ok_or_else(|| Error::Bug("the reader's thread still has the plan".into()))?;
     let counts = prepared.sink.report.total();

@@ -44,7 +44,8 @@ pub struct Worker<T, E> {
 }
 
 impl<T: Send + 'static, E: Send + 'static> Worker<T, E> {
-    /// Starts `produce` on a new thread. `stop` is raised when the worker is dropped; `produce` polls it.
+    /// Starts `produce` on a new thread. `stop` is raised when the worker is dropped before the
+    /// end; `produce` polls it.
     ///
     /// # Errors
     /// The system refuses another thread.
@@ -82,10 +83,10 @@ impl<T: Send + 'static, E: Send + 'static> Worker<T, E> {
 
 impl<T, E> Drop for Worker<T, E> {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
         // A producer waiting for room sees a closed channel.
         self.channel = None;
         if let Some(thread) = self.thread.take() {
+            self.stop.store(true, Ordering::Relaxed);
             let _ = thread.join();
         }
     }

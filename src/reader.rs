@@ -1,0 +1,68 @@
+//! The reader's thread, seen from the backend: started with signals blocked, waited for with interrupts
+//! obeyed, stopped when its consumer goes away.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use vector_migrate_core::pipeline::{Next, Sender, Worker};
+use vector_migrate_core::source::SourceError;
+use vector_migrate_core::source::chroma::ChromaStore;
+
+use crate::error::Error;
+use crate::interrupt;
+
+/// How long to wait before looking after interrupts again.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// What the thread hands over, in batches.
+pub type Reader<T> = Worker<T, SourceError>;
+
+/// Starts `produce` on a thread of its own. `stop` is raised when the reader is dropped before its end.
+///
+/// # Errors
+/// [`Error::Thread`].
+pub fn start<T: Send + 'static>(
+    stop: Arc<AtomicBool>,
+    produce: impl FnOnce(Sender<T>) -> Result<(), SourceError> + Send + 'static,
+) -> Result<Reader<T>, Error> {
+    interrupt::without_signals(|| Worker::spawn(stop, produce)).map_err(Error::Thread)
+}
+
+/// The next batch; `None` at the end. Obeys a cancel while it waits.
+///
+/// # Errors
+/// What the source refused; [`Error::Bug`] if the thread panicked.
+pub fn next<T: Send + 'static>(reader: &mut Reader<T>) -> Result<Option<T>, Error> {
+    loop {
+        interrupt::check();
+        match reader.next(PATIENCE) {
+            Next::Batch(batch) => return Ok(Some(batch)),
+            Next::Waiting => {}
+            Next::Done(result) => {
+                result?;
+                return Ok(None);
+            }
+            Next::Panicked => return Err(Error::Bug("the reader's thread panicked".into())),
+        }
+    }
+}
+
+/// Opens a store on a thread, as it may have to wait for a writer's lock; gives the flag that stops it, too.
+///
+/// # Errors
+/// What the source refuses.
+pub fn open(path: PathBuf) -> Result<(ChromaStore, Arc<AtomicBool>), Error> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let for_store = stop.clone();
+    let mut reader = start(stop.clone(), move |sender: Sender<ChromaStore>| {
+        sender.send(ChromaStore::open(&path, for_store)?);
+        Ok(())
+    })?;
+    let store = next(&mut reader)?;
+    // To its end: a reader dropped before would raise the flag that the store goes on to use.
+    next(&mut reader)?;
+    let store = store.ok_or_else(|| Error::Bug("the reader's thread gave no store".into()))?;
+    Ok((store, stop))
+}
