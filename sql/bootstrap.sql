@@ -1,6 +1,17 @@
 -- The ledger: state of vector_migrate in a schema of its own. Readable by the roles that ran a run,
 -- written by the extension only; see privileges.sql.
 
+-- Arguments and results are UTF-8 like Chroma's texts: another database encoding cannot hold them.
+DO $$
+BEGIN
+    IF pg_catalog.getdatabaseencoding() OPERATOR(pg_catalog.<>) 'UTF8' THEN
+        RAISE feature_not_supported USING
+            MESSAGE = 'the database''s encoding is not UTF8',
+            HINT = 'Chroma''s texts are UTF-8: use a database created with ENCODING ''UTF8''.';
+    END IF;
+END
+$$;
+
 CREATE SCHEMA vector_migrate;
 COMMENT ON SCHEMA vector_migrate IS 'runs of vector_migrate, what they rejected and what undoes them';
 
