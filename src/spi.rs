@@ -1,8 +1,8 @@
 //! One-line queries. Every name in a query is qualified by its writer; values go in as parameters only.
 
+use pgrx::Spi;
 use pgrx::datum::DatumWithOid;
 use pgrx::spi::{SpiHeapTupleData, SpiResult};
-use pgrx::{PgSqlErrorCode, Spi};
 
 use crate::error::Error;
 
@@ -56,13 +56,4 @@ pub fn write_returning<T>(
 /// `name` as an SQL identifier, quoted where it has to be.
 pub fn ident(name: &str) -> String {
     pgrx::spi::quote_identifier(name)
-}
-
-/// The five characters of a code.
-pub fn sqlstate(code: PgSqlErrorCode) -> String {
-    // MAKE_SQLSTATE packs five characters of six bits each, the first lowest.
-    let packed = code as u32;
-    (0..5u8)
-        .map(|at| char::from(u8::try_from((packed >> (6 * at)) & 0x3f).unwrap_or(0) + b'0'))
-        .collect()
 }

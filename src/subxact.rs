@@ -5,8 +5,6 @@ use std::panic::AssertUnwindSafe;
 use pgrx::pg_sys::panic::CaughtError;
 use pgrx::{PgMemoryContexts, PgSqlErrorCode, PgTryBuilder, pg_sys};
 
-use crate::spi;
-
 /// The server refused the work of a subtransaction.
 #[derive(Debug)]
 pub struct Refused {
@@ -20,7 +18,7 @@ impl Refused {
     /// Whether the server refuses the row itself (an integrity constraint, a trigger's word), and not the
     /// role's right to touch the table.
     pub fn is_about_a_row(&self) -> bool {
-        let state = spi::sqlstate(self.code);
+        let state = sqlstate(self.code);
         state.starts_with("23") || state.starts_with("P0")
     }
 }
@@ -85,7 +83,16 @@ pub fn run<R>(keep: impl FnOnce(&R) -> bool, work: impl FnOnce() -> R) -> Result
 /// Whether an error of this code can be the fault of the rows: not if its class says that the server, the
 /// operator, the transaction or a statement is at fault. 42501 is row-level security's word for a row.
 fn is_of_the_rows(code: PgSqlErrorCode) -> bool {
-    let state = spi::sqlstate(code);
+    let state = sqlstate(code);
     let others = ["08", "25", "40", "42", "53", "55", "57", "58", "F0", "XX"];
     state == "42501" || !others.iter().any(|class| state.starts_with(class))
+}
+
+/// The five characters of a code.
+fn sqlstate(code: PgSqlErrorCode) -> String {
+    // MAKE_SQLSTATE packs five characters of six bits each, the first lowest.
+    let packed = code as u32;
+    (0..5u8)
+        .map(|at| char::from(u8::try_from((packed >> (6 * at)) & 0x3f).unwrap_or(0) + b'0'))
+        .collect()
 }

@@ -9,8 +9,8 @@ use vector_migrate_core::reason::{Reason, Rejection};
 use vector_migrate_core::report::Report;
 
 use super::existing::{Key, existing, key_of};
+use super::fillers::Fillers;
 use super::keys::SeenKeys;
-use super::load::Fillers;
 use super::users::Users;
 use crate::error::Error;
 use crate::ledger::{self, FailedRecord};

@@ -1,7 +1,5 @@
 //! Rows into the tables and the ledger: a subtransaction a batch, halved where the server refuses.
 
-use std::cell::Cell;
-
 use vector_migrate_core::encode::TableColumn;
 use vector_migrate_core::reason::Reason;
 
@@ -13,7 +11,7 @@ use super::{copy, insert};
 use crate::error::Error;
 use crate::ledger::{self, Entry};
 use crate::subxact::Refused;
-use crate::target::{Filler, Target, Via};
+use crate::target::{Target, Via};
 use crate::{interrupt, pg, subxact};
 
 impl Sink {
@@ -183,27 +181,5 @@ impl Sink {
             })
             .collect();
         ledger::write_entries(run, first, &entries)
-    }
-}
-
-/// Counts the rows that got numbers instead of a sequence's.
-#[derive(Debug, Default)]
-pub struct Fillers {
-    next: Cell<u32>,
-}
-
-impl Fillers {
-    /// The tuple with its embedding and a number for each of `fillers`.
-    fn fill(&self, tuple: &[u8], vector: &[u8], fillers: &[Filler]) -> Vec<u8> {
-        let n = self.next.get();
-        self.next.set(n.wrapping_add(1));
-        let (count, fields) = tuple.split_first_chunk::<2>().unwrap_or((&[0; 2], &[]));
-        let more = i16::try_from(fillers.len()).unwrap_or(0);
-        let count = i16::from_be_bytes(*count).saturating_add(more);
-        let mut whole = [&count.to_be_bytes(), fields, vector].concat();
-        for filler in fillers {
-            whole.extend(filler.field(n));
-        }
-        whole
     }
 }

@@ -7,6 +7,7 @@ mod batch;
 #[allow(unsafe_code)]
 mod copy;
 mod existing;
+mod fillers;
 #[allow(unsafe_code)]
 mod insert;
 mod keys;
