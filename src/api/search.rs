@@ -4,6 +4,7 @@ use pgrx::JsonB;
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
+use pgrx::spi::{SpiHeapTupleData, SpiResult};
 
 use crate::error::Error;
 use crate::target::{self, Pgvector};
@@ -20,6 +21,8 @@ struct Search {
     vector: String,
     /// The query's embedding, as pgvector reads it.
     embedding: Vec<f32>,
+    /// The table's columns: an application's table need not have all of ours.
+    columns: Vec<String>,
 }
 
 impl Search {
@@ -27,9 +30,8 @@ impl Search {
         let query = query.ok_or(Error::NullArgument("query"))?;
         let name = target.ok_or(Error::NullArgument("target"))?;
         let place = target::find(name)?;
-        if place.oid.is_none() {
-            return Err(Error::NoTable(place.qualified()));
-        }
+        let oid = place.oid.ok_or_else(|| Error::NoTable(place.qualified()))?;
+        let columns = target::column_names(oid)?;
         let pgvector = Pgvector::find()?;
         let embedding = model::embed(WHY, &[query])?
             .into_iter()
@@ -39,15 +41,52 @@ impl Search {
             table: place.qualified(),
             vector: pgvector.schema,
             embedding,
+            columns,
         })
     }
 
-    /// The cosine distance of column `embedding` to the query, which is parameter 1.
-    fn distance(&self) -> String {
-        format!(
-            "(t.embedding OPERATOR({0}.<=>) $1::pg_catalog.float4[]::{0}.vector)",
-            self.vector
-        )
+    /// The `limit` rows nearest to the query, the nearest first: `columns` (name and type; NULL where the
+    /// table has none) and the similarity after them. Each filter is a column and the text that it must
+    /// show; NULL lets every row through.
+    fn nearest<T>(
+        self,
+        columns: &[(&str, &str)],
+        filters: [(&str, Option<String>); 2],
+        limit: Option<i32>,
+        take: impl Fn(&SpiHeapTupleData<'_>) -> SpiResult<T>,
+    ) -> Result<Vec<T>, Error> {
+        let limit = limit.ok_or(Error::NullArgument("match_count"))?.max(0);
+        let shown = |name: &str, ty: &str| match self.columns.iter().any(|column| column == name) {
+            true => format!("t.{name}::pg_catalog.{ty}"),
+            false => format!("NULL::pg_catalog.{ty}"),
+        };
+        let columns: Vec<String> = columns.iter().map(|(name, ty)| shown(name, ty)).collect();
+        let [(first, first_text), (second, second_text)] = filters;
+        let (first, second) = (shown(first, "text"), shown(second, "text"));
+        let Search {
+            table,
+            vector,
+            embedding,
+            ..
+        } = self;
+        let distance = format!(
+            "(t.embedding OPERATOR({vector}.<=>) $1::pg_catalog.float4[]::{vector}.vector)"
+        );
+        let sql = format!(
+            "SELECT {columns}, 1 OPERATOR(pg_catalog.-) {distance} FROM {table} t \
+              WHERE t.embedding IS NOT NULL \
+                AND ($2 IS NULL OR {first} OPERATOR(pg_catalog.=) $2) \
+                AND ($3 IS NULL OR {second} OPERATOR(pg_catalog.=) $3) \
+              ORDER BY {distance} LIMIT $4",
+            columns = columns.join(", "),
+        );
+        let args: [DatumWithOid; 4] = [
+            embedding.into(),
+            first_text.into(),
+            second_text.into(),
+            i64::from(limit).into(),
+        ];
+        spi::read(&sql, &args, take)
     }
 }
 
@@ -74,39 +113,29 @@ fn search_content(
     >,
     ErrorReport,
 > {
-    let search = Search::begin(query, target)?;
-    let distance = search.distance();
-    let sql = format!(
-        "SELECT t.id::pg_catalog.text, t.user_id::pg_catalog.text, t.title::pg_catalog.text, \
-                t.summary::pg_catalog.text, t.source_url::pg_catalog.text, \
-                1 OPERATOR(pg_catalog.-) {distance}, t.full_content::pg_catalog.jsonb \
-           FROM {table} t \
-          WHERE t.embedding IS NOT NULL \
-            AND ($2 IS NULL OR t.user_id::pg_catalog.text OPERATOR(pg_catalog.=) $2) \
-            AND ($3 IS NULL OR t.content_type::pg_catalog.text OPERATOR(pg_catalog.=) $3) \
-          ORDER BY {distance} LIMIT $4",
-        table = search.table
-    );
-    let limit = match_count
-        .ok_or(Error::NullArgument("match_count"))?
-        .max(0);
-    let args: [DatumWithOid; 4] = [
-        search.embedding.into(),
-        user_id.into(),
-        content_type.into(),
-        i64::from(limit).into(),
-    ];
-    let rows = spi::read(&sql, &args, |row| {
-        Ok((
-            row.get(1)?,
-            row.get(2)?,
-            row.get(3)?,
-            row.get(4)?,
-            row.get(5)?,
-            row.get(6)?,
-            row.get(7)?,
-        ))
-    })?;
+    let rows = Search::begin(query, target)?.nearest(
+        &[
+            ("id", "text"),
+            ("user_id", "text"),
+            ("title", "text"),
+            ("summary", "text"),
+            ("source_url", "text"),
+            ("full_content", "jsonb"),
+        ],
+        [("user_id", user_id), ("content_type", content_type)],
+        match_count,
+        |row| {
+            Ok((
+                row.get(1)?,
+                row.get(2)?,
+                row.get(3)?,
+                row.get(4)?,
+                row.get(5)?,
+                row.get(7)?,
+                row.get(6)?,
+            ))
+        },
+    )?;
     Ok(TableIterator::new(rows))
 }
 
@@ -130,34 +159,24 @@ fn search_entities(
     >,
     ErrorReport,
 > {
-    let search = Search::begin(query, target)?;
-    let distance = search.distance();
-    let sql = format!(
-        "SELECT t.content_id::pg_catalog.text, t.user_id::pg_catalog.text, \
-                t.entity_name::pg_catalog.text, t.entity_type::pg_catalog.text, \
-                1 OPERATOR(pg_catalog.-) {distance} \
-           FROM {table} t \
-          WHERE t.embedding IS NOT NULL \
-            AND ($2 IS NULL OR t.user_id::pg_catalog.text OPERATOR(pg_catalog.=) $2) \
-          ORDER BY {distance} LIMIT $3",
-        table = search.table
-    );
-    let limit = match_count
-        .ok_or(Error::NullArgument("match_count"))?
-        .max(0);
-    let args: [DatumWithOid; 3] = [
-        search.embedding.into(),
-        user_id.into(),
-        i64::from(limit).into(),
-    ];
-    let rows = spi::read(&sql, &args, |row| {
-        Ok((
-            row.get(1)?,
-            row.get(2)?,
-            row.get(3)?,
-            row.get(4)?,
-            row.get(5)?,
-        ))
-    })?;
+    let rows = Search::begin(query, target)?.nearest(
+        &[
+            ("content_id", "text"),
+            ("user_id", "text"),
+            ("entity_name", "text"),
+            ("entity_type", "text"),
+        ],
+        [("user_id", user_id), ("content_id", None)],
+        match_count,
+        |row| {
+            Ok((
+                row.get(1)?,
+                row.get(2)?,
+                row.get(3)?,
+                row.get(4)?,
+                row.get(5)?,
+            ))
+        },
+    )?;
     Ok(TableIterator::new(rows))
 }

@@ -12,6 +12,7 @@ mod pgvector;
 mod privileges;
 mod run_table;
 
+pub use attributes::column_names;
 pub use describe::{describe_content, describe_entity};
 pub use filler::Filler;
 pub use name::{Place, find};
