@@ -14,7 +14,7 @@
 //! | `error` | every error with its SQLSTATE | no |
 //! | `reader` | the reader's thread, as the backend sees it | no |
 //! | `run` | one `migrate_chroma` call from plan to report | no |
-//! | `target` | the tables: described, created, indexed | no |
+//! | `tables` | the tables: described, created, indexed | no |
 //! | `sink` | rows into tables: COPY, the SPI path, batches, conflicts | `copy`, `insert` |
 //! | `ledger` | which run put which row where, and undoing it | `owner` |
 //! | `model` | the embedder of this backend | no |
@@ -44,7 +44,7 @@ mod sink;
 mod spi;
 #[allow(unsafe_code)]
 mod subxact;
-mod target;
+mod tables;
 #[allow(unsafe_code)]
 mod vector;
 

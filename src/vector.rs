@@ -9,7 +9,7 @@ use pgrx::{IntoDatum, pg_sys};
 use vector_migrate_core::encode::{VectorType, encode_vector};
 
 use crate::error::Error;
-use crate::target::Pgvector;
+use crate::tables::Pgvector;
 
 /// A value of pgvector's type `vector`.
 #[derive(Debug)]

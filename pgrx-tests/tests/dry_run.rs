@@ -241,3 +241,24 @@ fn errors_are_the_same_as_the_real_runs() {
     )
     .expect("23505");
 }
+
+#[test]
+fn in_a_read_only_transaction_with_tables_and_without() {
+    let (db, source) = (Db::new(), store("special/two-collections"));
+    for arguments in [
+        "collection => 'library_a'",
+        "collection => 'library_a', user_id => 1",
+    ] {
+        db.run("BEGIN READ ONLY");
+        let dry = db.migrate(&source, &format!("{arguments}, dry_run => true"));
+        db.run("COMMIT");
+        let real = db.migrate(&source, arguments);
+        assert_eq!(dry.without_run(), real.without_run());
+        db.run("BEGIN READ ONLY");
+        let again = db.migrate(&source, &format!("{arguments}, dry_run => true"));
+        db.run("COMMIT");
+        assert_eq!(again.total().migrated, 0);
+        assert_eq!(again.total().skipped, real.total().found);
+        db.run("DROP TABLE content_vectors, entity_vectors");
+    }
+}

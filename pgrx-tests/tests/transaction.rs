@@ -303,3 +303,17 @@ fn a_read_only_transaction_is_refused_before_anything_is_read() {
     db.run("RESET default_transaction_read_only");
     assert_nothing_written(&db);
 }
+
+#[test]
+fn a_second_run_into_a_table_that_the_first_is_creating_is_refused() {
+    let (db, source) = (Db::new(), store("special/two-collections"));
+    let other = db.session();
+    other.run("BEGIN");
+    other.migrate(&source, "collection => 'library_a', entity_target => NULL");
+    db.migrate_error(&source, "collection => 'library_b', entity_target => NULL")
+        .expect("55P03")
+        .names("content_vectors");
+    other.run("ROLLBACK");
+    let report = db.migrate(&source, "collection => 'library_b', entity_target => NULL");
+    assert_eq!(report.total().migrated, 9);
+}

@@ -7,7 +7,7 @@ use pgrx::prelude::*;
 use pgrx::spi::{SpiHeapTupleData, SpiResult};
 
 use crate::error::Error;
-use crate::target::{self, Pgvector};
+use crate::tables::{self, Pgvector};
 use crate::{model, spi};
 
 /// What the error says if there is no model.
@@ -29,9 +29,9 @@ impl Search {
     fn begin(query: Option<&str>, target: Option<&str>) -> Result<Search, Error> {
         let query = query.ok_or(Error::NullArgument("query"))?;
         let name = target.ok_or(Error::NullArgument("target"))?;
-        let place = target::find(name)?;
+        let place = tables::find(name)?;
         let oid = place.oid.ok_or_else(|| Error::NoTable(place.qualified()))?;
-        let columns = target::column_names(oid)?;
+        let columns = tables::column_names(oid)?;
         let pgvector = Pgvector::find()?;
         let embedding = model::embed(WHY, &[query])?
             .into_iter()

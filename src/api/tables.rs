@@ -5,8 +5,8 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
 use crate::error::Error;
-use crate::target::create::{self, Life};
-use crate::target::{self, Pgvector};
+use crate::tables::create::{self, Life};
+use crate::tables::{self, Pgvector};
 use crate::{pg, spi};
 
 /// Creates the content and entity tables that are not there yet, for vectors of `dimensions`. The vector
@@ -50,16 +50,16 @@ fn init(
         })?;
     let ty = user_type(user_id_type.ok_or(Error::NullArgument("user_id_type"))?)?;
     let pgvector = Pgvector::find()?;
-    let place = target::find(target.ok_or(Error::NullArgument("target"))?)?;
+    let place = tables::find(target.ok_or(Error::NullArgument("target"))?)?;
     let oid = match place.oid {
         Some(oid) => oid,
         None => create::content(&place, Life::Permanent, dimensions, &ty, &pgvector)?,
     };
-    let content = target::describe_content(&place, oid, &pgvector)?;
+    let content = tables::describe_content(&place, oid, &pgvector)?;
     let Some(entity_target) = entity_target else {
         return Ok(());
     };
-    let place = target::find(entity_target)?;
+    let place = tables::find(entity_target)?;
     if place.oid.is_none() {
         create::entity(&place, Life::Permanent, dimensions, &content, &pgvector)?;
     }

@@ -5,7 +5,7 @@ use pgrx::prelude::*;
 
 use crate::error::Error;
 use crate::model;
-use crate::target::Pgvector;
+use crate::tables::Pgvector;
 use crate::vector::PgVector;
 
 /// What the error says if there is no model.

@@ -10,7 +10,7 @@ use pgrx::{JsonB, pg_sys};
 
 use super::owner::as_owner;
 use crate::error::Error;
-use crate::target::RunTable;
+use crate::tables::RunTable;
 use crate::{interrupt, pg, spi, subxact};
 
 /// Ledger entries undone in one subtransaction.
@@ -336,8 +336,8 @@ fn settle(tables: &Tables, run: i64, lines: &[Line]) -> Result<(i64, i64), Error
 }
 
 /// The lines as parallel arrays.
-fn keys(lines: &[Line]) -> crate::target::KeyArrays {
-    crate::target::KeyArrays {
+fn keys(lines: &[Line]) -> crate::tables::KeyArrays {
+    crate::tables::KeyArrays {
         row_no: lines.iter().map(|line| line.row_no).collect(),
         collection: lines.iter().map(|line| line.collection.clone()).collect(),
         key: lines.iter().map(|line| line.key.clone()).collect(),

@@ -17,7 +17,7 @@ use super::plan::{self, Prepared};
 use super::{collections, plan::without_trace};
 use crate::error::Error;
 use crate::ledger::{self, RunSummary};
-use crate::target::index;
+use crate::tables::index;
 use crate::{model, pg, reader};
 
 /// One row of the result.
@@ -55,7 +55,6 @@ pub fn migrate(path: PathBuf, options: &Options) -> Result<Vec<Line>, Error> {
         return Err(Error::ReadOnly("migrate_chroma"));
     }
     let prepared = plan::prepare(options, &shown, chosen)?;
-    plan::lock(&prepared.sink)?;
     let fingerprint = store.fingerprint().to_json();
     load(store, stop, prepared, |prepared, counts| {
         build_indexes(prepared)?;

@@ -8,6 +8,7 @@ mod drive;
 mod notices;
 mod options;
 mod plan;
+mod tables;
 
 pub use collections::choose;
 pub use drive::{Line, migrate};

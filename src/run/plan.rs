@@ -1,15 +1,15 @@
 //! From options and store to a plan: which tables, which dimensions, which vectors.
 
-use vector_migrate_core::encode::{ColumnType, ContentColumn, canonical_key};
+use vector_migrate_core::encode::{ColumnType, ContentColumn, EntityColumn, canonical_key};
 use vector_migrate_core::pipeline::{Mode, Plan};
 use vector_migrate_core::record::{Collection, Space};
 
 use super::options::Options;
+use super::tables::{self, Making};
 use crate::error::Error;
 use crate::sink::{OnConflict, Sink};
-use crate::target::create::{self, Life};
-use crate::target::{self, Pgvector, Place, Via};
-use crate::{guc, ledger, model, pg, spi, subxact};
+use crate::tables::{Pgvector, Target};
+use crate::{guc, ledger, model, subxact};
 
 /// Everything that a run needs.
 pub struct Prepared {
@@ -76,59 +76,27 @@ pub fn prepare(
     collections: Vec<Collection>,
 ) -> Result<Prepared, Error> {
     let pgvector = Pgvector::find()?;
+    let making = Making::of(options.dry_run);
     let dimension = dimensions(options, path, &collections)?;
     let has_model = model::installed().is_ok();
-    let place = target::find(&options.target)?;
-    let life = if options.dry_run {
-        Life::Temporary
-    } else {
-        Life::Permanent
-    };
+    let place = crate::tables::find(&options.target)?;
+    if making == Making::Real {
+        tables::lock(&place)?;
+    }
     // Without a vector anywhere there is nothing to take dimensions from but the model.
-    let create_dimension = match dimension {
+    let new_dimension = match dimension {
         Some(dimension) => dimension,
         None if place.oid.is_none() && has_model => model::describe("")?.1,
         None => 384,
     };
-    let mut content = match place.oid {
-        Some(oid) => target::describe_content(&place, oid, &pgvector)?,
-        None => {
-            let oid = create::content(
-                &place,
-                life,
-                create_dimension,
-                options.user_id_type,
-                &pgvector,
-            )?;
-            tell_created(&place, options.dry_run, create_dimension);
-            let mut created = target::describe_content(&place, oid, &pgvector)?;
-            created.created = true;
-            created.key = vec![target::KeyPart::Collection, target::KeyPart::Id];
-            created
-        }
-    };
-    if let (Some(has), Some(wants)) = (dimension, content.vector.dimension)
-        && has != wants
-    {
-        let what = match options.mode {
-            Mode::Generate => "the embedding model".to_owned(),
-            _ => collections
-                .iter()
-                .find(|c| c.dimension == Some(has))
-                .map_or_else(String::new, |c| {
-                    format!("collection \"{}\"", c.qualified_name())
-                }),
-        };
-        return Err(Error::WrongDimension {
-            what,
-            has,
-            target: content.name,
-            wants,
-            hint: "Name another table with target, or embed the texts anew with \
-                   embeddings => 'generate' and a model of the column's dimensions."
-                .into(),
-        });
-    }
+    let content = tables::content(
+        &place,
+        making,
+        new_dimension,
+        options.user_id_type,
+        &pgvector,
+    )?;
+    check_dimension(options, &collections, dimension, &content)?;
     let user = options
         .user_id
         .as_deref()
@@ -137,51 +105,16 @@ pub fn prepare(
     if let Some(default) = &options.default_user_id {
         held(&content, "default_user_id", default)?;
     }
-    let makes_vectors = options.mode != Mode::Stored;
-    let mut entity = None;
-    if let Some(name) = &options.entity_target {
-        let place = target::find(name)?;
-        let mut described = match place.oid {
-            Some(oid) => target::describe_entity(&place, oid, &pgvector)?,
-            None => {
-                // What will be embedded later, by a run or by hand, is embedded with this model.
-                let dimension = match (has_model, makes_vectors) {
-                    (true, true) => model::describe("")?.1,
-                    (true, false) => model::describe("").map_or(create_dimension, |it| it.1),
-                    (false, _) => create_dimension,
-                };
-                let oid = create::entity(&place, life, dimension, &content, &pgvector)?;
-                tell_created(&place, options.dry_run, dimension);
-                let mut created = target::describe_entity(&place, oid, &pgvector)?;
-                created.created = true;
-                created
-            }
-        };
-        if options.dry_run && described.created {
-            described.name = place.qualified();
-        }
-        if described.vector_required && !makes_vectors {
-            pgrx::notice!(
-                "no entities are migrated: embeddings => 'stored' gives them no vectors, and column \
-                 \"embedding\" of {} is not null",
-                described.name
-            );
-        } else {
-            entity = Some(described);
-        }
-    }
-    if options.dry_run && content.created {
-        content.name = place.qualified();
-    }
+    let entity = entity_table(options, making, new_dimension, &content, &pgvector)?;
     if options.on_conflict == OnConflict::Update && !content.created {
-        target::check_update_privilege(&content, "UPDATE")?;
+        crate::tables::check_update_privilege(&content, "UPDATE")?;
         if let Some(entity) = entity.as_ref().filter(|entity| !entity.created) {
-            target::check_update_privilege(entity, "DELETE")?;
+            crate::tables::check_update_privilege(entity, "DELETE")?;
         }
     }
-    let run = match options.dry_run {
-        true => None,
-        false => Some(ledger::next_run_id()?),
+    let run = match making {
+        Making::Real => Some(ledger::next_run_id()?),
+        Making::Temporary | Making::Imagined => None,
     };
     let names: Vec<String> = collections.iter().map(Collection::qualified_name).collect();
     let plan = Plan {
@@ -200,18 +133,10 @@ pub fn prepare(
         collections,
     };
     let space = common_space(&plan.collections, &content.name, content.created);
-    let mut sink = Sink::new(
-        content,
-        entity,
-        run,
-        options.on_conflict,
-        makes_vectors,
-        names,
-    );
+    let embeds = options.mode != Mode::Stored;
+    let mut sink = Sink::new(content, entity, run, options.on_conflict, embeds, names);
     sink.strict = options.strict;
-    if options.dry_run {
-        shade(&mut sink)?;
-    }
+    tables::shade(&mut sink, making)?;
     Ok(Prepared {
         plan,
         sink,
@@ -221,9 +146,68 @@ pub fn prepare(
     })
 }
 
+/// The vectors' dimensions have to be the column's.
+fn check_dimension(
+    options: &Options,
+    collections: &[Collection],
+    dimension: Option<u32>,
+    content: &Target<ContentColumn>,
+) -> Result<(), Error> {
+    let (Some(has), Some(wants)) = (dimension, content.vector.dimension) else {
+        return Ok(());
+    };
+    if has == wants {
+        return Ok(());
+    }
+    let named = collections.iter().find(|c| c.dimension == Some(has));
+    let what = match (options.mode, named) {
+        (Mode::Auto | Mode::Stored, Some(c)) => format!("collection \"{}\"", c.qualified_name()),
+        _ => "the embedding model".to_owned(),
+    };
+    Err(Error::WrongDimension {
+        what,
+        has,
+        target: content.name.clone(),
+        wants,
+        hint: "Name another table with target, or embed the texts anew with \
+               embeddings => 'generate' and a model of the column's dimensions."
+            .into(),
+    })
+}
+
+/// The entity table; `None` if no entities are wanted or none can be put in.
+fn entity_table(
+    options: &Options,
+    making: Making,
+    content_dimension: u32,
+    content: &Target<ContentColumn>,
+    pgvector: &Pgvector,
+) -> Result<Option<Target<EntityColumn>>, Error> {
+    let Some(name) = &options.entity_target else {
+        return Ok(None);
+    };
+    let place = crate::tables::find(name)?;
+    // What will be embedded later, by a run or by hand, is embedded with the model that is installed.
+    let dimension = match (place.oid, model::installed(), options.mode) {
+        (None, Ok(()), Mode::Stored) => model::describe("").map_or(content_dimension, |it| it.1),
+        (None, Ok(()), Mode::Auto | Mode::Generate) => model::describe("")?.1,
+        _ => content_dimension,
+    };
+    let entity = tables::entity(&place, making, dimension, content, pgvector)?;
+    if entity.vector_required && options.mode == Mode::Stored {
+        pgrx::notice!(
+            "no entities are migrated: embeddings => 'stored' gives them no vectors, and column \
+             \"embedding\" of {} is not null",
+            entity.name
+        );
+        return Ok(None);
+    }
+    Ok(Some(entity))
+}
+
 /// An argument's user as the target's column spells it.
 fn held(
-    content: &target::Target<ContentColumn>,
+    content: &Target<ContentColumn>,
     argument: &'static str,
     user: &str,
 ) -> Result<String, Error> {
@@ -252,18 +236,6 @@ fn held(
     })
 }
 
-fn tell_created(place: &Place, dry_run: bool, dimension: u32) {
-    let verb = if dry_run {
-        "would be created"
-    } else {
-        "is created"
-    };
-    pgrx::notice!(
-        "table {} {verb}, for vectors of {dimension} dimensions",
-        place.qualified()
-    );
-}
-
 /// The space that all collections share; cosine where they differ.
 fn common_space(collections: &[Collection], table: &str, created: bool) -> Space {
     let with_vectors: Vec<Space> = collections
@@ -282,58 +254,6 @@ fn common_space(collections: &[Collection], table: &str, created: bool) -> Space
             }
             Space::Cosine
         }
-    }
-}
-
-/// Where a dry run puts its rows, so that it meets what a run would meet: temporary copies of the tables,
-/// with their types and checks; or, where a table has rules that a copy would not show, the tables
-/// themselves, from which the subtransaction's end takes the rows back.
-fn shade(sink: &mut Sink) -> Result<(), Error> {
-    if !pg::can_write() {
-        pgrx::notice!("dry run in a read-only transaction: the tables' constraints are not tried");
-        sink.into_content = None;
-        sink.into_entity = None;
-        return Ok(());
-    }
-    let own_rules = sink.content.peculiar || sink.entity.as_ref().is_some_and(|it| it.peculiar);
-    // INSERT has no way around a sequence.
-    let own_rules = own_rules && (sink.content.via == Via::Copy || sink.content.fillers.is_empty());
-    if own_rules && !sink.content.created {
-        pgrx::notice!(
-            "{} has triggers, partitions or constraints of its own: the dry run tries rows in the table \
-             itself and takes them back",
-            sink.content.name
-        );
-        sink.dry_in_place = true;
-        return Ok(());
-    }
-    if let Some(target) = sink.into_content.as_mut().filter(|target| !target.created) {
-        target.oid = create::shadow(target, "content")?;
-        target.via = Via::Copy;
-    }
-    if let Some(target) = sink.into_entity.as_mut().filter(|target| !target.created) {
-        target.oid = create::shadow(target, "entity")?;
-        target.via = Via::Copy;
-    }
-    Ok(())
-}
-
-/// Takes the lock that keeps a second run out of the same table until this transaction ends.
-///
-/// # Errors
-/// [`Error::TargetBusy`].
-pub fn lock(sink: &Sink) -> Result<(), Error> {
-    // The advisory lock's key: a word of ours and the table's OID, reinterpreted as it is.
-    const OURS: i32 = i32::from_be_bytes(*b"vmig");
-    let oid = i32::from_ne_bytes(u32::from(sink.content.oid).to_ne_bytes());
-    let free = spi::read_one(
-        "SELECT pg_catalog.pg_try_advisory_xact_lock($1, $2)",
-        &[OURS.into(), oid.into()],
-        |row| row.get::<bool>(1),
-    )?;
-    match free.flatten() {
-        Some(true) => Ok(()),
-        _ => Err(Error::TargetBusy(sink.content.name.clone())),
     }
 }
 

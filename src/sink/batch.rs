@@ -14,7 +14,7 @@ use super::keys::SeenKeys;
 use super::users::Users;
 use crate::error::Error;
 use crate::ledger::{self, FailedRecord};
-use crate::target::{KeyPart, Target};
+use crate::tables::{KeyPart, Target};
 
 /// What to do with a record whose key the target has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

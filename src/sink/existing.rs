@@ -7,7 +7,7 @@ use vector_migrate_core::pipeline::Row;
 
 use crate::error::Error;
 use crate::spi;
-use crate::target::{KeyPart, Target};
+use crate::tables::{KeyPart, Target};
 
 /// A row's key as far as it varies within one collection: id, and owner where the key has one.
 pub type Key = (String, Option<String>);

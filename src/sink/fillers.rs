@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use crate::target::Filler;
+use crate::tables::Filler;
 
 /// Counts the rows that got numbers instead of a sequence's.
 #[derive(Debug, Default)]

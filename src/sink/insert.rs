@@ -6,7 +6,7 @@ use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys;
 
 use crate::error::Error;
-use crate::target::Target;
+use crate::tables::Target;
 use crate::{pg, spi};
 
 /// The fields of a tuple's bytes, without the field count; `None` is NULL.

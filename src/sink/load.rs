@@ -11,7 +11,7 @@ use super::{copy, insert};
 use crate::error::Error;
 use crate::ledger::{self, Entry};
 use crate::subxact::Refused;
-use crate::target::{Target, Via};
+use crate::tables::{Target, Via};
 use crate::{interrupt, pg, subxact};
 
 impl Sink {

@@ -7,7 +7,7 @@ use vector_migrate_core::reason::{Reason, Rejection};
 use super::batch::Sink;
 use crate::error::Error;
 use crate::model;
-use crate::target::Target;
+use crate::tables::Target;
 
 /// A record that is ready to load.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use super::existing::{Key, condition};
 use super::insert;
 use super::ready::Ready;
 use crate::error::Error;
-use crate::target::{KeyPart, RunTable, Target};
+use crate::tables::{KeyPart, RunTable, Target};
 use crate::{ledger, spi};
 
 /// What was there, by key: the `xmin` (as text) and what the ledger keeps to put it back.

@@ -6,7 +6,7 @@ use pgrx::prelude::*;
 
 use crate::error::Error;
 use crate::spi;
-use crate::target::UserTable;
+use crate::tables::UserTable;
 
 /// What is known of users so far.
 #[derive(Debug, Default)]

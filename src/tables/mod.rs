@@ -6,6 +6,7 @@ mod attributes;
 pub mod create;
 mod describe;
 mod filler;
+pub mod imagined;
 pub mod index;
 mod name;
 mod pgvector;

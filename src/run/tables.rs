@@ -1,0 +1,168 @@
+//! The run's tables: found and described, or made; locked against a second run; shadowed in a dry run.
+
+use vector_migrate_core::encode::{ContentColumn, EntityColumn};
+
+use crate::error::Error;
+use crate::sink::Sink;
+use crate::tables::create::{self, Life};
+use crate::tables::imagined;
+use crate::tables::{self, Pgvector, Place, Target, Via};
+use crate::{pg, spi};
+
+/// Whether a table that is missing is made for good, for the length of a dry run, or only imagined, where
+/// nothing can be made: in a read-only transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Making {
+    /// A run.
+    Real,
+    /// A dry run.
+    Temporary,
+    /// A dry run that cannot write.
+    Imagined,
+}
+
+impl Making {
+    /// What a run of this kind does.
+    pub fn of(dry_run: bool) -> Making {
+        match (dry_run, pg::can_write()) {
+            (false, _) => Making::Real,
+            (true, true) => Making::Temporary,
+            (true, false) => Making::Imagined,
+        }
+    }
+
+    fn life(self) -> Life {
+        match self {
+            Making::Real => Life::Permanent,
+            Making::Temporary | Making::Imagined => Life::Temporary,
+        }
+    }
+}
+
+/// The content table at `place`, made for vectors of `dimension` if it is missing.
+///
+/// # Errors
+/// What is wrong with an existing table; the server's own.
+pub fn content(
+    place: &Place,
+    making: Making,
+    dimension: u32,
+    user_id_type: &str,
+    pgvector: &Pgvector,
+) -> Result<Target<ContentColumn>, Error> {
+    if let Some(oid) = place.oid {
+        return tables::describe_content(place, oid, pgvector);
+    }
+    tell_missing(place, making, dimension);
+    let mut made = match making {
+        Making::Imagined => imagined::content(dimension, user_id_type),
+        _ => {
+            let oid = create::content(place, making.life(), dimension, user_id_type, pgvector)?;
+            tables::describe_content(place, oid, pgvector)?
+        }
+    };
+    made.name = place.qualified();
+    made.created = true;
+    made.key = vec![tables::KeyPart::Collection, tables::KeyPart::Id];
+    Ok(made)
+}
+
+/// The entity table at `place`, made for vectors of `dimension` if it is missing.
+///
+/// # Errors
+/// As [`content`].
+pub fn entity(
+    place: &Place,
+    making: Making,
+    dimension: u32,
+    content: &Target<ContentColumn>,
+    pgvector: &Pgvector,
+) -> Result<Target<EntityColumn>, Error> {
+    if let Some(oid) = place.oid {
+        return tables::describe_entity(place, oid, pgvector);
+    }
+    tell_missing(place, making, dimension);
+    let mut made = match making {
+        Making::Imagined => imagined::entity(dimension, content),
+        _ => {
+            let oid = create::entity(place, making.life(), dimension, content, pgvector)?;
+            tables::describe_entity(place, oid, pgvector)?
+        }
+    };
+    made.name = place.qualified();
+    made.created = true;
+    Ok(made)
+}
+
+fn tell_missing(place: &Place, making: Making, dimension: u32) {
+    let verb = match making {
+        Making::Real => "is created",
+        Making::Temporary | Making::Imagined => "would be created",
+    };
+    pgrx::notice!(
+        "table {} {verb}, for vectors of {dimension} dimensions",
+        place.qualified()
+    );
+}
+
+/// Takes the lock that keeps a second run out of the table at `place` until this transaction ends. By name,
+/// as the table may be missing and a run in progress may be creating it.
+///
+/// # Errors
+/// [`Error::TargetBusy`].
+pub fn lock(place: &Place) -> Result<(), Error> {
+    // The advisory lock's key: a word of ours and a hash of the table's name.
+    const OURS: i32 = i32::from_be_bytes(*b"vmig");
+    let name = place.qualified();
+    let free = spi::read_one(
+        "SELECT pg_catalog.pg_try_advisory_xact_lock($1, pg_catalog.hashtext($2))",
+        &[OURS.into(), name.clone().into()],
+        |row| row.get::<bool>(1),
+    )?;
+    match free.flatten() {
+        Some(true) => Ok(()),
+        _ => Err(Error::TargetBusy(name)),
+    }
+}
+
+/// Where a dry run puts its rows, so that it meets what a run would meet: temporary copies of the tables,
+/// with their types and checks; or, where a table has rules that a copy would not show, the tables
+/// themselves, from which the subtransaction's end takes the rows back.
+///
+/// # Errors
+/// The server's own.
+pub fn shade(sink: &mut Sink, making: Making) -> Result<(), Error> {
+    match making {
+        Making::Real => return Ok(()),
+        Making::Temporary => {}
+        Making::Imagined => {
+            pgrx::notice!(
+                "dry run in a read-only transaction: the tables' constraints are not tried"
+            );
+            sink.into_content = None;
+            sink.into_entity = None;
+            return Ok(());
+        }
+    }
+    let own_rules = sink.content.peculiar || sink.entity.as_ref().is_some_and(|it| it.peculiar);
+    // INSERT has no way around a sequence.
+    let safe = sink.content.via == Via::Copy || sink.content.fillers.is_empty();
+    if own_rules && safe && !sink.content.created {
+        pgrx::notice!(
+            "{} has triggers, partitions or constraints of its own: the dry run tries rows in the table \
+             itself and takes them back",
+            sink.content.name
+        );
+        sink.dry_in_place = true;
+        return Ok(());
+    }
+    if let Some(target) = sink.into_content.as_mut().filter(|target| !target.created) {
+        target.oid = create::shadow(target, "content")?;
+        target.via = Via::Copy;
+    }
+    if let Some(target) = sink.into_entity.as_mut().filter(|target| !target.created) {
+        target.oid = create::shadow(target, "entity")?;
+        target.via = Via::Copy;
+    }
+    Ok(())
+}
