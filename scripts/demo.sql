@@ -25,15 +25,23 @@ SELECT tenant, database, collection, dimension, space, records, vectors, documen
   FROM chroma_collections(:'path');
 \set ECHO none
 
--- A store without any user_id is migrated with user_id NULL; otherwise such records are skipped and reported.
-SELECT CASE WHEN coalesce(sum(users), 0) = 0 THEN 'keep' ELSE 'skip' END AS orphans
+-- Collections of different dimensions cannot share a table: of those the demo takes the largest. A store without any
+-- user_id is migrated with user_id NULL; otherwise such records are skipped and reported.
+SELECT count(DISTINCT dimension) > 1 AS mixed,
+       CASE WHEN count(DISTINCT dimension) > 1 THEN ', collection => ' || quote_literal((array_agg(
+         CASE WHEN tenant = 'default_tenant' AND database = 'default_database' THEN collection
+              ELSE concat_ws('/', tenant, database, collection) END ORDER BY records DESC))[1]) ELSE '' END AS only,
+       CASE WHEN coalesce(sum(users), 0) = 0 THEN ', orphans => ''keep''' ELSE '' END AS orphans
   FROM chroma_collections(:'path') \gset
+\if :mixed
+  \echo 'The collections have different dimensions, and a table has one: on with the largest collection.'
+\endif
 
 \echo
 \echo '### 3. A dry run: the same work, nothing written'
 \echo
 \set ECHO queries
-SELECT * FROM migrate_chroma(:'path', dry_run => true, orphans => :'orphans');
+SELECT * FROM migrate_chroma(:'path', dry_run => true:only:orphans);
 \set ECHO none
 
 \echo
@@ -41,7 +49,7 @@ SELECT * FROM migrate_chroma(:'path', dry_run => true, orphans => :'orphans');
 \echo
 \set ECHO queries
 SET vector_migrate.progress_interval = 1;
-SELECT * FROM migrate_chroma(:'path', orphans => :'orphans');
+SELECT * FROM migrate_chroma(:'path':only:orphans);
 SELECT collection, record_id, reason, message FROM vector_migrate.run_errors ORDER BY 1, 2 LIMIT 10;
 \set ECHO none
 
@@ -49,7 +57,7 @@ SELECT collection, record_id, reason, message FROM vector_migrate.run_errors ORD
 \echo '### 5. The same call again changes nothing'
 \echo
 \set ECHO queries
-SELECT * FROM migrate_chroma(:'path', orphans => :'orphans');
+SELECT * FROM migrate_chroma(:'path':only:orphans);
 \set ECHO none
 
 \echo
@@ -82,7 +90,7 @@ SELECT left(title, 60) AS title, round(similarity::numeric, 3) AS similarity, le
 \echo '### 7. A second run, into other tables, and its rollback'
 \echo
 \set ECHO queries
-SELECT * FROM migrate_chroma(:'path', target => 'demo_content', entity_target => 'demo_entities', orphans => 'keep');
+SELECT * FROM migrate_chroma(:'path', target => 'demo_content', entity_target => 'demo_entities', orphans => 'keep':only);
 SELECT * FROM rollback_migration();
 \set ECHO none
 

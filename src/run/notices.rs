@@ -63,15 +63,20 @@ pub fn close(report: &Report, progress: &Progress, run: Option<i64>) {
         Some(run) => format!("run {run}"),
         None => "dry run, nothing written".to_owned(),
     };
+    let vectors = match total.migrated {
+        0 => String::new(),
+        _ => format!(
+            " (vectors: {} bit for bit, {} restored from normalised, {} embedded; {} entities)",
+            total.reused - total.restored,
+            total.restored,
+            total.embedded,
+            total.entities
+        ),
+    };
     notice!(
-        "{what}: {} records found, {} migrated (vectors: {} bit for bit, {} restored from normalised, \
-         {} embedded; {} entities), {} skipped, {} failed, in {:.1} s ({} records/s)",
+        "{what}: {} records found, {} migrated{vectors}, {} skipped, {} failed, in {:.1} s ({} records/s)",
         total.found(),
         total.migrated,
-        total.reused - total.restored,
-        total.restored,
-        total.embedded,
-        total.entities,
         total.skipped,
         total.failed,
         progress.elapsed().as_secs_f64(),
