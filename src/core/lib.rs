@@ -15,6 +15,7 @@
 //! | [`encode`] | a row as the bytes of a binary COPY tuple | map |
 //! | [`reason`] | why a record was not migrated | std |
 //! | [`report`] | counts that add up | reason |
+//! | [`seen`] | keys that a run has met | std |
 //! | [`pipeline`] | reads, maps and encodes on a thread of its own, bounded by bytes | all of the above |
 
 #![forbid(unsafe_code)]
@@ -38,4 +39,5 @@ pub mod pipeline;
 pub mod reason;
 pub mod record;
 pub mod report;
+pub mod seen;
 pub mod source;

@@ -7,10 +7,11 @@ use vector_migrate_core::encode::{ContentColumn, EntityColumn};
 use vector_migrate_core::pipeline::{Item, Row};
 use vector_migrate_core::reason::{Reason, Rejection};
 use vector_migrate_core::report::Report;
+use vector_migrate_core::seen::SeenKeys;
 
 use super::existing::{Key, existing, key_of};
 use super::fillers::Fillers;
-use super::keys::SeenKeys;
+
 use super::users::Users;
 use crate::error::Error;
 use crate::ledger::{self, FailedRecord};

@@ -10,7 +10,6 @@ mod existing;
 mod fillers;
 #[allow(unsafe_code)]
 mod insert;
-mod keys;
 mod load;
 mod ready;
 mod update;

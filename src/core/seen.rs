@@ -1,4 +1,4 @@
-//! The keys that this run has seen, so that two records that would take one key are told.
+//! The keys that a run has met, so that two records that would take one key are told. Imports nothing of this crate.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
