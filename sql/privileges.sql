@@ -9,8 +9,10 @@ ALTER TABLE vector_migrate.runs ENABLE ROW LEVEL SECURITY;
 ALTER TABLE vector_migrate.run_errors ENABLE ROW LEVEL SECURITY;
 ALTER TABLE vector_migrate.run_rows ENABLE ROW LEVEL SECURITY;
 
+-- By way of pg_roles: a role that has been dropped since has no members, and is no error.
 CREATE POLICY own_runs ON vector_migrate.runs FOR SELECT
-    USING (pg_catalog.pg_has_role(role, 'USAGE'));
+    USING (EXISTS (SELECT FROM pg_catalog.pg_roles r
+                    WHERE r.rolname = role AND pg_catalog.pg_has_role(r.oid, 'USAGE')));
 CREATE POLICY own_runs ON vector_migrate.run_errors FOR SELECT
     USING (run_id IN (SELECT r.run_id FROM vector_migrate.runs r));
 CREATE POLICY own_runs ON vector_migrate.run_rows FOR SELECT

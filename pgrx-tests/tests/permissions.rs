@@ -167,6 +167,16 @@ fn a_role_sees_its_own_runs_only() {
 }
 
 #[test]
+fn a_run_of_a_role_that_is_gone_hides_nobody_elses() {
+    let (db, source) = (Db::new(), store("special/two-collections"));
+    db.migrate(&source, STORED);
+    db.run("UPDATE vector_migrate.runs SET role = 'gone'");
+    let reader = db.session_as(&db.reader("reader"));
+    assert_eq!(reader.count("vector_migrate.runs"), 0);
+    assert_eq!(db.count("vector_migrate.runs"), 1);
+}
+
+#[test]
 fn nobody_writes_the_ledger_but_the_extension() {
     let (db, source) = (Db::new(), store("special/two-collections"));
     let reader = db.session_as(&db.reader("reader"));

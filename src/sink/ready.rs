@@ -65,9 +65,9 @@ impl Sink {
                 row.vector.is_none().then(|| made.next()).flatten(),
             ) {
                 (Some(vector), _) => Ok(field(vector)),
-                (None, Some(values)) => {
-                    encode_vector(&values, self.content.vector).map(|bytes| field(&bytes))
-                }
+                (None, Some(values)) => encode_vector(&values, self.content.vector)
+                    .map(|bytes| field(&bytes))
+                    .map_err(no_vector),
                 (None, None) => Err(Rejection::new(Reason::NoVector, "the model gave no vector")),
             };
             let mut fields = Vec::with_capacity(row.entities.len());
@@ -101,6 +101,20 @@ impl Sink {
             }
         }
         Ok(ready)
+    }
+}
+
+/// The store has no vector, and the model's does not fit: what is missing is still the store's.
+fn no_vector(rejection: Rejection) -> Rejection {
+    match rejection.reason {
+        Reason::DimensionMismatch => Rejection::new(
+            Reason::NoVector,
+            format!(
+                "the store has no vector for this record, and of the model's, {}",
+                rejection.message
+            ),
+        ),
+        _ => rejection,
     }
 }
 
