@@ -29,6 +29,7 @@ CREATE TABLE vector_migrate.runs (
     failed             bigint NOT NULL,
     reused             bigint NOT NULL,
     restored           bigint NOT NULL,
+    stale              bigint NOT NULL,
     embedded           bigint NOT NULL,
     entities           bigint NOT NULL,
     model              text,
@@ -41,6 +42,7 @@ CREATE TABLE vector_migrate.runs (
 COMMENT ON TABLE vector_migrate.runs IS 'one row for each migrate_chroma() that committed';
 COMMENT ON COLUMN vector_migrate.runs.reused IS 'migrated with the vector that the store had';
 COMMENT ON COLUMN vector_migrate.runs.restored IS 'of the reused ones: kept normalised by Chroma (cosine) and multiplied back by their length; the others are bit for bit';
+COMMENT ON COLUMN vector_migrate.runs.stale IS 'of the reused ones: older than the record''s last change, as Chroma lost the newer vector';
 COMMENT ON COLUMN vector_migrate.runs.source_fingerprint IS 'sizes and times of the store''s files when they were read';
 
 CREATE TABLE vector_migrate.run_errors (

@@ -19,6 +19,8 @@ pub struct Counts {
     pub reused: u64,
     /// Of the reused ones: kept normalised by Chroma and multiplied back by their length.
     pub restored: u64,
+    /// Of the reused ones: older than the record's last change, as Chroma lost the newer vector.
+    pub stale: u64,
     /// Migrated with a vector made here.
     pub embedded: u64,
     /// Entity rows inserted.
@@ -37,6 +39,7 @@ impl Counts {
         self.failed += other.failed;
         self.reused += other.reused;
         self.restored += other.restored;
+        self.stale += other.stale;
         self.embedded += other.embedded;
         self.entities += other.entities;
     }

@@ -63,11 +63,11 @@ pub fn finish(run: RunSummary) -> Result<(), Error> {
         spi::write(
             "INSERT INTO vector_migrate.runs \
                (run_id, path, options, status, started_at, finished_at, found, migrated, skipped, \
-                failed, reused, restored, embedded, entities, model, source_fingerprint, role, \
+                failed, reused, restored, stale, embedded, entities, model, source_fingerprint, role, \
                 content_target, entity_target) \
              OVERRIDING SYSTEM VALUE VALUES \
                ($1, $2, $3, 'completed', $4, pg_catalog.clock_timestamp(), $5, $6, $7, $8, $9, $10, \
-                $11, $12, $13, $14, $15, $16, $17)",
+                $11, $12, $13, $14, $15, $16, $17, $18)",
             &[
                 run.run_id.into(),
                 run.path.into(),
@@ -79,6 +79,7 @@ pub fn finish(run: RunSummary) -> Result<(), Error> {
                 count(counts.failed).into(),
                 count(counts.reused).into(),
                 count(counts.restored).into(),
+                count(counts.stale).into(),
                 count(counts.embedded).into(),
                 count(counts.entities).into(),
                 run.model.into(),

@@ -82,6 +82,13 @@ pub fn close(report: &Report, progress: &Progress, run: Option<i64>) {
         progress.elapsed().as_secs_f64(),
         progress.rate(total.found())
     );
+    if total.stale > 0 {
+        warning!(
+            "{} records have a vector that is older than their text: Chroma lost the newer one; \
+             embeddings => 'generate' makes vectors anew",
+            total.stale
+        );
+    }
     for (reason, count, first) in report.reasons() {
         let kind = if reason.is_skip() {
             "skipped"

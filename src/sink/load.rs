@@ -80,6 +80,7 @@ impl Sink {
         } else {
             line.reused += 1;
             line.restored += u64::from(ready.row.restored);
+            line.stale += u64::from(ready.row.stale);
         }
         line.entities += ready.row.entities.len() as u64;
     }

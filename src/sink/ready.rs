@@ -110,7 +110,7 @@ fn no_vector(rejection: Rejection) -> Rejection {
         Reason::DimensionMismatch => Rejection::new(
             Reason::NoVector,
             format!(
-                "the store has no vector for this record, and of the model's, {}",
+                "the store has no vector for this record, and the model's does not fit: {}",
                 rejection.message
             ),
         ),

@@ -77,6 +77,8 @@ pub struct Row {
     pub vector: Option<Vec<u8>>,
     /// The store's vector was multiplied back by its length.
     pub restored: bool,
+    /// The record changed after the last state of its vector that the store still has.
+    pub stale: bool,
     /// What to embed; empty if there is a vector.
     pub text: String,
     /// The entity rows.
@@ -279,6 +281,7 @@ impl Plan {
                     .vector
                     .as_ref()
                     .is_some_and(|v| v.grade == Grade::Restored),
+            stale: vector.is_some() && record.stale,
             vector,
             text,
             entities,
