@@ -1,0 +1,91 @@
+"""What a release returns for a store: `answer.py COPY STATE.json ANSWER.jsonl`, in a new process, on a copy.
+
+One line a collection, one line a record, as `dump_store` prints them. A value of metadata is a pair of its type and
+its text, so that 3, 3.0 and "3" differ; a float is the hexadecimal of its 64 bits, a vector that of its float32s.
+"""
+
+import json
+import struct
+import sys
+from pathlib import Path
+
+from history import Life, hex32
+
+
+def value(given):
+    match given:
+        case bool():
+            return ["bool", str(given).lower()]
+        case int():
+            return ["int", str(given)]
+        case float():
+            return ["float", struct.pack(">d", given).hex()]
+        case str():
+            return ["str", given]
+        case _:
+            return ["list", [value(item) for item in given]]
+
+
+def metadata(given):
+    """A key without a value is no key."""
+    return {key: value(item) for key, item in sorted((given or {}).items()) if item is not None}
+
+
+def vectors(store, handle, ids, noted):
+    """One vector an id. Chroma fails a whole page for one lost vector: then each id is asked for alone."""
+    # Releases up to 0.4.3 return the vectors of a page in another order than its ids.
+    if store.at_least("0.4.4"):
+        try:
+            answer = handle.get(include=["embeddings"])
+            if answer["ids"] == ids and len(answer["embeddings"]) == len(ids):
+                return [hex32(vector) if vector is not None else None for vector in answer["embeddings"]]
+            noted.append("vectors of another number or order than the ids")
+        except Exception as error:
+            noted.append(f"{type(error).__name__}: {str(error)[:120]}")
+    found = []
+    for id in ids:
+        try:
+            answer = handle.get(ids=[id], include=["embeddings"])["embeddings"]
+            found.append(hex32(answer[0]) if len(answer) == 1 and answer[0] is not None else None)
+        except Exception as error:
+            noted.append(f"{id!r}: {type(error).__name__}: {str(error)[:120]}")
+            found.append(None)
+    return found
+
+
+def lines(store, state):
+    include = ["documents", "metadatas"] + (["uris"] if store.at_least("0.4.16") else [])
+    for given in state["collections"]:
+        handle = store.client(given["tenant"], given["database"]).get_collection(given["name"], embedding_function=None)
+        answer = handle.get(include=include)
+        noted = []
+        embeddings = vectors(store, handle, answer["ids"], noted)
+        head = {key: given[key] for key in ("tenant", "database", "name")}
+        head.update(collection=str(handle.id), metadata=metadata(handle.metadata), count=handle.count(), noted=noted)
+        if store.at_least("1.0.0"):
+            head["space"] = handle.configuration["hnsw"]["space"]
+        yield head
+        uris = answer.get("uris") or [None] * len(answer["ids"])
+        for n, id in enumerate(answer["ids"]):
+            yield {
+                "record": id,
+                "document": answer["documents"][n],
+                "uri": uris[n],
+                "metadata": metadata(answer["metadatas"][n]),
+                "vector": embeddings[n],
+            }
+
+
+def main():
+    state = json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
+    store = Life(sys.argv[1], state["known"])
+    with open(sys.argv[3], "w", encoding="utf-8") as file:
+        for line in lines(store, state):
+            file.write(json.dumps(line) + "\n")
+        listed = sum(len(store.client(*key).list_collections()) for key in {(c["tenant"], c["database"]) for c in state["collections"]})
+        file.write(json.dumps({"listed": listed}) + "\n")
+    store.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,333 @@
+"""The reader against the releases: `compare.py DIRECTORY`, which holds <release>/<seed>/{state.json,answer.jsonl,reader.jsonl}.
+
+Three sides of each record: what the script wrote (state), what the release returns (answer), what the reader gives.
+The reader has to equal the release; where it does not, one of RULES has to say why, or it is a mismatch.
+"""
+
+import json
+import math
+import struct
+import sys
+from collections import Counter, defaultdict
+from pathlib import Path
+
+RULES = {
+    "rounding": "cosine: the queue still holds the vector as it was given; the release returns it normalised and multiplied back",
+    "range": "cosine: the squared length is beyond a float32: the index lost the vector, the queue may still hold it",
+    "re-added": "0.4.0 to 0.5.4: an id deleted and added again within one batch has lost its vector in the index; the queue still holds it",
+    "purge": "0.5.6 to 0.5.12: the queue lost rows that other collections still needed",
+    "left-over arrays": "1.5: a deleted collection leaves rows of arrays behind, which the release shows in new records of the same number",
+    "nan": "a metadata value NaN is dropped by every release",
+    "infinity": "an infinite metadata value is dropped from 1.0 on",
+    "negative zero": "-0.0 in metadata comes back as 0.0",
+    "big integer": "1.x keeps an integer beyond 64 bits as a float",
+    "last digit": "1.x reads a float out of the queue's JSON up to two units beside what was given",
+    "settings": "1.x takes the `hnsw:` settings out of a collection's metadata, or adds them",
+}
+# These return records in the order of their ids, the others in that of insertion.
+BY_ID = {"0.4.24", "0.5.0", "0.5.5"}
+COLUMNS = ["stores", "collections", "records", "ids", "documents", "metadata", "uris", "exact", "restored", "missing", "explained", "mismatches"]
+
+
+def version(release):
+    return tuple(int(part) for part in release.split("."))
+
+
+def within(release, first, last):
+    return version(first) <= version(release) <= version(last)
+
+
+def unhex(text):
+    return struct.unpack(f"<{len(text) // 8}f", bytes.fromhex(text))
+
+
+def canonical(text):
+    """All NaNs are one: a Python float does not keep their bits apart."""
+    return None if text is None else ["nan" if x != x else struct.pack("<f", x) for x in unhex(text)]
+
+
+def f32(value):
+    try:
+        return struct.unpack("<f", struct.pack("<f", value))[0]
+    except OverflowError:
+        return math.copysign(math.inf, value)
+
+
+def square(vector):
+    total = 0.0
+    for x in vector:
+        total = f32(total + f32(x * x))
+    return total
+
+
+def round_trip(text):
+    """A vector after the normalising index: each step in float32."""
+    vector = unhex(text)
+    length = f32(math.sqrt(square(vector)))
+    scale = f32(1.0 / f32(length + f32(1e-30)))
+    return canonical(struct.pack(f"<{len(vector)}f", *[f32(f32(x * scale) * length) for x in vector]).hex())
+
+
+def apart(left, right):
+    """Units in the last place between two vectors, at most."""
+
+    def ordered(x):
+        bits = struct.unpack("<i", struct.pack("<f", x))[0]
+        return bits if bits >= 0 else -(2**31) - bits
+
+    return max((abs(ordered(a) - ordered(b)) for a, b in zip(unhex(left), unhex(right), strict=True)), default=0)
+
+
+def out_of_range(text):
+    size = square(unhex(text))
+    return not math.isfinite(size) or size < 1e-32
+
+
+def tagged(value):
+    match value:
+        case bool():
+            return ["bool", str(value).lower()]
+        case int():
+            return ["int", str(value)]
+        case float():
+            return ["float", struct.pack(">d", value).hex()]
+        case str():
+            return ["str", value]
+        case _:
+            return ["list", [tagged(item) for item in value]]
+
+
+def positive(value):
+    """As `value`, with 0.0 for -0.0."""
+    if value[0] == "list":
+        return ["list", [positive(item) for item in value[1]]]
+    return ["float", "0" * 16] if value == ["float", "8" + "0" * 15] else value
+
+
+def beside(left, right):
+    """Whether two values are floats, or arrays of them, that differ by two units in the last place at most."""
+    if not left or not right or left[0] != right[0]:
+        return False
+    if left[0] == "list":
+        return len(left[1]) == len(right[1]) and all(a == b or beside(a, b) for a, b in zip(map(positive, left[1]), right[1], strict=True))
+    return left[0] == "float" and abs(int(left[1], 16) - int(right[1], 16)) <= 2
+
+
+def numbers(metadata):
+    """Without NaN, an infinity as such: what may be compared."""
+    return {key: value for key, value in metadata.items() if value is not None and not (isinstance(value, float) and value != value)}
+
+
+class Check:
+    """One store's comparison."""
+
+    def __init__(self, label, folder):
+        self.label = label
+        self.folder = folder
+        self.state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        self.releases = self.state["releases"]
+        self.last = self.releases[-1]
+        self.count = Counter(stores=1)
+        self.why = Counter()
+        self.problems = []
+        self.notes = Counter(self.state["refused"])
+
+    def wrong(self, where, what):
+        self.count["mismatches"] += 1
+        self.problems.append(f"{self.label}/{self.folder.name} {where}: {what}")
+
+    def explain(self, rule):
+        self.count["explained"] += 1
+        self.why[rule] += 1
+
+    def any(self, first, last):
+        return any(within(release, first, last) for release in self.releases)
+
+    def sides(self):
+        """Collections by id, each with its records by id, of the release and of the reader."""
+        found = []
+        for name in ("answer.jsonl", "reader.jsonl"):
+            collections, tail = {}, {}
+            for line in (self.folder / name).read_text(encoding="utf-8").split("\n"):
+                if not line:
+                    continue
+                entry = json.loads(line)
+                if "record" in entry:
+                    records[entry["record"]] = entry
+                elif "collection" in entry:
+                    records = {}
+                    collections[entry["collection"]] = (entry, records)
+                else:
+                    tail = entry
+            if "listed" not in tail:
+                self.wrong(name, "it ends too early")
+            found.append((collections, tail))
+        return found
+
+    def run(self):
+        (answer, answered), (reader, read) = self.sides()
+        for notice in read.get("warnings", []) + read.get("notices", []):
+            self.notes[f"reader: {notice}"] += 1
+        meant = {c["id"]: c for c in self.state["collections"]}
+        for what, other in (("release", answer), ("reader", reader)):
+            for id in meant.keys() ^ other.keys():
+                self.wrong(id, f"a collection that only the {what} or only the script has")
+        if answered.get("listed") != len(meant):
+            self.wrong("collections", f"the release lists {answered.get('listed')} of {len(meant)}")
+        for id in meant.keys() & answer.keys() & reader.keys():
+            self.collection(meant[id], *answer[id], *reader[id])
+        return self
+
+    def collection(self, meant, answer, answers, reader, found):
+        where = f"{meant['name']} ({meant['role']})"
+        self.count["collections"] += 1
+        for note in answer["noted"]:
+            self.notes[f"release: {note.split(': ', 1)[-1] if note[:1] in chr(39) + chr(34) else note}"] += 1
+        for key in ("tenant", "database", "name"):
+            if not meant[key] == answer[key] == reader[key]:
+                self.wrong(where, f"{key}: {meant[key]!r}, {answer[key]!r}, {reader[key]!r}")
+        if not meant["space"] == answer.get("space", meant["space"]) == reader["space"]:
+            self.wrong(where, f"space: {meant['space']}, {answer.get('space')}, {reader['space']}")
+        if reader["metadata"] != answer["metadata"]:
+            left, right = ({k: v for k, v in side["metadata"].items() if not k.startswith("hnsw:")} for side in (reader, answer))
+            if left == right:
+                self.explain("settings")
+            else:
+                self.wrong(where, f"collection metadata: reader {reader['metadata']}, release {answer['metadata']}")
+        if not answer["count"] == reader["count"] == len(found) == len(answers):
+            self.wrong(where, f"count: release {answer['count']}, reader {reader['count']}, {len(found)} given")
+        if self.last not in BY_ID and list(answers) != list(found) and set(answers) == set(found):
+            self.wrong(where, "another order of records")
+        for id in meant["records"].keys() ^ answers.keys():
+            self.wrong(f"{where} {id!r}", "a record that only the release or only the script has")
+        for id in answers.keys() ^ found.keys():
+            self.wrong(f"{where} {id!r}", "a record that only the release or only the reader has")
+        for id in meant["records"].keys() & answers.keys() & found.keys():
+            self.count["records"] += 1
+            self.count["ids"] += 1
+            self.record(f"{where} {id!r}", meant, meant["records"][id], answers[id], found[id])
+
+    def record(self, where, collection, meant, answer, reader):
+        for column, key in (("documents", "document"), ("uris", "uri")):
+            if reader[key] != answer[key]:
+                self.wrong(where, f"{key}: reader {reader[key]!r:.90}, release {answer[key]!r:.90}, given {meant[key]!r:.90}")
+            else:
+                self.count[column] += 1
+                if answer[key] != meant[key]:
+                    self.wrong(where, f"{key}: the release itself returns {answer[key]!r:.90} for {meant[key]!r:.90}")
+        given = {key: tagged(value) for key, value in numbers(meant["metadata"] or {}).items()}
+        if reader["metadata"] == answer["metadata"]:
+            self.count["metadata"] += 1
+            self.release_metadata(where, meant["metadata"] or {}, given, answer["metadata"])
+        else:
+            self.metadata(where, given, answer["metadata"], reader["metadata"])
+        self.vector(where, collection, meant["input"], answer["vector"], reader)
+
+    def metadata(self, where, given, answer, reader):
+        """The two differ."""
+        for key in sorted(answer.keys() | reader.keys()):
+            left, right = reader.get(key), answer.get(key)
+            if left == right:
+                continue
+            if left is None and right[0] == "list" and key not in given and self.any("1.5.0", "1.5.9"):
+                self.explain("left-over arrays")
+            elif left is not None and right is not None and positive(left) == positive(right):
+                self.explain("negative zero")
+            else:
+                self.wrong(where, f"metadata {key!r:.40}: reader {left!r:.90}, release {right!r:.90}, given {given.get(key)!r:.90}")
+
+    def release_metadata(self, where, meant, given, answer):
+        """Reader and release agree; do they with the script?"""
+        for key in sorted(meant.keys() | answer.keys()):
+            left, right = given.get(key), answer.get(key)
+            if left == right:
+                continue
+            value = meant.get(key)
+            if right is None and isinstance(value, float) and value != value:
+                self.why["nan"] += 1
+            elif right is None and isinstance(value, float) and math.isinf(value) and self.any("1.0.0", "1.5.9"):
+                self.why["infinity"] += 1
+            elif left and right and positive(left) == right:
+                self.why["negative zero"] += 1
+            elif isinstance(value, int) and not -(2**63) <= value < 2**63 and right == tagged(float(value)):
+                self.why["big integer"] += 1
+            elif self.any("1.0.0", "1.5.9") and beside(left, right):
+                self.why["last digit"] += 1
+            else:
+                self.wrong(where, f"metadata {key!r:.40}: the release itself returns {right!r:.90} for {left!r:.90}")
+
+    def vector(self, where, collection, given, answer, reader):
+        vector, cosine = reader["vector"], collection["space"] == "cosine"
+        if reader["stale"]:
+            self.explain("purge") if self.any("0.5.6", "0.5.12") else self.wrong(where, "stale")
+        if vector is None:
+            self.count["missing"] += 1
+            if answer is not None:
+                self.wrong(where, "the reader lacks the vector")
+            elif self.any("0.5.6", "0.5.12"):
+                self.explain("purge")
+            else:
+                self.wrong(where, "no vector anywhere")
+            return
+        self.count[reader["grade"]] += 1
+        exact = canonical(vector) == canonical(given)
+        same = canonical(vector) == canonical(answer)
+        if reader["grade"] == "exact" and not exact:
+            if self.any("0.5.6", "0.5.12") and same:
+                return self.explain("purge")
+            return self.wrong(where, f"called exact, yet not what was given{'' if same else ', nor what the release returns'}")
+        if reader["grade"] == "restored":
+            if not cosine or not same:
+                return self.wrong(where, "restored to something else than what the release returns")
+            if out_of_range(given):
+                return self.explain("range")
+            if apart(vector, given) > 4:
+                return self.wrong(where, f"restored {apart(vector, given)} units from what was given")
+            return None
+        if same:
+            return None
+        if answer is None:
+            return self.explain("re-added") if self.any("0.4.0", "0.5.4") else self.wrong(where, "the release lacks the vector")
+        if cosine and out_of_range(given):
+            return self.explain("range")
+        if cosine and (canonical(answer) == round_trip(given) or apart(answer, given) <= 4):
+            return self.explain("rounding")
+        return self.wrong(where, "another vector than the release returns, though the one that was given")
+
+
+def table(rows):
+    widths = [max(len(str(row[n])) for row in rows) for n in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(str(cell).ljust(width) if n == 0 else str(cell).rjust(width) for n, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip())
+
+
+def main():
+    root = Path(sys.argv[1])
+    labels = sys.argv[2:] or sorted(folder.name for folder in root.iterdir() if folder.is_dir())
+    totals, why, problems = {}, defaultdict(Counter), []
+    for label in labels:
+        totals[label] = Counter()
+        for folder in sorted(path for path in (root / label).iterdir() if (path / "state.json").exists()):
+            check = Check(label, folder).run()
+            totals[label] += check.count
+            for rule, many in check.why.items():
+                why[rule][label] += many
+            problems += check.problems
+            for note, many in check.notes.most_common(8):
+                print(f"note: {label}/{folder.name}: {many} x {note}", file=sys.stderr)
+        if not totals[label]["stores"]:
+            problems.append(f"{label}: no store")
+            totals[label]["mismatches"] += 1
+    rows = [["release", *COLUMNS]] + [[label, *(count[column] for column in COLUMNS)] for label, count in totals.items()]
+    rows.append(["all", *(sum(count[column] for count in totals.values()) for column in COLUMNS)])
+    table(rows)
+    for rule, where in why.items():
+        print(f"\n{rule}: {RULES[rule]}\n  " + ", ".join(f"{label} {many}" for label, many in where.items()))
+    if problems:
+        print(f"\n{len(problems)} mismatches:")
+        print("\n".join(problems[:60]))
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
