@@ -62,6 +62,7 @@ impl IntoDatum for PgVector {
 
 // SAFETY: the datum that into_datum makes is of the type that the SQL below declares.
 unsafe impl BoxRet for PgVector {
+    // SAFETY: the caller hands the datum to the server as the function's result, as the trait demands.
     unsafe fn box_into<'fcx>(self, fcinfo: &mut FcInfo<'fcx>) -> Datum<'fcx> {
         match self.into_datum() {
             // SAFETY: as above.
