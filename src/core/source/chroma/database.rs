@@ -3,89 +3,72 @@
 //! Stage: source. Promise: the connection cannot write, attach, load code or run what a hostile schema holds;
 //! it creates no file; everything is read from one snapshot, since the first read's lock is held for the
 //! connection's life; the stop flag ends a statement within milliseconds. May import `error` and `layout`.
-//!
-//! First bytes of a SQLite file, as far as they are looked at:
-//!
-//! | offset | bytes | meaning |
-//! | --- | --- | --- |
-//! | 0 | 16 | `SQLite format 3` and a zero byte |
-//! | 18 | 1 | write version: 1 rollback journal, 2 write-ahead log |
-//! | 19 | 1 | read version: the same |
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Statement};
 
 use super::error::SourceError;
-use super::layout::{self, FileStat, Location};
+use super::layout::FileStat;
+use super::locks::Claim;
 
-const MAGIC: &[u8] = b"SQLite format 3\0";
 /// The largest string, blob or row that is read.
 const LARGEST_VALUE: i32 = 1 << 30;
 /// How long a writer's lock is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(20);
+/// Pages that are copied between two looks at the stop flag.
+const COPIED_PAGES: i32 = 1024;
 /// Virtual machine steps between two looks at the stop flag.
 const STEPS: i32 = 10_000;
-
-/// Databases that this process has open: closing another descriptor of such a file would drop the locks that
-/// SQLite holds on it (POSIX record locks belong to the process, not to the descriptor).
-static OPEN: Mutex<BTreeMap<(u64, u64), usize>> = Mutex::new(BTreeMap::new());
 
 /// An open database.
 pub(super) struct Database {
     conn: Connection,
-    /// The file.
+    /// The file, or the one that it is a copy of.
     pub path: PathBuf,
-    /// Size and time when it was opened.
+    /// Size and time of that file when it was opened.
     pub stat: FileStat,
     stop: Arc<AtomicBool>,
     tables: BTreeMap<String, BTreeSet<String>>,
-    // After `conn`: the locks are gone before the registration is.
-    _registration: Registration,
-}
-
-struct Registration((u64, u64));
-
-impl Drop for Registration {
-    fn drop(&mut self) {
-        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = open.get_mut(&self.0) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                open.remove(&self.0);
-            }
-        }
-    }
+    // After `conn`: its locks are gone before the claim is.
+    claim: Claim,
 }
 
 impl Database {
-    /// Opens the database of `location` and begins the transaction that everything is read in.
-    pub fn open(location: &Location, stop: Arc<AtomicBool>) -> Result<Database, SourceError> {
-        let path = &location.database;
-        let (registration, stat) = register(path)?;
+    /// Opens the database that was claimed and begins the transaction that everything is read in. `file` is where
+    /// it is, `path` what it is called in errors.
+    pub fn open(
+        file: &Path,
+        path: &Path,
+        claim: Claim,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Database, SourceError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
             | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-        let mut conn = Connection::open_with_flags(path, flags)
+        let mut conn = Connection::open_with_flags(file, flags)
             .map_err(|error| translate(path, &stop, error))?;
-        prepare(&mut conn, &stop).map_err(|error| translate(path, &stop, error))?;
+        prepare(&mut conn, &stop)
+            .and_then(|()| conn.execute_batch("PRAGMA query_only = 1; BEGIN"))
+            .map_err(|error| translate(path, &stop, error))?;
+        let stat = claim.stat;
         let mut database = Database {
             conn,
-            path: path.clone(),
+            path: path.to_owned(),
             stat,
             stop,
             tables: BTreeMap::new(),
-            _registration: registration,
+            claim,
         };
         // Names are looked at as SQLite compares them: without regard to case.
         let objects = database.rows("SELECT lower(name), type, sql FROM sqlite_master", |row| {
@@ -108,6 +91,28 @@ impl Database {
             }
         }
         Ok(database)
+    }
+
+    /// Whether another process is inside a write transaction, or waits to commit one.
+    pub fn writer_inside(&self) -> bool {
+        self.claim.writer_inside()
+    }
+
+    /// Writes what this connection sees into the new database `to`.
+    pub fn copy_to(&self, to: &Path) -> Result<(), SourceError> {
+        let failed = |error| self.failed(error);
+        let mut copy = Connection::open(to).map_err(failed)?;
+        copy.execute_batch("PRAGMA journal_mode = off; PRAGMA synchronous = 0")
+            .map_err(failed)?;
+        let backup = Backup::new(&self.conn, &mut copy).map_err(failed)?;
+        loop {
+            self.check_stop()?;
+            match backup.step(COPIED_PAGES).map_err(failed)? {
+                StepResult::Done => return Ok(()),
+                StepResult::More => {}
+                _ => return Err(busy(&self.path, "another process is writing to it")),
+            }
+        }
     }
 
     /// The columns of `table` (lower case); empty if there is no such ordinary table.
@@ -233,49 +238,30 @@ pub(super) fn sequence(value: ValueRef<'_>) -> Result<Option<i64>, String> {
     }
 }
 
-/// Reads the first bytes and registers the file as open, unless it is open already: then it was looked at.
-fn register(path: &Path) -> Result<(Registration, FileStat), SourceError> {
-    let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-    let seen = std::fs::symlink_metadata(path).map_err(|source| SourceError::Io {
+/// Lets SQLite bring the private copy `file` of `path` into order: a journal is rolled back, a write-ahead log
+/// taken in; afterwards it is in rollback mode.
+pub(super) fn recover(file: &Path, path: &Path, stop: &Arc<AtomicBool>) -> Result<(), SourceError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let failed = |error| translate(path, stop, error);
+    let mut conn = Connection::open_with_flags(file, flags).map_err(failed)?;
+    prepare(&mut conn, stop).map_err(failed)?;
+    conn.execute_batch("PRAGMA synchronous = 0; PRAGMA locking_mode = exclusive")
+        .map_err(failed)?;
+    conn.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))
+        .map_err(failed)?;
+    conn.query_row("PRAGMA journal_mode = delete", [], |_| Ok(()))
+        .map_err(failed)?;
+    conn.close().map_err(|(_, error)| failed(error))
+}
+
+/// The error about a file that another process has or changes.
+pub(super) fn busy(path: &Path, what: &str) -> SourceError {
+    SourceError::Busy {
         path: path.to_owned(),
-        source,
-    })?;
-    let mut key = (seen.dev(), seen.ino());
-    let mut stat = FileStat::of(&seen);
-    if !open.contains_key(&key) {
-        let (mut file, metadata) = layout::open_file(path)?;
-        key = (metadata.dev(), metadata.ino());
-        stat = FileStat::of(&metadata);
-        let mut head = [0_u8; 100];
-        match file.read_exact(&mut head) {
-            Ok(()) if head.starts_with(MAGIC) => {}
-            Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
-                return Err(SourceError::Io {
-                    path: path.to_owned(),
-                    source: error,
-                });
-            }
-            _ => {
-                return Err(SourceError::NotSqlite {
-                    path: path.to_owned(),
-                });
-            }
-        }
-        if head
-            .get(18..20)
-            .is_some_and(|versions| versions.contains(&2))
-        {
-            return Err(SourceError::Busy {
-                path: path.to_owned(),
-                what: "it is in write-ahead mode, which cannot be read without creating files beside it; run \
-                       PRAGMA journal_mode = delete on it, or on a copy"
-                    .to_owned(),
-            });
-        }
+        what: what.to_owned(),
     }
-    let count = open.entry(key).or_insert(0);
-    *count = count.saturating_add(1);
-    Ok((Registration(key), stat))
 }
 
 fn prepare(conn: &mut Connection, stop: &Arc<AtomicBool>) -> rusqlite::Result<()> {
@@ -313,8 +299,7 @@ fn prepare(conn: &mut Connection, stop: &Arc<AtomicBool>) -> rusqlite::Result<()
     }
     // Sorts stay in memory, so that no temporary file is made either.
     conn.execute_batch(
-        "PRAGMA query_only = 1; PRAGMA cell_size_check = 1; PRAGMA mmap_size = 0; PRAGMA temp_store = 2; \
-         PRAGMA cache_size = -16384; BEGIN",
+        "PRAGMA cell_size_check = 1; PRAGMA mmap_size = 0; PRAGMA temp_store = 2; PRAGMA cache_size = -16384",
     )
 }
 

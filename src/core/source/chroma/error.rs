@@ -4,7 +4,7 @@
 //! do about it. Imports nothing of this crate.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why a Chroma persist directory cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +113,20 @@ pub enum SourceError {
 }
 
 impl SourceError {
+    /// The error with the folder `to` in place of `from`, which is a copy of it.
+    pub(super) fn about(mut self, from: &Path, to: &Path) -> SourceError {
+        if let SourceError::Busy { path, .. }
+        | SourceError::Damaged { path, .. }
+        | SourceError::NotFound { path }
+        | SourceError::TooLarge { path, .. }
+        | SourceError::UnknownLayout { path, .. } = &mut self
+            && let Ok(rest) = path.strip_prefix(from)
+        {
+            *path = to.join(rest);
+        }
+        self
+    }
+
     /// What the user can do about it, as a sentence.
     pub fn hint(&self) -> Option<String> {
         let text = match self {
@@ -144,7 +158,7 @@ impl SourceError {
             }
             SourceError::Busy { .. } => {
                 "Stop the process that uses Chroma and try again, or copy the directory while it is stopped and read \
-                 the copy. A journal left by a killed process goes away when Chroma opens the directory once more."
+                 the copy."
             }
             SourceError::Damaged { .. } => {
                 "Restore the file from a backup, or open the directory with Chroma once to see whether it can repair it."

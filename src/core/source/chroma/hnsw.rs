@@ -35,9 +35,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use super::database::check_stop;
+use super::database::{busy, check_stop};
 use super::error::SourceError;
-use super::layout::open_file;
+use super::layout::{FileStat, open_file};
 use super::queue::floats;
 
 /// Bytes of `header.bin`.
@@ -161,6 +161,7 @@ impl Index {
                 file,
                 path: elements.to_owned(),
                 bytes: metadata.len(),
+                stat: FileStat::of(&metadata),
                 blocks: Vec::new(),
                 clock: 0,
             },
@@ -246,6 +247,7 @@ struct Window {
     file: File,
     path: PathBuf,
     bytes: u64,
+    stat: FileStat,
     blocks: Vec<Block>,
     clock: u64,
 }
@@ -291,6 +293,17 @@ impl Window {
                 let size = self.bytes.saturating_sub(start).min(BLOCK);
                 let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
                 read_at(&self.file, &self.path, &mut bytes, start)?;
+                // A write changes the time before the bytes: what was read is of the file that was opened.
+                let now = self.file.metadata().map_err(|source| SourceError::Io {
+                    path: self.path.clone(),
+                    source,
+                })?;
+                if FileStat::of(&now) != self.stat {
+                    return Err(busy(
+                        &self.path,
+                        "another process changed it while it was read",
+                    ));
+                }
                 if self.blocks.len() >= BLOCKS
                     && let Some(oldest) = self
                         .blocks

@@ -16,6 +16,7 @@ use std::fs::{self, File, FileType, Metadata};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use super::error::SourceError;
 
@@ -28,13 +29,16 @@ pub(super) const ELEMENTS: &str = "data_level0.bin";
 /// Name of the file of original lengths.
 pub(super) const LENGTHS: &str = "length.bin";
 /// Name of the upper levels' file, never read.
-const LINKS: &str = "link_lists.bin";
+pub(super) const LINKS: &str = "link_lists.bin";
 /// Name of the map from ids to labels.
 pub(super) const PICKLE: &str = "index_metadata.pickle";
 /// Every file of a segment folder.
 const SEGMENT_FILES: [&str; 5] = [HEADER, ELEMENTS, LENGTHS, LINKS, PICKLE];
 /// Files that chromadb before 0.4 left.
 const OLD_FILES: [&str; 2] = ["chroma-embeddings.parquet", "chroma-collections.parquet"];
+
+/// The step of a file system's clock, with some room.
+const CLOCK_STEP: Duration = Duration::from_millis(20);
 
 /// Where a store lies.
 #[derive(Debug, Clone)]
@@ -54,6 +58,8 @@ pub struct FileStat {
     pub seconds: i64,
     /// Nanoseconds within that second.
     pub nanoseconds: i64,
+    /// The file's number on its disk.
+    pub inode: u64,
 }
 
 impl FileStat {
@@ -63,7 +69,40 @@ impl FileStat {
             bytes: metadata.len(),
             seconds: metadata.mtime(),
             nanoseconds: metadata.mtime_nsec(),
+            inode: metadata.ino(),
         }
+    }
+}
+
+impl FileStat {
+    /// The figures of the file `path`; `None` if there is none.
+    pub(super) fn look(path: &Path) -> Result<Option<FileStat>, SourceError> {
+        match fs::symlink_metadata(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(refusal(path, path.parent().unwrap_or(path), error)),
+            Ok(metadata) if metadata.is_file() => Ok(Some(FileStat::of(&metadata))),
+            Ok(metadata) => Err(not_a_file(path.to_owned(), metadata.file_type())),
+        }
+    }
+
+    /// How long ago it was changed; `None` if that lies in the future.
+    pub(super) fn age(&self) -> Option<Duration> {
+        let seconds = u64::try_from(self.seconds).ok()?;
+        let rest = u32::try_from(self.nanoseconds).ok()?;
+        SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH.checked_add(Duration::new(seconds, rest))?)
+            .ok()
+    }
+
+    /// Whether a change right after the look would show: clocks of file systems go in steps, so two changes
+    /// within a step look like one.
+    pub(super) fn tells(&self) -> bool {
+        let step = if self.nanoseconds == 0 {
+            Duration::from_secs(2)
+        } else {
+            CLOCK_STEP
+        };
+        self.age().is_none_or(|age| age > step)
     }
 }
 
@@ -97,6 +136,16 @@ impl SegmentFiles {
             }
         }
         Ok(found)
+    }
+
+    /// How long ago the youngest file was changed.
+    pub(super) fn age(&self) -> Option<Duration> {
+        self.files.values().filter_map(FileStat::age).min()
+    }
+
+    /// Whether a change right after the look would show.
+    pub(super) fn tells(&self) -> bool {
+        self.files.values().all(FileStat::tells)
     }
 
     /// Bytes of all files together.

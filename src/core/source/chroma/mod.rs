@@ -5,7 +5,8 @@
 //! rusqlite, serde_json; nothing else of this crate.
 //!
 //! ```text
-//! layout -> database -> schema -> catalog          what there is
+//! layout -> locks, database -> schema -> catalog   what there is
+//!           snapshot -> scratch                    a private copy, where one is needed
 //!                        metadata <- tail          records: the tables, then the queue's newer rows
 //! hnsw, pickle -> segment -> vectors <- queue      vectors: index files and the queue
 //!                        store                     both, joined by id
@@ -19,12 +20,16 @@ mod fingerprint;
 mod hnsw;
 mod json;
 mod layout;
+mod locks;
 mod metadata;
+mod options;
 mod pickle;
 mod queue;
 mod rounding;
 mod schema;
+mod scratch;
 mod segment;
+mod snapshot;
 mod space;
 mod spans;
 mod store;
@@ -34,5 +39,6 @@ mod vectors;
 
 pub use fingerprint::Fingerprint;
 pub use layout::{FileStat, SegmentFiles};
+pub use options::{Options, Snapshot};
 pub use store::ChromaStore;
 pub use summary::StoreSummary;

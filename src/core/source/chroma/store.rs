@@ -1,7 +1,26 @@
 //! A persist directory as a [`Source`].
 //!
-//! Stage: source. Promise: one snapshot of the database for as long as the store is open, nothing written; index
-//! files that move while a collection is read are noticed. May import `record` and this folder.
+//! Stage: source. Promise: one moment of the store for as long as it is open, nothing written, never a mixed
+//! result. May import `record` and this folder.
+//!
+//! # Stores that are written meanwhile
+//!
+//! A store is read where it lies, under SQLite's SHARED lock from the first read on. The lock is taken when no
+//! other process is inside a write transaction (asked with `F_GETLK`), so that the index files, which are looked at
+//! next, hold nothing that is not committed. Every block of them that is read later is followed by a look at the
+//! file's time and size, which a write changes before the bytes: no record is made of a changed file. Nothing is
+//! copied for a store that nobody writes.
+//!
+//! A writer's commits wait for the lock (Chroma waits 1000 seconds before it gives up). So between two records the
+//! reader asks whether somebody is inside a transaction. If so, or if index files have changed, it makes a private
+//! copy of the same moment (see `snapshot`), gives the lock back, and goes on in the copy after the records that it
+//! has given already: the order is the same. A commit waits at most for the consumer to take the record that is
+//! being given, the reader's search for the vectors (about a second for a million records), and the copying of the
+//! store (about its bytes divided by the disk's speed). A consumer that may pause for long in between, or between
+//! two reads, calls [`ChromaStore::make_way`] or asks for [`Snapshot::Always`].
+//!
+//! If no moment without a writer is found, or changed index files do not come to rest, the answer is
+//! [`SourceError::Busy`]; a consumer must then give up what it was given.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -9,32 +28,47 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
 
 use super::catalog::{Catalog, Entry};
 use super::content::words;
-use super::database::Database;
+use super::database::{Database, busy, check_stop};
 use super::error::SourceError;
 use super::fingerprint::Fingerprint;
-use super::layout::{self, SegmentFiles};
+use super::layout::{self, Location, SegmentFiles};
+use super::locks::Claim;
 use super::metadata::{Depth, Row, Tables};
+use super::options::{Options, Snapshot};
 use super::queue::{Contents, Queue};
 use super::schema::Schema;
 use super::segment::glance;
+use super::snapshot::{self, Loose, State, hot_journal};
 use super::tail::{Outcome, Tail, apply};
 use super::vectors::Vectors;
 use crate::record::{Collection, Inventory, Record};
 use crate::source::Source;
+
+/// How long a moment without a writer is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(5);
+/// How often a waiting writer is looked for.
+const POLL: Duration = Duration::from_millis(20);
+/// Damaged index files that are younger may be half written.
+const HALF_WRITTEN: Duration = Duration::from_millis(500);
 
 /// Takes a live row, with access to the queue's contents.
 type EachRow<'a> = dyn FnMut(Row, &mut Contents<'_>) -> Result<ControlFlow<()>, SourceError> + 'a;
 
 /// An open Chroma persist directory.
 pub struct ChromaStore {
-    pub(super) directory: PathBuf,
-    pub(super) database: Database,
+    directory: PathBuf,
+    options: Options,
+    pub(super) state: RefCell<State>,
     pub(super) schema: Schema,
-    pub(super) catalog: Catalog,
+    pub(super) tenants: u64,
+    pub(super) databases: u64,
     pub(super) queue: Queue,
+    warnings: Vec<String>,
     collections: Vec<Collection>,
     /// No row was ever removed from the queue, as far as its configuration tells.
     complete: bool,
@@ -50,43 +84,146 @@ impl ChromaStore {
     /// # Errors
     /// What [`SourceError`] lists.
     pub fn open(path: &Path, stop: Arc<AtomicBool>) -> Result<ChromaStore, SourceError> {
+        ChromaStore::open_with(path, Options::new(stop))
+    }
+
+    /// Opens the store at `path` as `options` say.
+    ///
+    /// # Errors
+    /// What [`SourceError`] lists.
+    pub fn open_with(path: &Path, options: Options) -> Result<ChromaStore, SourceError> {
         let location = layout::locate(path)?;
+        let since = Instant::now();
+        let mut at_once = options.snapshot == Snapshot::Always;
+        loop {
+            match ChromaStore::attempt(&location, &options) {
+                Err(SourceError::Busy { .. }) if since.elapsed() < PATIENCE => {
+                    at_once = true;
+                    check_stop(&options.stop)?;
+                    std::thread::sleep(PAUSE);
+                }
+                Ok(store) if at_once => match store.make_way() {
+                    Err(SourceError::Busy { .. }) if since.elapsed() < PATIENCE => {}
+                    Err(error) => return Err(error),
+                    Ok(()) => return Ok(store),
+                },
+                other => return other,
+            }
+        }
+    }
+
+    /// Opens the store once.
+    fn attempt(location: &Location, options: &Options) -> Result<ChromaStore, SourceError> {
         let directory = location.directory.clone();
         let old = layout::has_old_files(&directory);
-        let database = Database::open(&location, stop)?;
+        let (database, loose) = open_database(location, options)?;
         if old && !database.has_table("embeddings_queue") {
             return Err(SourceError::OldLayout { path: directory });
         }
         let schema = Schema::read(&database)?;
-        let mut catalog = Catalog::read(&database, &schema, &directory)?;
-        let queue = Queue::index(&database)?;
-        for entry in &catalog.entries {
-            database.check_stop()?;
-            catalog.warnings.extend(glance(&directory, entry)?);
+        let Catalog {
+            entries,
+            tenants,
+            databases,
+            mut warnings,
+        } = Catalog::read(&database, &schema, &directory)?;
+        // Asked after the look at the index files.
+        if loose.is_none() && database.writer_inside() {
+            return Err(busy(&database.path, "another process is writing to it"));
+        }
+        for entry in &entries {
+            rest(&database, &entry.files, Duration::ZERO)?;
+        }
+        let state = match loose {
+            Some(loose) => loose.finish(database, entries, &directory, &options.stop)?,
+            None => State {
+                database,
+                entries,
+                folder: directory.clone(),
+                scratch: None,
+            },
+        };
+        let queue = Queue::index(&state.database)?;
+        for entry in &state.entries {
+            state.database.check_stop()?;
+            if let Some(trouble) = glance(&state.folder, entry)? {
+                rest(&state.database, &entry.files, HALF_WRITTEN)?;
+                warnings.push(trouble);
+            }
         }
         if old {
-            catalog.warnings.push(
+            warnings.push(
                 "files of chromadb before 0.4 (chroma-embeddings.parquet) lie in the directory and are not read"
                     .to_owned(),
             );
         }
-        let complete = !purges(&database, &schema)?;
-        let collections = catalog
+        let complete = !purges(&state.database, &schema)?;
+        state.unmoved(&directory)?;
+        let collections = state
             .entries
             .iter()
             .map(|entry| entry.collection.clone())
             .collect();
+        let warnings = warnings
+            .into_iter()
+            .map(|sentence| original(&state, &directory, sentence))
+            .collect();
         Ok(ChromaStore {
             directory,
-            database,
+            options: options.clone(),
+            state: RefCell::new(state),
             schema,
-            catalog,
+            tenants,
+            databases,
             queue,
+            warnings,
             collections,
             complete,
             found: RefCell::new(None),
             notices: RefCell::new(Vec::new()),
         })
+    }
+
+    /// Makes a private copy and gives the store's lock back, so that a writer can go on; nothing if that has
+    /// happened already, or while a read is under way, which does it itself.
+    ///
+    /// # Errors
+    /// What [`SourceError`] lists.
+    pub fn make_way(&self) -> Result<(), SourceError> {
+        let Ok(mut state) = self.state.try_borrow_mut() else {
+            return Ok(());
+        };
+        self.found.take();
+        snapshot::under_lock(
+            &mut state,
+            &self.directory,
+            &self.options,
+            |state, entry, folder| {
+                let database = &state.database;
+                let found = Vectors::find(database, folder, &self.queue, self.complete, entry)?;
+                Ok(found.notices.is_empty())
+            },
+        )
+    }
+
+    /// Does `work`, and does it again in a private copy if the store cannot be read any longer where it lies.
+    pub(super) fn politely<T>(
+        &self,
+        mut work: impl FnMut(&State) -> Result<T, SourceError>,
+    ) -> Result<T, SourceError> {
+        let mut once = || {
+            let state = self.state.borrow();
+            let private = state.scratch.is_some();
+            let result = work(&state).map_err(|error| error.about(&state.folder, &self.directory));
+            (result, private)
+        };
+        match once() {
+            (Err(SourceError::Busy { .. }), false) => {
+                self.make_way()?;
+                once().0
+            }
+            (result, _) => result,
+        }
     }
 
     /// The persist directory, without links.
@@ -96,7 +233,7 @@ impl ChromaStore {
 
     /// Sentences for the user about what the opening found.
     pub fn warnings(&self) -> &[String] {
-        &self.catalog.warnings
+        &self.warnings
     }
 
     /// Sentences about what reading and counting found since the last call, each once.
@@ -106,63 +243,70 @@ impl ChromaStore {
 
     /// What identifies the state that is read.
     pub fn fingerprint(&self) -> Fingerprint {
-        let segments = self.catalog.entries.iter().filter_map(|entry| {
+        let state = self.state.borrow();
+        let segments = state.entries.iter().filter_map(|entry| {
             entry
                 .vector_segment
                 .as_ref()
                 .map(|segment| (segment.clone(), entry.files.clone()))
         });
         Fingerprint {
-            sqlite: self.database.stat,
+            sqlite: state.database.stat,
             last_sequence: self.queue.last,
             segments: segments.collect(),
         }
     }
 
-    pub(super) fn entry(&self, collection: &Collection) -> Result<&Entry, SourceError> {
-        self.catalog
-            .entries
-            .iter()
-            .find(|entry| entry.collection.id == collection.id)
-            .ok_or_else(|| {
-                self.database.damaged(format!(
-                    "it has no collection with the id {:?}",
-                    collection.id
-                ))
-            })
-    }
-
     /// The vectors of `entry`: those found last, or found now.
-    fn vectors(&self, entry: &Entry) -> Result<Vectors, SourceError> {
+    fn vectors(&self, state: &State, entry: &Entry) -> Result<Vectors, SourceError> {
         if let Some((id, vectors)) = self.found.take()
             && id == entry.collection.id
         {
             return Ok(vectors);
         }
-        let mut vectors = Vectors::find(
-            &self.database,
-            &self.directory,
-            &self.queue,
-            self.complete,
-            entry,
-        )?;
+        let mut vectors = self.find(state, entry, self.complete)?;
         for notice in std::mem::take(&mut vectors.notices) {
-            self.notice(notice);
+            self.notice(original(state, &self.directory, notice));
         }
         Ok(vectors)
     }
 
+    /// Finds the vectors of `entry` in files that do not change meanwhile.
+    pub(super) fn find(
+        &self,
+        state: &State,
+        entry: &Entry,
+        complete: bool,
+    ) -> Result<Vectors, SourceError> {
+        let found = Vectors::find(&state.database, &state.folder, &self.queue, complete, entry)?;
+        if state.scratch.is_none() {
+            if !found.notices.is_empty() {
+                rest(&state.database, &entry.files, HALF_WRITTEN)?;
+            }
+            snapshot::unmoved(&self.directory, entry)?;
+        }
+        Ok(found)
+    }
+
     fn notice(&self, sentence: String) {
         let mut notices = self.notices.borrow_mut();
-        if !notices.contains(&sentence) && !self.catalog.warnings.contains(&sentence) {
+        if !notices.contains(&sentence) && !self.warnings.contains(&sentence) {
             notices.push(sentence);
         }
     }
 
     /// Gives every live row of `entry` to `each`: the tables' rows, then those that only the queue has.
-    fn rows(&self, entry: &Entry, depth: Depth, each: &mut EachRow<'_>) -> Result<(), SourceError> {
-        let tail = Tail::replay(&self.database, &self.queue, entry)?;
-        let mut contents = Contents::new(&self.database)?;
+    fn rows(
+        &self,
+        state: &State,
+        entry: &Entry,
+        depth: Depth,
+        each: &mut EachRow<'_>,
+    ) -> Result<(), SourceError> {
+        let database = &state.database;
+        let mut looked = Instant::now();
+        let tail = Tail::replay(database, &self.queue, entry)?;
+        let mut contents = Contents::new(database)?;
         let mut give = |mut row: Row, numbers: &[i64]| {
             if let Some(trouble) = apply(&mut row, numbers, &mut contents)? {
                 let name = entry.collection.qualified_name();
@@ -171,9 +315,15 @@ impl ChromaStore {
                     row.id
                 ));
             }
+            if state.scratch.is_none() && looked.elapsed() >= POLL {
+                if database.writer_inside() {
+                    return Err(busy(&database.path, "another process is writing to it"));
+                }
+                looked = Instant::now();
+            }
             each(row, &mut contents)
         };
-        if let Some(mut tables) = Tables::new(&self.database, &self.schema, entry, depth)? {
+        if let Some(mut tables) = Tables::new(database, &self.schema, entry, depth)? {
             let flow = tables.read(|row| match tail.outcome(&row.id) {
                 Outcome::Stays(numbers) => {
                     let numbers = numbers.to_vec();
@@ -186,7 +336,7 @@ impl ChromaStore {
             }
         }
         for (id, numbers) in tail.fresh() {
-            self.database.check_stop()?;
+            database.check_stop()?;
             let row = Row {
                 id: id.to_owned(),
                 ..Row::default()
@@ -196,20 +346,6 @@ impl ChromaStore {
             }
         }
         Ok(())
-    }
-
-    /// Fails if the index files of `entry` are not the ones that the store was opened with.
-    fn unmoved(&self, entry: &Entry) -> Result<(), SourceError> {
-        let Some(segment) = &entry.vector_segment else {
-            return Ok(());
-        };
-        if SegmentFiles::look(&self.directory, segment)? == entry.files {
-            return Ok(());
-        }
-        Err(SourceError::Busy {
-            path: self.directory.join(segment),
-            what: "another process changed the index files while they were read".to_owned(),
-        })
     }
 }
 
@@ -223,50 +359,107 @@ impl Source for ChromaStore {
         collection: &Collection,
         each: &mut dyn FnMut(Record) -> ControlFlow<()>,
     ) -> Result<(), SourceError> {
-        let entry = self.entry(collection)?;
-        let mut vectors = self.vectors(entry)?;
-        self.rows(entry, Depth::Full, &mut |row, contents| {
-            let (vector, stale) = vectors.fetch(&row, contents)?;
-            Ok(each(Record {
-                id: row.id,
-                document: row.content.document,
-                uri: row.content.uri,
-                metadata: row.content.metadata,
-                vector,
-                created_at: row.created_at,
-                stale,
-            }))
-        })?;
-        self.unmoved(entry)
+        let mut given = 0_u64;
+        self.politely(|state| {
+            let entry = entry(state, collection)?;
+            let mut vectors = self.vectors(state, entry)?;
+            let mut again = given;
+            self.rows(state, entry, Depth::Full, &mut |row, contents| {
+                if again > 0 {
+                    again -= 1;
+                    return Ok(ControlFlow::Continue(()));
+                }
+                let (vector, stale) = vectors.fetch(&row, contents)?;
+                given = given.saturating_add(1);
+                Ok(each(Record {
+                    id: row.id,
+                    document: row.content.document,
+                    uri: row.content.uri,
+                    metadata: row.content.metadata,
+                    vector,
+                    created_at: row.created_at,
+                    stale,
+                }))
+            })
+        })
     }
 
     fn inventory(&self, collection: &Collection) -> Result<Inventory, SourceError> {
-        let entry = self.entry(collection)?;
-        let mut vectors = self.vectors(entry)?;
-        let mut found = Inventory::default();
-        let mut users = BTreeSet::new();
-        self.rows(entry, Depth::Counts, &mut |row, contents| {
-            let usable = vectors.usable(&row, contents)?;
-            found.records = found.records.saturating_add(1);
-            found.vectors = found.vectors.saturating_add(u64::from(usable));
-            found.documents = found
-                .documents
-                .saturating_add(u64::from(row.content.document.is_some()));
-            // A blank user_id names nobody, as in `map::owner_of`.
-            if let Some(user) = row.content.metadata.get("user_id").map(words)
-                && !user.trim().is_empty()
-            {
-                users.insert(user);
-            }
-            Ok(ControlFlow::Continue(()))
-        })?;
-        found.users = u64::try_from(users.len()).unwrap_or(u64::MAX);
-        found.queued = self.queued(entry, vectors.covered());
-        self.unmoved(entry)?;
-        self.found
-            .replace(Some((entry.collection.id.clone(), vectors)));
-        Ok(found)
+        self.politely(|state| {
+            let entry = entry(state, collection)?;
+            let mut vectors = self.vectors(state, entry)?;
+            let mut found = Inventory::default();
+            let mut users = BTreeSet::new();
+            self.rows(state, entry, Depth::Counts, &mut |row, contents| {
+                let usable = vectors.usable(&row, contents)?;
+                found.records = found.records.saturating_add(1);
+                found.vectors = found.vectors.saturating_add(u64::from(usable));
+                found.documents = found
+                    .documents
+                    .saturating_add(u64::from(row.content.document.is_some()));
+                // A blank user_id names nobody, as in `map::owner_of`.
+                if let Some(user) = row.content.metadata.get("user_id").map(words)
+                    && !user.trim().is_empty()
+                {
+                    users.insert(user);
+                }
+                Ok(ControlFlow::Continue(()))
+            })?;
+            found.users = u64::try_from(users.len()).unwrap_or(u64::MAX);
+            found.queued = self.queued(entry, vectors.covered());
+            self.found
+                .replace(Some((entry.collection.id.clone(), vectors)));
+            Ok(found)
+        })
     }
+}
+
+/// The entry of `collection`.
+fn entry<'a>(state: &'a State, collection: &Collection) -> Result<&'a Entry, SourceError> {
+    state
+        .entries
+        .iter()
+        .find(|entry| entry.collection.id == collection.id)
+        .ok_or_else(|| {
+            state.database.damaged(format!(
+                "it has no collection with the id {:?}",
+                collection.id
+            ))
+        })
+}
+
+/// A sentence about a copy as one about the store.
+pub(super) fn original(state: &State, directory: &Path, sentence: String) -> String {
+    match (state.folder.to_str(), directory.to_str()) {
+        (Some(copy), Some(store)) if state.scratch.is_some() => sentence.replace(copy, store),
+        _ => sentence,
+    }
+}
+
+/// Waits until a change of `files` would show, and they are older than `age`.
+fn rest(database: &Database, files: &SegmentFiles, age: Duration) -> Result<(), SourceError> {
+    while !files.tells() || files.age().is_some_and(|now| now < age) {
+        database.check_stop()?;
+        std::thread::sleep(PAUSE);
+    }
+    Ok(())
+}
+
+/// Opens the database where it lies, or a copy if it cannot be read there.
+fn open_database(
+    location: &Location,
+    options: &Options,
+) -> Result<(Database, Option<Loose>), SourceError> {
+    let path = &location.database;
+    let claim = Claim::new(path)?;
+    if !claim.write_ahead()? {
+        match Database::open(path, path, claim, options.stop.clone()) {
+            Err(SourceError::Busy { .. }) if hot_journal(path) => {}
+            other => return other.map(|database| (database, None)),
+        }
+    }
+    let (database, loose) = Loose::copy(location, Claim::new(path)?, options)?;
+    Ok((database, Some(loose)))
 }
 
 /// Whether the queue removes rows that both segments hold. Directories of releases before 0.5.6 do not.

@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use super::catalog::Entry;
 use super::error::SourceError;
 use super::layout::segment_folders;
-use super::store::ChromaStore;
+use super::snapshot::State;
+use super::store::{ChromaStore, original};
 use super::tail::Tail;
-use super::vectors::Vectors;
 
 /// A store, summed up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,39 +46,41 @@ impl ChromaStore {
     /// # Errors
     /// What [`SourceError`] lists.
     pub fn summary(&self) -> Result<StoreSummary, SourceError> {
+        self.politely(|state| self.summary_of(state))
+    }
+
+    fn summary_of(&self, state: &State) -> Result<StoreSummary, SourceError> {
         let mut warnings = self.warnings().to_vec();
         let (mut records, mut queued, mut segment_bytes) = (0_u64, 0_u64, 0_u64);
-        for entry in &self.catalog.entries {
-            self.database.check_stop()?;
+        for entry in &state.entries {
+            state.database.check_stop()?;
             let marked =
                 entry.index_mark.is_some() || self.queue.of(&entry.collection.id).is_empty();
             let covered = if marked {
                 entry.index_mark
             } else {
                 // Before 0.5.6 the mark is in the index files.
-                let found =
-                    Vectors::find(&self.database, &self.directory, &self.queue, false, entry)?;
+                let found = self.find(state, entry, false)?;
                 warnings.extend(
                     found
                         .notices
                         .iter()
-                        .filter(|notice| !self.warnings().contains(notice))
-                        .cloned(),
+                        .map(|notice| original(state, self.directory(), notice.clone()))
+                        .filter(|notice| !self.warnings().contains(notice)),
                 );
                 found.covered()
             };
-            records = records.saturating_add(self.live(entry)?);
+            records = records.saturating_add(self.live(state, entry)?);
             queued = queued.saturating_add(self.queued(entry, covered));
             segment_bytes = segment_bytes.saturating_add(entry.files.bytes());
         }
-        let used: BTreeSet<&str> = self
-            .catalog
+        let used: BTreeSet<&str> = state
             .entries
             .iter()
             .filter_map(|entry| entry.vector_segment.as_deref())
             .collect();
         let (mut orphan_segments, mut orphan_bytes) = (0_u64, 0_u64);
-        match segment_folders(&self.directory) {
+        match segment_folders(self.directory()) {
             Ok(folders) => {
                 for (_, bytes) in folders
                     .iter()
@@ -95,11 +97,11 @@ impl ChromaStore {
         Ok(StoreSummary {
             schema_version: self.schema.version(),
             written_by: self.schema.releases().to_owned(),
-            sqlite_bytes: self.database.stat.bytes,
+            sqlite_bytes: state.database.stat.bytes,
             segment_bytes,
-            tenants: self.catalog.tenants,
-            databases: self.catalog.databases,
-            collections: u64::try_from(self.catalog.entries.len()).unwrap_or(u64::MAX),
+            tenants: self.tenants,
+            databases: self.databases,
+            collections: u64::try_from(state.entries.len()).unwrap_or(u64::MAX),
             records,
             queued,
             orphan_segments,
@@ -118,18 +120,18 @@ impl ChromaStore {
     }
 
     /// Live records of `entry`.
-    fn live(&self, entry: &Entry) -> Result<u64, SourceError> {
+    fn live(&self, state: &State, entry: &Entry) -> Result<u64, SourceError> {
         let Some(segment) = &entry.metadata_segment else {
             return Ok(0);
         };
-        let failed = |error| self.database.failed(error);
-        let mut statement = self
+        let failed = |error| state.database.failed(error);
+        let mut statement = state
             .database
             .prepare("SELECT count(*) FROM embeddings WHERE segment_id = ?1")?;
         let count: i64 = statement
             .query_row([segment], |row| row.get(0))
             .map_err(failed)?;
-        let (more, fewer) = Tail::replay(&self.database, &self.queue, entry)?.balance();
+        let (more, fewer) = Tail::replay(&state.database, &self.queue, entry)?.balance();
         let count = u64::try_from(count).unwrap_or(0);
         Ok(count.saturating_add(more).saturating_sub(fewer))
     }

@@ -121,3 +121,18 @@ pub fn copy_tree(from: &Path, to: &Path) {
         }
     }
 }
+
+/// Gives a file a time that lies back, as a fresh file that is damaged may be half written.
+pub fn age(path: &Path) {
+    let then = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
+    if let Ok(file) = fs::File::open(path) {
+        file.set_modified(then).unwrap();
+    }
+}
+
+/// Ages every file of a folder.
+pub fn age_all(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        age(&entry.unwrap().path());
+    }
+}

@@ -1,0 +1,308 @@
+//! Private copies of a store.
+//!
+//! Stage: source. Promise: a copy is of one moment, or there is none; the store itself is only read. May import
+//! this folder.
+//!
+//! Two kinds. [`under_lock`]: this process holds SQLite's SHARED lock, so the database cannot change, and SQLite's
+//! backup writes what the held transaction sees. [`Loose`]: the database cannot be read where it lies (a hot
+//! journal, write-ahead mode), so its files are copied as files, then compared with what they were before, and
+//! SQLite brings the copy into order. In both cases the index files are copied too, so that nothing is read from
+//! the store afterwards.
+//!
+//! Index files are under no lock, and may be newer than the locked database:
+//!
+//! * chromadb 1.x writes them outside of transactions, from rows of the queue that are committed, and moves
+//!   `max_seq_id` afterwards, which the lock holds up. All those rows are in the locked queue after the old mark,
+//!   and replaying rows that the index has already changes nothing.
+//! * chromadb 0.x writes them inside the transaction that adds the rows. While such a transaction is open, changed
+//!   index files hold vectors of no committed row, and are not taken.
+//!
+//! So files that changed since the lock was taken are used only if no transaction is open or 1.x wrote them, if they
+//! have come to rest, and if they can be read without any loss.
+
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use super::catalog::Entry;
+use super::database::{Database, busy, check_stop, recover};
+use super::error::SourceError;
+use super::layout::{DATABASE, FileStat, LINKS, Location, PICKLE, SegmentFiles, open_file};
+use super::locks::{Claim, wal_writer_inside};
+use super::options::Options;
+use super::scratch::{Scratch, copy, copy_file};
+
+/// How long changing index files are waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(20);
+/// How long changed index files must have rested.
+const REST: Duration = Duration::from_millis(200);
+/// Files beside the database that belong to its content.
+const COMPANIONS: [&str; 2] = ["-journal", "-wal"];
+
+/// Where a store is read.
+pub(super) struct State {
+    /// The database, or its copy.
+    pub database: Database,
+    /// The collections; `files` are always those of the store itself.
+    pub entries: Vec<Entry>,
+    /// Where the index files are read.
+    pub folder: PathBuf,
+    /// Where the copies are. After `database`: closed before it is removed.
+    pub scratch: Option<Scratch>,
+}
+
+impl State {
+    /// Fails if index files in `directory` are not the ones that were looked at.
+    pub fn unmoved(&self, directory: &Path) -> Result<(), SourceError> {
+        if self.scratch.is_some() {
+            return Ok(());
+        }
+        for entry in &self.entries {
+            unmoved(directory, entry)?;
+        }
+        Ok(())
+    }
+}
+
+/// Fails if the index files of `entry` in `directory` are not the ones that were looked at.
+pub(super) fn unmoved(directory: &Path, entry: &Entry) -> Result<(), SourceError> {
+    let Some(segment) = &entry.vector_segment else {
+        return Ok(());
+    };
+    if SegmentFiles::look(directory, segment)? == entry.files {
+        return Ok(());
+    }
+    Err(busy(
+        &directory.join(segment),
+        "another process changed the index files while they were read",
+    ))
+}
+
+/// Copies the store in `directory`, whose database is locked by `state`, and reads the copy from now on; the lock
+/// is given back. `readable` says whether the index of an entry can be read in a folder without any loss.
+pub(super) fn under_lock(
+    state: &mut State,
+    directory: &Path,
+    options: &Options,
+    mut readable: impl FnMut(&State, &Entry, &Path) -> Result<bool, SourceError>,
+) -> Result<(), SourceError> {
+    if state.scratch.is_some() {
+        return Ok(());
+    }
+    let scratch = Scratch::new(options)?;
+    let first: Vec<SegmentFiles> = state
+        .entries
+        .iter()
+        .map(|entry| entry.files.clone())
+        .collect();
+    let since = Instant::now();
+    loop {
+        let result = copy_indexes(state, &first, directory, &scratch, options, &mut readable);
+        match result {
+            Err(SourceError::Busy { .. }) if since.elapsed() < PATIENCE => {
+                check_stop(&options.stop)?;
+                std::thread::sleep(PAUSE);
+            }
+            Ok(true) => break,
+            other => {
+                for (entry, files) in state.entries.iter_mut().zip(first) {
+                    entry.files = files;
+                }
+                return Err(other.err().unwrap_or_else(|| changing(directory)));
+            }
+        }
+    }
+    let file = scratch.path.join(DATABASE);
+    state.database.copy_to(&file)?;
+    let path = state.database.path.clone();
+    let mut database = Database::open(&file, &path, Claim::new(&file)?, options.stop.clone())?;
+    database.stat = state.database.stat;
+    state.database = database;
+    state.folder.clone_from(&scratch.path);
+    state.scratch = Some(scratch);
+    Ok(())
+}
+
+/// Copies the index files of all entries once. `false`: no further try can help, since the transaction that
+/// changed them waits for the lock.
+fn copy_indexes(
+    state: &mut State,
+    first: &[SegmentFiles],
+    directory: &Path,
+    scratch: &Scratch,
+    options: &Options,
+    readable: &mut impl FnMut(&State, &Entry, &Path) -> Result<bool, SourceError>,
+) -> Result<bool, SourceError> {
+    for entry in &mut state.entries {
+        if let Some(segment) = &entry.vector_segment {
+            entry.files = SegmentFiles::look(directory, segment)?;
+        }
+    }
+    // Asked after the look: what was there by then is committed if nobody is inside.
+    let inside = state.database.writer_inside();
+    for (entry, first) in state.entries.iter().zip(first) {
+        let rested = entry.files.age().is_none_or(|age| age > REST);
+        if entry.files != *first && !(rested && entry.files.tells()) {
+            return Err(changing(directory));
+        }
+    }
+    for entry in &state.entries {
+        copy_index(directory, scratch, entry, &options.stop)?;
+    }
+    state.unmoved(directory)?;
+    for (entry, first) in state.entries.iter().zip(first) {
+        let Some(segment) = entry
+            .vector_segment
+            .as_ref()
+            .filter(|_| entry.files != *first)
+        else {
+            continue;
+        };
+        if inside && !outside_of_transactions(&scratch.path.join(segment)) {
+            return Ok(false);
+        }
+        if !readable(state, entry, &scratch.path)? {
+            return Err(changing(directory));
+        }
+    }
+    Ok(true)
+}
+
+fn changing(directory: &Path) -> SourceError {
+    busy(directory, "another process keeps changing the index files")
+}
+
+/// Whether the index in `folder` was written by chromadb 1.x, whose pickles are of protocol 3.
+fn outside_of_transactions(folder: &Path) -> bool {
+    let mut head = [0; 2];
+    open_file(&folder.join(PICKLE))
+        .is_ok_and(|(file, _)| file.read_exact_at(&mut head, 0).is_ok() && head == [0x80, 3])
+}
+
+/// Copies the index files of `entry` that are ever read.
+fn copy_index(
+    directory: &Path,
+    scratch: &Scratch,
+    entry: &Entry,
+    stop: &AtomicBool,
+) -> Result<(), SourceError> {
+    let Some(segment) = entry
+        .vector_segment
+        .as_ref()
+        .filter(|_| !entry.files.files.is_empty())
+    else {
+        return Ok(());
+    };
+    let (from, to) = (directory.join(segment), scratch.folder(segment)?);
+    for name in entry.files.files.keys().filter(|name| **name != LINKS) {
+        match copy_file(&from.join(name), &to.join(name), stop) {
+            // There a moment ago.
+            Err(SourceError::NotFound { .. }) => return Err(changing(directory)),
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
+/// A copy of a database's files, made without a lock.
+pub(super) struct Loose {
+    claim: Claim,
+    scratch: Scratch,
+    before: Vec<(PathBuf, Option<FileStat>)>,
+    shared: PathBuf,
+}
+
+impl Loose {
+    /// Copies the database of `location` and what lies beside it; opens the copy.
+    pub fn copy(
+        location: &Location,
+        claim: Claim,
+        options: &Options,
+    ) -> Result<(Database, Loose), SourceError> {
+        let path = &location.database;
+        let scratch = Scratch::new(options)?;
+        let mut loose = Loose {
+            claim,
+            scratch,
+            before: vec![(path.clone(), FileStat::look(path)?)],
+            shared: beside(path, "-shm"),
+        };
+        for suffix in COMPANIONS {
+            let companion = beside(path, suffix);
+            let stat = FileStat::look(&companion)?;
+            loose.before.push((companion, stat));
+        }
+        loose.at_rest()?;
+        let file = loose.scratch.path.join(DATABASE);
+        let claim = &loose.claim;
+        copy(
+            path,
+            |into, at| claim.read_at(into, at),
+            &file,
+            &options.stop,
+        )?;
+        for ((from, stat), suffix) in loose.before.iter().skip(1).zip(COMPANIONS) {
+            if stat.is_some() {
+                copy_file(from, &beside(&file, suffix), &options.stop)?;
+            }
+        }
+        // Before SQLite looks at it: a torn copy must not pass as damage.
+        loose.at_rest()?;
+        recover(&file, path, &options.stop)?;
+        let mut database = Database::open(&file, path, Claim::new(&file)?, options.stop.clone())?;
+        database.stat = loose.claim.stat;
+        Ok((database, loose))
+    }
+
+    /// Copies the index files; then everything must still be what it was before the copying.
+    pub fn finish(
+        self,
+        database: Database,
+        entries: Vec<Entry>,
+        directory: &Path,
+        stop: &AtomicBool,
+    ) -> Result<State, SourceError> {
+        for entry in &entries {
+            copy_index(directory, &self.scratch, entry, stop)?;
+        }
+        for entry in &entries {
+            unmoved(directory, entry)?;
+        }
+        self.at_rest()?;
+        Ok(State {
+            database,
+            entries,
+            folder: self.scratch.path.clone(),
+            scratch: Some(self.scratch),
+        })
+    }
+
+    /// Fails if a file is another than before, may be without showing it, or somebody is inside a transaction.
+    fn at_rest(&self) -> Result<(), SourceError> {
+        let inside = self.claim.writer_inside() || wal_writer_inside(&self.shared)?;
+        for (path, before) in &self.before {
+            let now = FileStat::look(path)?;
+            if inside || now != *before || !now.as_ref().is_none_or(FileStat::tells) {
+                return Err(busy(path, "another process is writing to it"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a killed process left a journal beside `path` that has to be rolled back.
+pub(super) fn hot_journal(path: &Path) -> bool {
+    let mut first = [0];
+    let begun = open_file(&beside(path, "-journal"))
+        .is_ok_and(|(file, _)| file.read_exact_at(&mut first, 0).is_ok() && first != [0]);
+    begun && Claim::new(path).is_ok_and(|claim| !claim.writer_inside())
+}
+
+/// The file `path` with `suffix` after its name.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
