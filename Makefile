@@ -2,6 +2,7 @@
 #
 #   PG_CONFIG=/path/to/pg_config   which PostgreSQL (default: Debian's PostgreSQL 15, else the PATH's)
 #   CHROMA=/path/to/store          for `make demo`: your own Chroma directory
+#   RELEASES='...' SEEDS='...'     for fidelity: which chromadb releases, which histories
 #   TESTARGS='...'                 for the test targets: arguments for cargo test
 #   SUDO=sudo                      let setup and install use sudo where root is needed
 
@@ -11,7 +12,7 @@ SUDO ?=
 TESTARGS ?=
 export PG_CONFIG CHROMA SUDO
 
-.PHONY: help setup install uninstall test test-core test-server fmt lint demo demo-stop clean-clusters
+.PHONY: help setup install uninstall test test-core test-server fidelity fmt lint demo demo-stop clean-clusters
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -34,6 +35,9 @@ test-core: setup ## only the tests that need no server
 
 test-server: install ## only the tests on a server
 	@scripts/test.sh server $(TESTARGS)
+
+fidelity: ## random stores by real chromadb releases against the reader (RELEASES=, SEEDS=)
+	@pgrx-tests/fidelity/run.sh
 
 fmt: ## format the Rust code
 	cargo fmt --all

@@ -57,7 +57,7 @@ class Life(Store):
             self.collections.append(c)
 
     def new(self, role, space, dimension, **given):
-        c = self.create(f"{role}-{len(self.collections)}", space, dimension, **given)
+        c = self.create(f"{role}-{len(self.collections)}", space, dimension, neighbours=16, **given)
         c.role = role
         return c
 
@@ -129,7 +129,7 @@ class Dice:
         elif chance < 0.065 and self.odd:
             # The squared length is beyond a float32.
             vector = [f32(x * self.rng.choice([1e-30, 1e30])) for x in vector]
-        elif chance < 0.07 and self.odd and c.space == "l2" and not self.store.at_least("1.5.0"):
+        elif chance < 0.07 and self.odd and not self.store.release == "0.4.3" and c.space == "l2" and not self.store.at_least("1.5.0"):
             vector[-1] = self.rng.choice([float("nan"), float("inf"), float("-inf")])
         return vector
 

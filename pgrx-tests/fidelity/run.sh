@@ -43,26 +43,28 @@ one() {
     rm -rf "$folder/copy"
 }
 
+# What xargs starts.
 if [[ ${1:-} == --one ]]; then
-    if ! (one "$2" "$3"); then
-        echo "$2/$3 failed:" >&2
-        tail -n 15 "$work/$2/$3/log" >&2
-        exit 1
-    fi
+    label=$2 seed=$3
+    trap '[[ $? -eq 0 ]] || { echo "$label/$seed failed:"; tail -n 15 "$work/$label/$seed/log"; }' EXIT
+    one "$label" "$seed"
     exit
 fi
 
 cargo build --quiet --manifest-path "$root/Cargo.toml" -p vector_migrate_core --example dump_store
+failed=0
 if [[ ${1:-} != --compare ]]; then
     IFS=' >' read -ra releases <<<"${labels[*]}"
     "$root/pgrx-tests/fixtures/generate.sh" --install "${releases[@]}"
     for label in "${labels[@]}"; do
         for seed in "${seeds[@]}"; do printf '%s\0%s\0' "$label" "$seed"; done
-    done | xargs -0 -n 2 -P "${JOBS:-2}" "${BASH_SOURCE[0]}" --one
+    done | xargs -0 -n 2 -P "${JOBS:-2}" "$here/run.sh" --one || failed=1
 fi
 for label in "${labels[@]}"; do
     for folder in "$work/$label"/*/; do
+        [[ -e $folder/answer.jsonl ]] || continue
         "$root/target/debug/examples/dump_store" "$folder/store" >"$folder/reader.jsonl" || echo "$folder: not read" >&2
     done
 done
 python3.11 "$here/compare.py" "$work" "${labels[@]}"
+exit "$failed"
