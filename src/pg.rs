@@ -54,6 +54,14 @@ pub fn library_directory() -> PathBuf {
     PathBuf::from(std::ffi::OsStr::from_bytes(path.to_bytes()))
 }
 
+/// The server's own folder for temporary files; what a crash leaves in it under the server's prefix, the
+/// next start removes.
+pub fn temporary_directory() -> PathBuf {
+    // SAFETY: DataDir is a terminated path, set at postmaster start and never changed.
+    let data = unsafe { CStr::from_ptr(pg_sys::DataDir) };
+    PathBuf::from(std::ffi::OsStr::from_bytes(data.to_bytes())).join("base/pgsql_tmp")
+}
+
 /// Whether the transaction may write; a standby's may not either.
 pub fn can_write() -> bool {
     // SAFETY: plain reads of backend state on the backend's thread.

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use vector_migrate_core::pipeline::{Next, Sender, Worker};
 use vector_migrate_core::source::SourceError;
-use vector_migrate_core::source::chroma::ChromaStore;
+use vector_migrate_core::source::chroma::{ChromaStore, Options, Snapshot};
 
 use crate::error::Error;
-use crate::interrupt;
+use crate::{interrupt, pg};
 
 /// How long to wait before looking after interrupts again.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -49,15 +49,26 @@ pub fn next<T: Send + 'static>(reader: &mut Reader<T>) -> Result<Option<T>, Erro
     }
 }
 
+/// How a store is opened: private copies, where it needs them, go where the server keeps temporary files,
+/// named so that a crash leaves nothing behind for long.
+pub fn options(stop: Arc<AtomicBool>) -> Options {
+    Options {
+        stop,
+        scratch: pg::temporary_directory(),
+        prefix: "pgsql_tmp_vector_migrate".to_owned(),
+        snapshot: Snapshot::WhenNeeded,
+    }
+}
+
 /// Opens a store on a thread, as it may have to wait for a writer's lock; gives the flag that stops it, too.
 ///
 /// # Errors
 /// What the source refuses.
 pub fn open(path: PathBuf) -> Result<(ChromaStore, Arc<AtomicBool>), Error> {
     let stop = Arc::new(AtomicBool::new(false));
-    let for_store = stop.clone();
+    let options = options(stop.clone());
     let mut reader = start(stop.clone(), move |sender: Sender<ChromaStore>| {
-        sender.send(ChromaStore::open(&path, for_store)?);
+        sender.send(ChromaStore::open_with(&path, options)?);
         Ok(())
     })?;
     let store = next(&mut reader)?;

@@ -23,9 +23,9 @@ fn look_at<T: Send + 'static>(
 ) -> Result<T, Error> {
     let path = access::check(path)?;
     let stop = Arc::new(AtomicBool::new(false));
-    let for_store = stop.clone();
+    let options = reader::options(stop.clone());
     let mut answers = reader::start(stop, move |sender| {
-        let store = ChromaStore::open(&path, for_store)?;
+        let store = ChromaStore::open_with(&path, options)?;
         let answer = look(&store)?;
         sender.send((answer, store.take_notices()));
         Ok(())

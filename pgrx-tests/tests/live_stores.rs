@@ -1,0 +1,94 @@
+//! Stores that another process is using, or was using when it was killed: read all the same, left as they are.
+
+use std::fs;
+
+use rusqlite::Connection;
+use vector_migrate_tests::{Db, Store, store};
+
+const DOCUMENTS: &str = "SELECT count(*) FROM chroma_records";
+
+fn open(source: &Store) -> Connection {
+    Connection::open(source.path().join("chroma.sqlite3")).expect("a database")
+}
+
+/// What the server keeps for temporary files is empty again.
+fn assert_no_copies(db: &Db) {
+    assert_eq!(db.line("SELECT count(*) FROM pg_ls_tmpdir()"), "0");
+}
+
+#[test]
+fn in_write_ahead_mode_every_committed_row_is_there() {
+    let (db, source) = (Db::new(), store("special/two-collections"));
+    let writer = open(&source);
+    writer
+        .execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0;
+             UPDATE embedding_metadata SET string_value = 'in the log' WHERE key = 'chroma:document'",
+        )
+        .expect("an update");
+    let before = source.snapshot();
+    let written = format!(
+        "{DOCUMENTS}({}) WHERE document = 'in the log'",
+        source.sql()
+    );
+    assert_eq!(db.line(&written), "18");
+    let report = db.migrate(&source, "collection => 'library_a', entity_target => NULL");
+    assert_eq!(report.total().migrated, 9);
+    assert_eq!(source.snapshot(), before);
+    assert_no_copies(&db);
+    drop(writer);
+}
+
+#[test]
+fn after_a_kill_the_journal_is_rolled_back_in_a_copy() {
+    let (db, source, killed) = (
+        Db::new(),
+        store("special/two-collections"),
+        store("special/two-collections"),
+    );
+    let writer = open(&source);
+    writer
+        .execute_batch(
+            "PRAGMA cache_size = 1; PRAGMA cache_spill = 1; BEGIN IMMEDIATE;
+             UPDATE embedding_metadata SET string_value = 'never committed' WHERE key = 'chroma:document';
+             UPDATE embedding_metadata SET string_value = string_value || ' again'",
+        )
+        .expect("an open transaction");
+    // What a killed writer leaves: the database with pages of the transaction, and its journal.
+    for name in ["chroma.sqlite3", "chroma.sqlite3-journal"] {
+        fs::copy(source.path().join(name), killed.path().join(name)).expect("a copy");
+    }
+    killed.chmod("chroma/chroma.sqlite3-journal", 0o644);
+    let before = killed.snapshot();
+    let all = format!("{DOCUMENTS}({})", killed.sql());
+    assert_eq!(db.line(&all), "18");
+    assert_eq!(
+        db.line(&format!("{all} WHERE document LIKE 'never committed%'")),
+        "0"
+    );
+    assert_eq!(killed.snapshot(), before);
+    assert_no_copies(&db);
+    drop(writer);
+}
+
+#[test]
+fn a_result_that_is_not_read_to_its_end_gives_the_lock_back() {
+    let (db, source) = (Db::new(), store("special/many"));
+    let writer = open(&source);
+    writer
+        .busy_timeout(std::time::Duration::from_secs(30))
+        .expect("a timeout");
+    let reader = db.session();
+    reader.run("BEGIN");
+    reader.run(&format!(
+        "DECLARE c CURSOR FOR SELECT id FROM chroma_records({})",
+        source.sql()
+    ));
+    assert_eq!(reader.lines("FETCH 1 FROM c").len(), 1);
+    reader.run("CLOSE c");
+    writer
+        .execute("UPDATE embeddings_queue SET encoding = encoding", [])
+        .expect("a commit");
+    reader.run("ROLLBACK");
+    assert_no_copies(&db);
+}
