@@ -14,8 +14,9 @@ from pathlib import Path
 RULES = {
     "rounding": "cosine: the queue still holds the vector as it was given; the release returns it normalised and multiplied back",
     "range": "cosine: the squared length is beyond a float32: the index lost the vector, the queue may still hold it",
-    "re-added": "0.4.0 to 0.5.4: an id deleted and added again within one batch has lost its vector in the index; the queue still holds it",
-    "gap filled": "0.4.0 to 0.5.4: after that, an add that is ignored for the record gave the index its vector; the queue still holds the record's own",
+    "re-added": "up to 0.5.4: an id deleted and added again within one batch has no vector in the index; the queue still holds it",
+    "gap filled": "up to 0.5.4: after that, an add that is ignored for the record gave the index its vector",
+    "deleted twice": "0.5.5 to 0.6.3: an id deleted, added, deleted and added again within one batch keeps its first vector in the index",
     "purge": "0.5.6 to 0.5.12: the queue lost rows that other collections still needed",
     "left-over arrays": "1.5: a deleted collection leaves rows of arrays behind, which the release shows in new records of the same number",
     "nan": "a metadata value NaN is dropped by every release",
@@ -200,6 +201,10 @@ class Check:
                 self.wrong(where, f"collection metadata: reader {reader['metadata']}, release {answer['metadata']}")
         if not answer["count"] == reader["count"] == len(found) == len(answers):
             self.wrong(where, f"count: release {answer['count']}, reader {reader['count']}, {len(found)} given")
+        if reader["vectors"] != sum(record["vector"] is not None for record in found.values()):
+            self.wrong(where, f"the inventory counts {reader['vectors']} vectors")
+        if found and reader["dimension"] != meant["dimension"]:
+            self.wrong(where, f"dimension: {reader['dimension']} for {meant['dimension']}")
         if self.last not in BY_ID and list(answers) != list(found) and set(answers) == set(found):
             self.wrong(where, "another order of records")
         for id in meant["records"].keys() ^ answers.keys():
@@ -276,33 +281,37 @@ class Check:
         self.count[reader["grade"]] += 1
         exact = canonical(vector) == canonical(given)
         same = canonical(vector) == canonical(answer)
-        if reader["grade"] == "exact" and not exact and same and self.any("0.4.0", "0.5.4"):
-            return self.explain("gap filled")
-        if reader["grade"] == "exact" and not exact:
-            if self.any("0.5.6", "0.5.12") and same:
-                return self.explain("purge")
-            return self.wrong(where, f"called exact, yet not what was given{'' if same else ', nor what the release returns'}")
-        if reader["grade"] == "restored":
-            if not cosine or not same:
-                return self.wrong(where, "restored to something else than what the release returns")
-            if out_of_range(given):
+        lost = self.lost(collection["removed"].get(reader["record"], 0), answer)
+        if reader["grade"] == "exact" and exact:
+            if same:
+                return
+            if cosine and out_of_range(given):
                 return self.explain("range")
-            if apart(vector, given) > 4 and self.any("0.4.0", "0.5.4"):
-                return self.explain("gap filled")
-            if apart(vector, given) > 4:
-                return self.wrong(where, f"restored {apart(vector, given)} units from what was given")
-            return None
-        if same:
-            return None
-        if answer is None:
-            return self.explain("re-added") if self.any("0.4.0", "0.5.4") else self.wrong(where, "the release lacks the vector")
-        if cosine and out_of_range(given):
-            return self.explain("range")
-        if cosine and (canonical(answer) == round_trip(given) or apart(answer, given) <= 4):
-            return self.explain("rounding")
-        if self.any("0.4.0", "0.5.4"):
-            return self.explain("gap filled")
-        return self.wrong(where, "another vector than the release returns, though the one that was given")
+            if cosine and answer is not None and (canonical(answer) == round_trip(given) or apart(answer, given) <= 4):
+                return self.explain("rounding")
+            if lost:
+                return self.explain(lost)
+            self.wrong(where, "the vector that was given, yet not what the release returns")
+        elif not same:
+            self.wrong(where, f"{reader['grade']}, yet neither what was given nor what the release returns")
+        elif reader["grade"] == "restored" and cosine and out_of_range(given):
+            self.explain("range")
+        elif reader["grade"] == "restored" and cosine and apart(vector, given) <= 4:
+            pass
+        elif lost:
+            self.explain(lost)
+        elif self.any("0.5.6", "0.5.12"):
+            self.explain("purge")
+        else:
+            self.wrong(where, f"{reader['grade']}, as the release returns it, yet not what was given")
+
+    def lost(self, removed, answer):
+        """The rule by which the release's index may hold none or another vector of an id that was deleted `removed` times."""
+        if removed > 0 and self.any("0.4.0", "0.5.4"):
+            return "re-added" if answer is None else "gap filled"
+        if removed > 1 and answer is not None and self.any("0.5.5", "0.6.3"):
+            return "deleted twice"
+        return None
 
 
 def table(rows):
