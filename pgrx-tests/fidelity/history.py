@@ -58,7 +58,7 @@ class Life(Store):
             self.collections.append(c)
 
     def new(self, role, space, dimension, **given):
-        # Not the fixtures' 2 neighbours: with those, 0.4.3 to 0.6.3 end with a segmentation fault now and then.
+        # Not the fixtures' 2 neighbours: with those, some histories end 0.4.3 and 0.6.3 with a segmentation fault.
         c = self.create(f"{role}-{len(self.collections)}", space, dimension, neighbours=16, **given)
         c.role = role
         c.removed = {}

@@ -56,6 +56,7 @@ failed=0
 if [[ ${1:-} != --compare ]]; then
     IFS=' >' read -ra releases <<<"${labels[*]}"
     "$root/pgrx-tests/fixtures/generate.sh" --install "${releases[@]}"
+    for label in "${labels[@]}"; do rm -rf "${work:?}/$label"; done
     for label in "${labels[@]}"; do
         for seed in "${seeds[@]}"; do printf '%s\0%s\0' "$label" "$seed"; done
     done | xargs -0 -n 2 -P "${JOBS:-2}" "$here/run.sh" --one || failed=1
