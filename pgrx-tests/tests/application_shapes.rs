@@ -296,3 +296,21 @@ fn domains_and_enums_take_values_that_they_allow() {
         "podcast"
     );
 }
+
+#[test]
+fn users_of_a_padded_type_are_found_by_their_whole_name() {
+    let (db, source) = (Db::new(), store("chroma-1.5.9"));
+    db.run("CREATE TABLE users (id char(8) PRIMARY KEY); INSERT INTO users VALUES ('alice')");
+    db.run(&tables::minimal_of(
+        "text PRIMARY KEY",
+        "char(8) REFERENCES users",
+        "vector(16)",
+        "",
+    ));
+    let report = db.migrate(
+        &source,
+        "'alice', collection => 'content', entity_target => NULL",
+    );
+    assert_eq!(report.total().migrated, 1);
+    assert_eq!(db.line("SELECT user_id FROM content_vectors"), "alice   ");
+}

@@ -269,7 +269,7 @@ fn users(oid: pg_sys::Oid, user_id: i16) -> Result<Option<UserTable>, Error> {
     let found = spi::read_one(
         "SELECT pg_catalog.quote_ident(n.nspname) OPERATOR(pg_catalog.||) '.' \
                   OPERATOR(pg_catalog.||) pg_catalog.quote_ident(r.relname), \
-                pg_catalog.quote_ident(a.attname), pg_catalog.format_type(a.atttypid, NULL) \
+                pg_catalog.quote_ident(a.attname), pg_catalog.format_type(a.atttypid, -1) \
            FROM pg_catalog.pg_constraint c \
            JOIN pg_catalog.pg_class r ON r.oid OPERATOR(pg_catalog.=) c.confrelid \
            JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) r.relnamespace \

@@ -94,7 +94,7 @@ impl RunTable {
             return Ok(None);
         };
         let columns = spi::read(
-            "SELECT a.attname::pg_catalog.text, pg_catalog.format_type(a.atttypid, a.atttypmod), \
+            "SELECT a.attname::pg_catalog.text, pg_catalog.format_type(a.atttypid, -1), \
                     a.attidentity OPERATOR(pg_catalog.<>) 'a' \
                FROM pg_catalog.pg_attribute a \
               WHERE a.attrelid OPERATOR(pg_catalog.=) $1 AND a.attnum OPERATOR(pg_catalog.>) 0 \
