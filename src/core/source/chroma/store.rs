@@ -37,6 +37,7 @@ use super::error::SourceError;
 use super::fingerprint::Fingerprint;
 use super::layout::{self, Location, SegmentFiles};
 use super::locks::Claim;
+use super::lost::{Lost, count};
 use super::metadata::{Depth, Row, Tables};
 use super::options::{Options, Snapshot};
 use super::queue::{Contents, Queue};
@@ -265,9 +266,12 @@ impl ChromaStore {
             return Ok(vectors);
         }
         let mut vectors = self.find(state, entry, self.complete)?;
-        for notice in std::mem::take(&mut vectors.notices) {
-            self.notice(original(state, &self.directory, notice));
-        }
+        let notices = std::mem::take(&mut vectors.notices);
+        self.tell(
+            notices
+                .into_iter()
+                .map(|notice| original(state, &self.directory, notice)),
+        );
         Ok(vectors)
     }
 
@@ -286,6 +290,12 @@ impl ChromaStore {
             snapshot::unmoved(&self.directory, entry)?;
         }
         Ok(found)
+    }
+
+    fn tell(&self, sentences: impl IntoIterator<Item = String>) {
+        sentences
+            .into_iter()
+            .for_each(|sentence| self.notice(sentence));
     }
 
     fn notice(&self, sentence: String) {
@@ -359,11 +369,13 @@ impl Source for ChromaStore {
         collection: &Collection,
         each: &mut dyn FnMut(Record) -> ControlFlow<()>,
     ) -> Result<(), SourceError> {
-        let mut given = 0_u64;
+        let (mut given, mut lost) = (0_u64, Lost::default());
+        let mut whole = false;
         self.politely(|state| {
             let entry = entry(state, collection)?;
             let mut vectors = self.vectors(state, entry)?;
             let mut again = given;
+            whole = true;
             self.rows(state, entry, Depth::Full, &mut |row, contents| {
                 if again > 0 {
                     again -= 1;
@@ -371,7 +383,8 @@ impl Source for ChromaStore {
                 }
                 let (vector, stale) = vectors.fetch(&row, contents)?;
                 given = given.saturating_add(1);
-                Ok(each(Record {
+                lost.count(vector.is_none(), stale);
+                let flow = each(Record {
                     id: row.id,
                     document: row.content.document,
                     uri: row.content.uri,
@@ -379,9 +392,15 @@ impl Source for ChromaStore {
                     vector,
                     created_at: row.created_at,
                     stale,
-                }))
+                });
+                whole = flow.is_continue();
+                Ok(flow)
             })
-        })
+        })?;
+        if whole {
+            self.tell(lost.sentences(&collection.qualified_name()));
+        }
+        Ok(())
     }
 
     fn inventory(&self, collection: &Collection) -> Result<Inventory, SourceError> {
@@ -390,10 +409,11 @@ impl Source for ChromaStore {
             let mut vectors = self.vectors(state, entry)?;
             let mut found = Inventory::default();
             let mut users = BTreeSet::new();
+            let dimension = entry.collection.dimension;
             self.rows(state, entry, Depth::Counts, &mut |row, contents| {
-                let usable = vectors.usable(&row, contents)?;
+                let (vector, stale) = vectors.fetch(&row, contents)?;
                 found.records = found.records.saturating_add(1);
-                found.vectors = found.vectors.saturating_add(u64::from(usable));
+                count(&mut found, vector.as_ref(), stale, dimension);
                 found.documents = found
                     .documents
                     .saturating_add(u64::from(row.content.document.is_some()));
@@ -406,6 +426,7 @@ impl Source for ChromaStore {
                 Ok(ControlFlow::Continue(()))
             })?;
             found.users = u64::try_from(users.len()).unwrap_or(u64::MAX);
+            self.tell(Lost::of(&found).sentences(&collection.qualified_name()));
             found.queued = self.queued(entry, vectors.covered());
             self.found
                 .replace(Some((entry.collection.id.clone(), vectors)));
