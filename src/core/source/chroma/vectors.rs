@@ -216,8 +216,10 @@ impl Vectors {
         let taken = match (row.operation, row.vector) {
             (_, None) | (Operation::Delete, _) => None,
             (Operation::Add, _) if exists => None,
-            // The row that inserted the id may be gone from a queue that is cleaned up.
-            (Operation::Update, _) if !exists && (self.complete || newer && !self.unsure) => {
+            // The row that inserted the id may be gone from a queue that is cleaned up; then the index has the id.
+            (Operation::Update, _)
+                if !exists && (self.complete || trace.slot == NOWHERE && !self.unsure) =>
+            {
                 Some(From::Ignored)
             }
             _ if newer => Some(From::Newer),
@@ -459,6 +461,23 @@ mod tests {
         assert_eq!(found.traces["old"].passed_over, 12);
         found.replay(row(14, Operation::Upsert, "old", Some(8)));
         assert_eq!(found.traces["old"].passed_over, NEVER);
+    }
+
+    #[test]
+    fn an_update_of_nothing_is_no_vector_for_an_add_to_find() {
+        // All that a queue that is cleaned up still has: the row at the mark, and what came after.
+        let mut found = vectors(Some(10));
+        found.complete = false;
+        found.replay(row(10, Operation::Update, "new", Some(8)));
+        found.replay(row(11, Operation::Add, "new", Some(8)));
+        assert_eq!(place(&found, "new"), Some((From::Newer, 11, NOWHERE)));
+        // Of an id that the index has, the same row is the vector as it was given.
+        found.replay(row(10, Operation::Update, "old", Some(8)));
+        assert_eq!(place(&found, "old"), Some((From::Older, 10, 3)));
+        // An index that was damaged proves nothing.
+        found.unsure = true;
+        found.replay(row(10, Operation::Update, "lost", Some(8)));
+        assert_eq!(place(&found, "lost"), Some((From::Older, 10, NOWHERE)));
     }
 
     #[test]
