@@ -14,10 +14,10 @@
 //! A writer's commits wait for the lock (Chroma waits 1000 seconds before it gives up). So between two records the
 //! reader asks whether somebody is inside a transaction. If so, or if index files have changed, it makes a private
 //! copy of the same moment (see `snapshot`), gives the lock back, and goes on in the copy after the records that it
-//! has given already: the order is the same. A commit waits at most for the consumer to take the record that is
-//! being given, the reader's search for the vectors (about a second for a million records), and the copying of the
-//! store (about its bytes divided by the disk's speed). A consumer that may pause for long in between, or between
-//! two reads, calls [`ChromaStore::make_way`] or asks for [`Snapshot::Always`].
+//! has given already: the order is the same. The same question is asked while the consumer has no room for more
+//! (see [`Consumer::ready`]). A commit waits at most for the reader's search for the vectors (about a second for a
+//! million records) and the copying of the store (about its bytes divided by the disk's speed). A caller that may
+//! pause for long between two reads calls [`ChromaStore::make_way`] or asks for [`Snapshot::Always`].
 //!
 //! If no moment without a writer is found, or changed index files do not come to rest, the answer is
 //! [`SourceError::Busy`]; a consumer must then give up what it was given.
@@ -47,7 +47,7 @@ use super::snapshot::{self, Loose, State, hot_journal};
 use super::tail::{Outcome, Tail, apply};
 use super::vectors::Vectors;
 use crate::record::{Collection, Inventory, Record};
-use crate::source::Source;
+use crate::source::{Consumer, Source};
 
 /// How long a moment without a writer is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -292,6 +292,15 @@ impl ChromaStore {
         Ok(found)
     }
 
+    /// Breaks off what is read where it lies if a writer waits, so that it is done again in a copy.
+    fn give_way(&self, state: &State) -> Result<(), SourceError> {
+        let database = &state.database;
+        if state.scratch.is_none() && database.writer_inside() {
+            return Err(busy(&database.path, "another process is writing to it"));
+        }
+        Ok(())
+    }
+
     fn tell(&self, sentences: impl IntoIterator<Item = String>) {
         sentences
             .into_iter()
@@ -325,10 +334,8 @@ impl ChromaStore {
                     row.id
                 ));
             }
-            if state.scratch.is_none() && looked.elapsed() >= POLL {
-                if database.writer_inside() {
-                    return Err(busy(&database.path, "another process is writing to it"));
-                }
+            if looked.elapsed() >= POLL {
+                self.give_way(state)?;
                 looked = Instant::now();
             }
             each(row, &mut contents)
@@ -364,10 +371,10 @@ impl Source for ChromaStore {
         &self.collections
     }
 
-    fn read(
+    fn feed(
         &self,
         collection: &Collection,
-        each: &mut dyn FnMut(Record) -> ControlFlow<()>,
+        consumer: &mut dyn Consumer,
     ) -> Result<(), SourceError> {
         let (mut given, mut lost) = (0_u64, Lost::default());
         let mut whole = false;
@@ -384,7 +391,7 @@ impl Source for ChromaStore {
                 let (vector, stale) = vectors.fetch(&row, contents)?;
                 given = given.saturating_add(1);
                 lost.count(vector.is_none(), stale);
-                let flow = each(Record {
+                let flow = consumer.take(Record {
                     id: row.id,
                     document: row.content.document,
                     uri: row.content.uri,
@@ -394,6 +401,10 @@ impl Source for ChromaStore {
                     stale,
                 });
                 whole = flow.is_continue();
+                while whole && !consumer.ready() {
+                    state.database.check_stop()?;
+                    self.give_way(state)?;
+                }
                 Ok(flow)
             })
         })?;
