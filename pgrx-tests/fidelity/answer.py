@@ -3,8 +3,8 @@
 One line a collection, one line a record, as `dump_store` prints them. A value of metadata is a pair of its type and
 its text, so that 3, 3.0 and "3" differ; a float is the hexadecimal of its 64 bits, a vector that of its float32s.
 
-WITHOUT.json is for stores whose writer was killed (`answer_killed.py`): collections, by id, that the release cannot
-read with the index files they have. Their index is removed from the copy first; it is left with documents and metadata.
+WITHOUT.json (`ask.py`) has the collections, by id, that the release failed at, and how to ask for them: without their
+index, which is then removed from the copy, or not at all.
 """
 
 import json
@@ -67,12 +67,16 @@ def lines(store, state, without):
         handle = store.client(given["tenant"], given["database"]).get_collection(given["name"], embedding_function=None)
         # For whoever has to find out at which collection this process ended.
         print(handle.id, flush=True)
-        answer = handle.get(include=include)
-        noted = []
-        embeddings = vectors(store, handle, answer["ids"], noted) if str(handle.id) not in without else [None] * len(answer["ids"])
         head = {key: given[key] for key in ("tenant", "database", "name")}
-        head.update(collection=str(handle.id), metadata=metadata(handle.metadata), count=handle.count(), noted=noted)
-        head["unreadable"] = without.get(str(handle.id))
+        broken = without.get(str(handle.id), {"why": None, "ask": True})
+        head.update(collection=str(handle.id), metadata=metadata(handle.metadata), noted=[], unreadable=broken["why"], asked=broken["ask"])
+        if not broken["ask"]:
+            yield head
+            continue
+        answer = handle.get(include=include)
+        noted = head["noted"]
+        embeddings = vectors(store, handle, answer["ids"], noted) if broken["why"] is None else [None] * len(answer["ids"])
+        head["count"] = handle.count()
         if noted and answer["ids"] and not any(embeddings):
             head["unreadable"] = noted[-1]
         if store.at_least("1.0.0"):
@@ -100,7 +104,7 @@ def remove_index(directory, ids):
 def main():
     state = json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
     without = json.loads(Path(sys.argv[4]).read_text(encoding="utf-8")) if len(sys.argv) > 4 else {}
-    remove_index(sys.argv[1], without)
+    remove_index(sys.argv[1], [id for id, broken in without.items() if broken["ask"]])
     store = Life(sys.argv[1], state["known"])
     with open(sys.argv[3], "w", encoding="utf-8") as file:
         for line in lines(store, state, without):

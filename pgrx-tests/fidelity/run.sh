@@ -59,7 +59,7 @@ kills() {
         fi
         mkdir -p "$copy"
         cp -r "$folder/store" "$folder/state.json" "$folder/given.jsonl" "$copy/"
-        "$python" "$here/answer_killed.py" "$copy/store" "$copy/state.json" "$copy/answer.jsonl" >&2
+        "$python" "$here/ask.py" "$copy/store" "$copy/state.json" "$copy/answer.jsonl" >&2
     done
 }
 
@@ -81,9 +81,7 @@ one() {
         STAGES=${stages[*]%%+*} "${write[@]}" >&2
         [[ $stage != *+vacuum ]] || vacuum "$release" "$folder/store" >&2
     done
-    cp -r "$folder/store" "$folder/copy"
-    "$python" "$here/answer.py" "$folder/copy" "$folder/state.json" "$folder/answer.jsonl" >&2
-    rm -rf "$folder/copy"
+    "$python" "$here/ask.py" "$folder/store" "$folder/state.json" "$folder/answer.jsonl" >&2
 }
 
 # What xargs starts.

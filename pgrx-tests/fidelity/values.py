@@ -86,7 +86,9 @@ def make(store, odd, attempt):
     for given in ({}, {"threshold": 10, "batch": 5}):
         c = store.new("values", "l2", 3, **given)
         metadata(store, c, odd, attempt)
-        attempt(lists_with_gaps, store, c)
+        # Of these 0.x leaves rows in the queue at which releases from 1.0 on fail.
+        if odd or store.at_least("1.0.0"):
+            attempt(lists_with_gaps, store, c)
         if store.at_least("1.0.21"):
             nulls(store, c, attempt)
     if odd:
@@ -103,7 +105,7 @@ def make(store, odd, attempt):
 
 def named(store, name):
     c = store.create(name, "l2", 2, neighbours=16)
-    c.role, c.removed = "values", {}
+    store.adopt(c, "values")
     c.add(Record("alone", c.vector("alone"), f"In {name:.20}."))
 
 

@@ -1,7 +1,8 @@
-"""What a release returns for a store whose writer was killed: `answer_killed.py STORE STATE.json ANSWER.jsonl`.
+"""What a release returns for a store: `ask.py STORE STATE.json ANSWER.jsonl`, which runs `answer.py` on a copy.
 
-A kill may leave index files that the release cannot read, or at which it crashes. Then it is asked again, on a new
-copy, without that collection's index, so that its documents and metadata can be compared all the same.
+Some collections a release cannot read, or crashes at: index files that a killed writer left, and rows of the queue that
+an older release wrote. It is asked again then, on a new copy: first without that collection's index, so that documents
+and metadata can be compared all the same, and then without the collection.
 """
 
 import json
@@ -10,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ATTEMPTS = 6
+ATTEMPTS = 40
 
 
 def main():
@@ -28,10 +29,11 @@ def main():
         if asked.returncode == 0:
             return
         at = asked.stdout.split()
-        if not at or at[-1] in broken:
+        if not at or not broken.get(at[-1], {"ask": True})["ask"]:
             break
         said = asked.stderr.strip().split("\n")[-1]
-        broken[at[-1]] = f"ended by signal {-asked.returncode}" if asked.returncode < 0 else said[:160]
+        why = f"ended by signal {-asked.returncode}" if asked.returncode < 0 else said[-160:]
+        broken[at[-1]] = {"why": why, "ask": at[-1] not in broken}
     answer.unlink(missing_ok=True)
     sys.exit("the release cannot read the store")
 
