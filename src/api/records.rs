@@ -58,7 +58,10 @@ fn produce(
     let mut bytes = 0;
     for (index, collection) in collections.iter().enumerate() {
         store.read(collection, &mut |record| {
-            if filter.is_some_and(|filter| !filter.matches(&record.metadata)) {
+            // The store's notice counts the damaged ones.
+            if record.damage.is_some()
+                || filter.is_some_and(|filter| !filter.matches(&record.metadata))
+            {
                 return ControlFlow::Continue(());
             }
             bytes += 4 * record

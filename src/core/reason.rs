@@ -31,6 +31,8 @@ pub enum Reason {
     BadContent,
     /// The server refused the row: a constraint, a length, a trigger.
     Constraint,
+    /// The store is damaged, and not all of the record can be read.
+    Damaged,
 }
 
 impl Reason {
@@ -50,6 +52,7 @@ impl Reason {
             Reason::BadText => "bad_text",
             Reason::BadContent => "bad_content",
             Reason::Constraint => "constraint",
+            Reason::Damaged => "damaged",
         }
     }
 

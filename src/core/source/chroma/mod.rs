@@ -8,6 +8,7 @@
 //! layout -> locks, database -> schema -> catalog   what there is
 //!           snapshot -> scratch                    a private copy, where one is needed
 //!                        metadata <- tail          records: the tables, then the queue's newer rows
+//!                        values, salvage           one record's values; what damage has left of a table
 //! hnsw, pickle -> segment -> vectors <- queue      vectors: index files and the queue
 //!                        store                     both, joined by id
 //! ```
@@ -21,11 +22,13 @@ mod hnsw;
 mod json;
 mod layout;
 mod locks;
+mod losses;
 mod metadata;
 mod options;
 mod pickle;
 mod queue;
 mod rounding;
+mod salvage;
 mod schema;
 mod scratch;
 mod segment;
@@ -35,6 +38,7 @@ mod spans;
 mod store;
 mod summary;
 mod tail;
+mod values;
 mod vectors;
 
 pub use fingerprint::Fingerprint;

@@ -37,9 +37,11 @@ use super::error::SourceError;
 use super::fingerprint::Fingerprint;
 use super::layout::{self, Location, SegmentFiles};
 use super::locks::Claim;
+use super::losses::Losses;
 use super::metadata::{Depth, Row, Tables};
 use super::options::{Options, Snapshot};
 use super::queue::{Contents, Queue};
+use super::salvage::{Hole, readable};
 use super::schema::Schema;
 use super::segment::glance;
 use super::snapshot::{self, Loose, State, hot_journal};
@@ -157,7 +159,8 @@ impl ChromaStore {
                     .to_owned(),
             );
         }
-        let complete = !purges(&state.database, &schema)?;
+        warnings.extend(queue.warning(&state.database));
+        let complete = queue.holes.is_empty() && !purges(&state.database, &schema, &mut warnings)?;
         state.unmoved(&directory)?;
         let collections = state
             .entries
@@ -288,7 +291,7 @@ impl ChromaStore {
         Ok(found)
     }
 
-    fn notice(&self, sentence: String) {
+    pub(super) fn notice(&self, sentence: String) {
         let mut notices = self.notices.borrow_mut();
         if !notices.contains(&sentence) && !self.warnings.contains(&sentence) {
             notices.push(sentence);
@@ -307,7 +310,14 @@ impl ChromaStore {
         let mut looked = Instant::now();
         let tail = Tail::replay(database, &self.queue, entry)?;
         let mut contents = Contents::new(database)?;
+        let losses = RefCell::new(Losses::default());
         let mut give = |mut row: Row, numbers: &[i64]| {
+            if tail.unsure(&row.id) {
+                row.lose(
+                    "embeddings",
+                    "whether table embeddings has the record cannot be told",
+                );
+            }
             if let Some(trouble) = apply(&mut row, numbers, &mut contents)? {
                 let name = entry.collection.qualified_name();
                 self.notice(format!(
@@ -321,8 +331,20 @@ impl ChromaStore {
                 }
                 looked = Instant::now();
             }
-            each(row, &mut contents)
+            losses.borrow_mut().count(&row);
+            let flow = each(row, &mut contents);
+            losses.borrow_mut().vectors = contents.lost;
+            flow
         };
+        let about = |holes: &[Hole]| {
+            for sentence in losses
+                .borrow()
+                .told(&database.path, entry, holes, &self.queue, &tail)
+            {
+                self.notice(sentence);
+            }
+        };
+        let mut holes = Vec::new();
         if let Some(mut tables) = Tables::new(database, &self.schema, entry, depth)? {
             let flow = tables.read(|row| match tail.outcome(&row.id) {
                 Outcome::Stays(numbers) => {
@@ -331,7 +353,9 @@ impl ChromaStore {
                 }
                 Outcome::Goes => Ok(ControlFlow::Continue(())),
             })?;
+            holes.extend_from_slice(tables.holes());
             if flow.is_break() {
+                about(&holes);
                 return Ok(());
             }
         }
@@ -342,9 +366,10 @@ impl ChromaStore {
                 ..Row::default()
             };
             if give(row, numbers)?.is_break() {
-                return Ok(());
+                break;
             }
         }
+        about(&holes);
         Ok(())
     }
 }
@@ -369,7 +394,10 @@ impl Source for ChromaStore {
                     again -= 1;
                     return Ok(ControlFlow::Continue(()));
                 }
-                let (vector, stale) = vectors.fetch(&row, contents)?;
+                let (vector, stale) = match row.damage {
+                    Some(_) => (None, false),
+                    None => vectors.fetch(&row, contents)?,
+                };
                 given = given.saturating_add(1);
                 Ok(each(Record {
                     id: row.id,
@@ -379,6 +407,7 @@ impl Source for ChromaStore {
                     vector,
                     created_at: row.created_at,
                     stale,
+                    damage: row.damage.map(|damage| damage.what),
                 }))
             })
         })
@@ -391,7 +420,7 @@ impl Source for ChromaStore {
             let mut found = Inventory::default();
             let mut users = BTreeSet::new();
             self.rows(state, entry, Depth::Counts, &mut |row, contents| {
-                let usable = vectors.usable(&row, contents)?;
+                let usable = row.damage.is_none() && vectors.usable(&row, contents)?;
                 found.records = found.records.saturating_add(1);
                 found.vectors = found.vectors.saturating_add(u64::from(usable));
                 found.documents = found
@@ -463,14 +492,25 @@ fn open_database(
 }
 
 /// Whether the queue removes rows that both segments hold. Directories of releases before 0.5.6 do not.
-fn purges(database: &Database, schema: &Schema) -> Result<bool, SourceError> {
+fn purges(
+    database: &Database,
+    schema: &Schema,
+    warnings: &mut Vec<String>,
+) -> Result<bool, SourceError> {
     if !schema.queue_config {
         return Ok(false);
     }
-    let rows = database.rows(
+    let rows = database.try_rows(
         "SELECT config_json_str FROM embeddings_queue_config",
         |row| row.get_ref(0).map(super::database::text),
-    )?;
+    );
+    let Some(rows) = readable(rows)? else {
+        warnings.push(format!(
+            "{:?}: table embeddings_queue_config cannot be read: the queue is taken for one that is cleaned up",
+            database.path
+        ));
+        return Ok(true);
+    };
     Ok(rows.into_iter().flatten().any(|text| {
         serde_json::from_str::<serde_json::Value>(&text)
             .ok()

@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 use super::catalog::Entry;
 use super::error::SourceError;
 use super::layout::segment_folders;
+use super::losses::Losses;
+use super::salvage::{Listing, Trouble, readable};
 use super::snapshot::State;
 use super::store::{ChromaStore, original};
 use super::tail::Tail;
@@ -124,15 +126,28 @@ impl ChromaStore {
         let Some(segment) = &entry.metadata_segment else {
             return Ok(0);
         };
-        let failed = |error| state.database.failed(error);
         let mut statement = state
             .database
             .prepare("SELECT count(*) FROM embeddings WHERE segment_id = ?1")?;
-        let count: i64 = statement
-            .query_row([segment], |row| row.get(0))
-            .map_err(failed)?;
+        let counted = statement
+            .query_row([segment], |row| row.get::<_, i64>(0))
+            .map_err(|error| Trouble::of(&state.database, error));
+        let count = match readable(counted)? {
+            Some(count) => u64::try_from(count).unwrap_or(0),
+            None => self.listed(state, entry, segment)?,
+        };
         let (more, fewer) = Tail::replay(&state.database, &self.queue, entry)?.balance();
-        let count = u64::try_from(count).unwrap_or(0);
         Ok(count.saturating_add(more).saturating_sub(fewer))
+    }
+
+    /// Records of `entry` as far as the table knows them where its index cannot be read.
+    fn listed(&self, state: &State, entry: &Entry, segment: &str) -> Result<u64, SourceError> {
+        let Listing { ids, holes } = Listing::read(&state.database, segment)?;
+        let none = Losses::default();
+        let tail = Tail::default();
+        for sentence in none.told(&state.database.path, entry, &holes, &self.queue, &tail) {
+            self.notice(sentence);
+        }
+        Ok(u64::try_from(ids.len()).unwrap_or(u64::MAX))
     }
 }

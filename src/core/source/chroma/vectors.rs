@@ -23,6 +23,7 @@ use super::layout::{ELEMENTS, LENGTHS};
 use super::metadata::Row;
 use super::queue::{Contents, Operation, Queue, QueueRow, scan};
 use super::rounding::{normalised, rounded, same};
+use super::salvage::Hole;
 use super::segment::{Files, broken};
 use crate::record::{Grade, Space, Vector};
 
@@ -87,6 +88,8 @@ pub(super) struct Vectors {
     bytes: Option<u64>,
     /// The index may lack ids that it had.
     unsure: bool,
+    /// Rows of the queue that cannot be read.
+    holes: Vec<Hole>,
     /// What was found wrong, as sentences.
     pub notices: Vec<String>,
 }
@@ -111,6 +114,7 @@ impl Vectors {
                 .dimension
                 .map(|dimension| u64::from(dimension) * 4),
             unsure: false,
+            holes: Vec::new(),
             notices: Vec::new(),
         };
         match vectors.open(database, directory, entry) {
@@ -124,10 +128,15 @@ impl Vectors {
         }
         vectors.unsure =
             !vectors.notices.is_empty() || (vectors.index.is_none() && entry.index_mark.is_some());
-        scan(database, queue.of(&entry.collection.id), |row| {
+        vectors.holes.clone_from(&queue.holes);
+        let lost = scan(database, queue.of(&entry.collection.id), |row| {
             vectors.replay(row, complete);
             Ok(())
         })?;
+        vectors.holes.extend(lost.into_iter().map(|at| Hole {
+            first: at,
+            last: at,
+        }));
         Ok(vectors)
     }
 
@@ -274,7 +283,9 @@ impl Vectors {
             values,
             grade: Grade::Exact,
         };
-        let vector = match self.place(row, contents)? {
+        let place = self.place(row, contents)?;
+        let overtaken = self.overtaken(&place, row);
+        let vector = match place {
             Place::Nowhere => None,
             Place::Row(at) => contents.vector(at)?.map(exact),
             Place::Slot(slot, older) => {
@@ -290,8 +301,20 @@ impl Vectors {
             .get(row.id.as_str())
             .is_some_and(|trace| trace.recent);
         let newer = self.covered.is_some_and(|mark| row.sequence > mark);
-        let stale = vector.is_some() && newer && !recent;
+        let stale = vector.is_some() && (newer && !recent || overtaken);
         Ok((vector, stale))
+    }
+
+    /// Whether a row of the queue that cannot be read may hold a newer vector of the record `row`.
+    fn overtaken(&self, place: &Place, row: &Row) -> bool {
+        let since = match place {
+            Place::Nowhere => return false,
+            Place::Row(at) => Some(*at),
+            Place::Slot(..) => self.covered,
+        };
+        self.holes
+            .iter()
+            .any(|hole| hole.first <= row.sequence && since.is_none_or(|since| hole.last > since))
     }
 
     fn place(&mut self, row: &Row, contents: &mut Contents<'_>) -> Result<Place, SourceError> {
@@ -393,7 +416,7 @@ fn counts(trace: &Trace, row: &Row, contents: &mut Contents<'_>) -> Result<bool,
     if row.sequence < trace.sequence {
         return Ok(false);
     }
-    let written = contents.body(trace.sequence)?.created_at;
+    let written = contents.time(trace.sequence)?;
     Ok(row
         .created_at
         .zip(written)
@@ -413,6 +436,7 @@ mod tests {
             mixed: false,
             bytes: Some(8),
             unsure: false,
+            holes: Vec::new(),
             notices: Vec::new(),
         }
     }
