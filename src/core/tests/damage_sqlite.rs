@@ -638,3 +638,60 @@ fn nothing_is_lost_without_a_word() {
         assert!(refused < 20 && partly > 15 && whole > 15);
     }
 }
+
+#[test]
+fn a_file_that_is_cut_short_is_read_as_far_as_it_goes() {
+    let wanted = before(MANY, "many");
+    let original = fs::read(fixtures().join(MANY).join("chroma.sqlite3")).unwrap();
+    let (mut partly, mut refused) = (0, 0);
+    for length in [
+        original.len() - 1,
+        original.len() - 3000,
+        original.len() - 10 * PAGE,
+        original.len() - 60 * PAGE - 700,
+        original.len() / 2,
+        40 * PAGE,
+        PAGE,
+        700,
+    ] {
+        let copy = copy(MANY);
+        fs::write(copy.database(), &original[..length]).unwrap();
+        let Ok(store) = try_open(&copy.directory) else {
+            refused += 1;
+            continue;
+        };
+        let warning = format!(
+            "{:?} is cut short: {} of its 188 pages are there",
+            copy.database(),
+            length / PAGE
+        );
+        assert!(store.warnings().contains(&warning), "{length}");
+        honest(&store, named(&store, "many"), &wanted, &length.to_string());
+        assert_eq!(fs::read(copy.database()).unwrap().len(), length);
+        partly += 1;
+    }
+    eprintln!("{partly} in part, {refused} refused");
+    assert!(partly >= 4 && refused >= 2, "{partly} {refused}");
+}
+
+#[test]
+fn a_cut_at_any_page_is_honest() {
+    let intact = open(&fixtures().join(OLD));
+    let original = fs::read(fixtures().join(OLD).join("chroma.sqlite3")).unwrap();
+    let copy = copy(OLD);
+    let mut partly = 0;
+    for pages in 1..original.len() / PAGE {
+        fs::write(copy.database(), &original[..pages * PAGE + 1234]).unwrap();
+        let Ok(store) = try_open(&copy.directory) else {
+            continue;
+        };
+        assert_eq!(store.collections().len(), intact.collections().len());
+        for (collection, before) in store.collections().iter().zip(intact.collections()) {
+            let wanted = records(&intact, before);
+            honest(&store, collection, &wanted, &pages.to_string());
+        }
+        partly += 1;
+    }
+    eprintln!("{partly} of {}", original.len() / PAGE);
+    assert!(partly > 10, "{partly}");
+}

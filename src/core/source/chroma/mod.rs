@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! layout -> locks, database -> schema -> catalog   what there is
-//!           snapshot -> scratch                    a private copy, where one is needed
+//!           snapshot -> scratch, cut               a private copy, where one is needed
 //!                        metadata <- tail          records: the tables, then the queue's newer rows
 //!                        values, salvage           one record's values; what damage has left of a table
 //! hnsw, pickle -> segment -> vectors <- queue      vectors: index files and the queue
@@ -15,6 +15,7 @@
 
 mod catalog;
 mod content;
+mod cut;
 mod database;
 pub mod error;
 mod fingerprint;

@@ -5,7 +5,7 @@
 //!
 //! Two kinds. [`under_lock`]: this process holds SQLite's SHARED lock, so the database cannot change, and SQLite's
 //! backup writes what the held transaction sees. [`Loose`]: the database cannot be read where it lies (a hot
-//! journal, write-ahead mode), so its files are copied as files, then compared with what they were before, and
+//! journal, write-ahead mode, a file that is cut short), so its files are copied as files, then compared with what they were before, and
 //! SQLite brings the copy into order. In both cases the index files are copied too, so that nothing is read from
 //! the store afterwards.
 //!
@@ -26,6 +26,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use super::catalog::Entry;
+use super::cut::Cut;
 use super::database::{Database, busy, check_stop, recover};
 use super::error::SourceError;
 use super::layout::{DATABASE, FileStat, LINKS, Location, PICKLE, SegmentFiles, open_file};
@@ -212,6 +213,8 @@ pub(super) struct Loose {
     scratch: Scratch,
     before: Vec<(PathBuf, Option<FileStat>)>,
     shared: PathBuf,
+    /// What is left of a database that is cut short.
+    pub cut: Option<Cut>,
 }
 
 impl Loose {
@@ -228,6 +231,7 @@ impl Loose {
             scratch,
             before: vec![(path.clone(), FileStat::look(path)?)],
             shared: beside(path, "-shm"),
+            cut: None,
         };
         for suffix in COMPANIONS {
             let companion = beside(path, suffix);
@@ -250,6 +254,14 @@ impl Loose {
         }
         // Before SQLite looks at it: a torn copy must not pass as damage.
         loose.at_rest()?;
+        // A journal or write-ahead log may have what the file lacks.
+        let alone = loose.before.iter().skip(1).all(|(_, stat)| stat.is_none());
+        let bytes = loose.before.first().and_then(|(_, stat)| *stat);
+        let cut = bytes.and_then(|stat| loose.claim.cut(stat.bytes));
+        if let Some(cut) = cut.filter(|_| alone) {
+            cut.mend(&file)?;
+            loose.cut = Some(cut);
+        }
         recover(&file, path, &options.stop)?;
         let mut database = Database::open(&file, path, Claim::new(&file)?, options.stop.clone())?;
         database.stat = loose.claim.stat;

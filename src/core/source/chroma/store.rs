@@ -129,6 +129,8 @@ impl ChromaStore {
             databases,
             mut warnings,
         } = Catalog::read(&database, &schema, &directory)?;
+        let cut = loose.as_ref().and_then(|loose| loose.cut);
+        warnings.extend(cut.map(|cut| cut.warning(&database.path)));
         // Asked after the look at the index files.
         if loose.is_none() && database.writer_inside() {
             return Err(busy(&database.path, "another process is writing to it"));
@@ -481,7 +483,8 @@ fn open_database(
 ) -> Result<(Database, Option<Loose>), SourceError> {
     let path = &location.database;
     let claim = Claim::new(path)?;
-    if !claim.write_ahead()? {
+    // SQLite itself would take the missing half of a page for zeros.
+    if !claim.write_ahead()? && claim.cut(claim.stat.bytes).is_none() {
         match Database::open(path, path, claim, options.stop.clone()) {
             Err(SourceError::Busy { .. }) if hot_journal(path) => {}
             other => return other.map(|database| (database, None)),
