@@ -23,7 +23,7 @@ const VECTOR_TYPE: &str = "urn:chroma:segment/vector/hnsw-local-persisted";
 const METADATA_TYPE: &str = "urn:chroma:segment/metadata/sqlite";
 
 /// A collection with what its readers need.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Entry {
     /// The collection.
     pub collection: Collection,

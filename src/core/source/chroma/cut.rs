@@ -28,11 +28,7 @@ pub(super) struct Cut {
 impl Cut {
     /// Looks at a file of `bytes` with this header; `None` if it is not cut, or no page of it is left.
     pub fn of(header: &[u8; 100], bytes: u64) -> Option<Cut> {
-        let (_, [high, low]) = header.first_chunk::<18>()?.split_last_chunk::<2>()?;
-        let page = match u16::from_be_bytes([*high, *low]) {
-            1 => 65536,
-            small => u64::from(small),
-        };
+        let page = page_size(header)?;
         let word = |at: usize| {
             let bytes = header.get(at..)?.first_chunk::<4>()?;
             Some(u32::from_be_bytes(*bytes))
@@ -64,6 +60,15 @@ impl Cut {
             self.there, self.all
         )
     }
+}
+
+/// Bytes of a page, as the header tells.
+pub(super) fn page_size(header: &[u8; 100]) -> Option<u64> {
+    let (_, bytes) = header.first_chunk::<18>()?.split_last_chunk::<2>()?;
+    Some(match u16::from_be_bytes(*bytes) {
+        1 => 65536,
+        small => u64::from(small),
+    })
 }
 
 #[cfg(test)]

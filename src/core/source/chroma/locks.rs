@@ -29,7 +29,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::process::{Flock, FlockOffsetType, FlockType, fcntl_getlk};
 
-use super::cut::Cut;
+use super::cut::{Cut, page_size};
 use super::error::SourceError;
 use super::layout::{self, FileStat};
 
@@ -118,9 +118,20 @@ impl Claim {
 
     /// What is left of the file, if its `bytes` are fewer than it says.
     pub fn cut(&self, bytes: u64) -> Option<Cut> {
+        Cut::of(&self.header()?, bytes)
+    }
+
+    /// Bytes of a page, or the most that a page can have.
+    pub fn page(&self) -> usize {
+        let told = self.header().and_then(|header| page_size(&header));
+        told.and_then(|page| usize::try_from(page).ok())
+            .unwrap_or(65536)
+    }
+
+    fn header(&self) -> Option<[u8; 100]> {
         let mut head = [0_u8; 100];
         self.with(|file| file.read_exact_at(&mut head, 0)).ok()?;
-        Cut::of(&head, bytes)
+        Some(head)
     }
 
     /// Whether another process is inside a write transaction.

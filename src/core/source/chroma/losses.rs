@@ -50,13 +50,7 @@ impl Losses {
                 self.records
             ));
         }
-        if !holes.is_empty() {
-            told.push(format!(
-                "{path:?}: neither table embeddings nor its index can be read in {}: records of collection {name:?} \
-                 that lie there are missing",
-                listed(holes)
-            ));
-        }
+        told.extend(missing(path, entry, holes));
         if self.vectors > 0 {
             told.push(format!(
                 "{path:?}: parts of table embeddings_queue cannot be read: {} vectors of collection {name:?} are lost",
@@ -77,4 +71,16 @@ impl Losses {
         }
         told
     }
+}
+
+/// The sentence about rows of `embeddings` of which nothing is known.
+pub(super) fn missing(path: &Path, entry: &Entry, holes: &[Hole]) -> Option<String> {
+    let name = entry.collection.qualified_name();
+    (!holes.is_empty()).then(|| {
+        format!(
+            "{path:?}: neither table embeddings nor its index can be read in {}: records of collection {name:?} that \
+             lie there are missing",
+            listed(holes)
+        )
+    })
 }

@@ -6,9 +6,10 @@
 //!
 //! ```text
 //! layout -> locks, database -> schema -> catalog   what there is
-//!           snapshot -> scratch, cut               a private copy, where one is needed
+//!           snapshot -> scratch, cut, sectors      a private copy, where one is needed
 //!                        metadata <- tail          records: the tables, then the queue's newer rows
-//!                        values, salvage           one record's values; what damage has left of a table
+//!                        values                    one record's values
+//!           salvage -> listing, losses             what damage has left of a table, and what to say about it
 //! hnsw, pickle -> segment -> vectors <- queue      vectors: index files and the queue
 //!                        store                     both, joined by id
 //! ```
@@ -22,6 +23,7 @@ mod fingerprint;
 mod hnsw;
 mod json;
 mod layout;
+mod listing;
 mod locks;
 mod losses;
 mod metadata;
@@ -32,6 +34,7 @@ mod rounding;
 mod salvage;
 mod schema;
 mod scratch;
+mod sectors;
 mod segment;
 mod snapshot;
 mod space;

@@ -64,6 +64,7 @@ type EachRow<'a> = dyn FnMut(Row, &mut Contents<'_>) -> Result<ControlFlow<()>, 
 /// An open Chroma persist directory.
 pub struct ChromaStore {
     directory: PathBuf,
+    database: PathBuf,
     options: Options,
     pub(super) state: RefCell<State>,
     pub(super) schema: Schema,
@@ -97,8 +98,10 @@ impl ChromaStore {
         let location = layout::locate(path)?;
         let since = Instant::now();
         let mut at_once = options.snapshot == Snapshot::Always;
+        let mut failing = false;
         loop {
-            match ChromaStore::attempt(&location, &options) {
+            match ChromaStore::attempt(&location, &options, failing) {
+                Err(error) if !failing && unreadable(&error, &location.database) => failing = true,
                 Err(SourceError::Busy { .. }) if since.elapsed() < PATIENCE => {
                     at_once = true;
                     check_stop(&options.stop)?;
@@ -114,11 +117,15 @@ impl ChromaStore {
         }
     }
 
-    /// Opens the store once.
-    fn attempt(location: &Location, options: &Options) -> Result<ChromaStore, SourceError> {
+    /// Opens the store once. `failing`: the disk cannot read all of the database.
+    fn attempt(
+        location: &Location,
+        options: &Options,
+        failing: bool,
+    ) -> Result<ChromaStore, SourceError> {
         let directory = location.directory.clone();
         let old = layout::has_old_files(&directory);
-        let (database, loose) = open_database(location, options)?;
+        let (database, loose) = open_database(location, options, failing)?;
         if old && !database.has_table("embeddings_queue") {
             return Err(SourceError::OldLayout { path: directory });
         }
@@ -129,8 +136,7 @@ impl ChromaStore {
             databases,
             mut warnings,
         } = Catalog::read(&database, &schema, &directory)?;
-        let cut = loose.as_ref().and_then(|loose| loose.cut);
-        warnings.extend(cut.map(|cut| cut.warning(&database.path)));
+        warnings.extend(loose.iter().flat_map(|loose| loose.warnings.clone()));
         // Asked after the look at the index files.
         if loose.is_none() && database.writer_inside() {
             return Err(busy(&database.path, "another process is writing to it"));
@@ -175,6 +181,7 @@ impl ChromaStore {
             .collect();
         Ok(ChromaStore {
             directory,
+            database: location.database.clone(),
             options: options.clone(),
             state: RefCell::new(state),
             schema,
@@ -227,8 +234,40 @@ impl ChromaStore {
                 self.make_way()?;
                 once().0
             }
+            (Err(error), false) if unreadable(&error, &self.database) => {
+                self.pass_over()?;
+                once().0
+            }
             (result, _) => result,
         }
+    }
+
+    /// Reads on in a private copy, in which what the disk cannot read is pages that are none. SQLite gives its
+    /// lock back at such a failure, so the store must be as it was.
+    fn pass_over(&self) -> Result<(), SourceError> {
+        let Ok(mut state) = self.state.try_borrow_mut() else {
+            return Ok(());
+        };
+        self.found.take();
+        let location = Location {
+            directory: self.directory.clone(),
+            database: self.database.clone(),
+        };
+        let claim = Claim::new(&self.database)?;
+        let (database, mut loose) = Loose::copy(&location, claim, &self.options)?;
+        if database.stat != state.database.stat {
+            return Err(busy(
+                &self.database,
+                "another process wrote to it while it was read",
+            ));
+        }
+        let warnings = std::mem::take(&mut loose.warnings);
+        let entries = state.entries.clone();
+        *state = loose.finish(database, entries, &self.directory, &self.options.stop)?;
+        for warning in warnings {
+            self.notice(warning);
+        }
+        Ok(())
     }
 
     /// The persist directory, without links.
@@ -293,7 +332,7 @@ impl ChromaStore {
         Ok(found)
     }
 
-    pub(super) fn notice(&self, sentence: String) {
+    fn notice(&self, sentence: String) {
         let mut notices = self.notices.borrow_mut();
         if !notices.contains(&sentence) && !self.warnings.contains(&sentence) {
             notices.push(sentence);
@@ -445,6 +484,11 @@ impl Source for ChromaStore {
     }
 }
 
+/// Whether `error` says that the disk cannot read the database.
+fn unreadable(error: &SourceError, database: &Path) -> bool {
+    matches!(error, SourceError::Io { path, .. } if path == database)
+}
+
 /// The entry of `collection`.
 fn entry<'a>(state: &'a State, collection: &Collection) -> Result<&'a Entry, SourceError> {
     state
@@ -480,11 +524,12 @@ fn rest(database: &Database, files: &SegmentFiles, age: Duration) -> Result<(), 
 fn open_database(
     location: &Location,
     options: &Options,
+    failing: bool,
 ) -> Result<(Database, Option<Loose>), SourceError> {
     let path = &location.database;
     let claim = Claim::new(path)?;
     // SQLite itself would take the missing half of a page for zeros.
-    if !claim.write_ahead()? && claim.cut(claim.stat.bytes).is_none() {
+    if !failing && !claim.write_ahead()? && claim.cut(claim.stat.bytes).is_none() {
         match Database::open(path, path, claim, options.stop.clone()) {
             Err(SourceError::Busy { .. }) if hot_journal(path) => {}
             other => return other.map(|database| (database, None)),

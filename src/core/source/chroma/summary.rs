@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 use super::catalog::Entry;
 use super::error::SourceError;
 use super::layout::segment_folders;
-use super::losses::Losses;
-use super::salvage::{Listing, Trouble, readable};
+use super::listing::Listing;
+use super::losses::missing;
+use super::salvage::{Trouble, readable};
 use super::snapshot::State;
 use super::store::{ChromaStore, original};
 use super::tail::Tail;
@@ -72,7 +73,7 @@ impl ChromaStore {
                 );
                 found.covered()
             };
-            records = records.saturating_add(self.live(state, entry)?);
+            records = records.saturating_add(self.live(state, entry, &mut warnings)?);
             queued = queued.saturating_add(self.queued(entry, covered));
             segment_bytes = segment_bytes.saturating_add(entry.files.bytes());
         }
@@ -122,7 +123,12 @@ impl ChromaStore {
     }
 
     /// Live records of `entry`.
-    fn live(&self, state: &State, entry: &Entry) -> Result<u64, SourceError> {
+    fn live(
+        &self,
+        state: &State,
+        entry: &Entry,
+        warnings: &mut Vec<String>,
+    ) -> Result<u64, SourceError> {
         let Some(segment) = &entry.metadata_segment else {
             return Ok(0);
         };
@@ -134,20 +140,13 @@ impl ChromaStore {
             .map_err(|error| Trouble::of(&state.database, error));
         let count = match readable(counted)? {
             Some(count) => u64::try_from(count).unwrap_or(0),
-            None => self.listed(state, entry, segment)?,
+            None => {
+                let Listing { ids, holes } = Listing::read(&state.database, segment)?;
+                warnings.extend(missing(&state.database.path, entry, &holes));
+                u64::try_from(ids.len()).unwrap_or(u64::MAX)
+            }
         };
         let (more, fewer) = Tail::replay(&state.database, &self.queue, entry)?.balance();
         Ok(count.saturating_add(more).saturating_sub(fewer))
-    }
-
-    /// Records of `entry` as far as the table knows them where its index cannot be read.
-    fn listed(&self, state: &State, entry: &Entry, segment: &str) -> Result<u64, SourceError> {
-        let Listing { ids, holes } = Listing::read(&state.database, segment)?;
-        let none = Losses::default();
-        let tail = Tail::default();
-        for sentence in none.told(&state.database.path, entry, &holes, &self.queue, &tail) {
-            self.notice(sentence);
-        }
-        Ok(u64::try_from(ids.len()).unwrap_or(u64::MAX))
     }
 }

@@ -17,9 +17,10 @@ use super::catalog::Entry;
 use super::database::Database;
 use super::error::SourceError;
 use super::json;
+use super::listing::Listing;
 use super::metadata::Row;
 use super::queue::{Contents, Operation, Queue, scan};
-use super::salvage::{Listing, Trouble, readable};
+use super::salvage::{Trouble, readable};
 
 const QUEUE: &str = "embeddings_queue";
 

@@ -8,8 +8,9 @@ use rusqlite::{Rows, Statement};
 use super::content::{spoiled, typed};
 use super::database::{Database, text};
 use super::error::SourceError;
+use super::listing::Places;
 use super::metadata::Depth;
-use super::salvage::{Places, Trouble, readable};
+use super::salvage::{Trouble, readable};
 use crate::record::Value;
 
 /// Keys with their values, as the rows come.
