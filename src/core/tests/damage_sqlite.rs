@@ -10,6 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::{Copy, copy, fixtures, named, open, records, refused, try_open};
+use vector_migrate_core::encode::VectorType;
+use vector_migrate_core::pipeline::{Item, Mode, Next, Plan, Worker, run};
+use vector_migrate_core::reason::Reason;
 use vector_migrate_core::record::{Collection, Record};
 use vector_migrate_core::source::chroma::ChromaStore;
 use vector_migrate_core::source::{Source, SourceError};
@@ -694,4 +697,82 @@ fn a_cut_at_any_page_is_honest() {
     }
     eprintln!("{partly} of {}", original.len() / PAGE);
     assert!(partly > 10, "{partly}");
+}
+
+/// What the pipeline makes of `many`: damaged ids with their user, and how many rows there are.
+fn pipeline(copy: &Copy, user: Option<&str>) -> (Vec<(String, Option<String>)>, usize) {
+    let store = open(&copy.directory);
+    let plan = Plan {
+        collections: vec![named(&store, "many").clone()],
+        content: Vec::new(),
+        entity: Vec::new(),
+        vector: VectorType {
+            half: false,
+            dimension: None,
+        },
+        mode: Mode::Stored,
+        has_model: false,
+        user: user.map(str::to_owned),
+        default_user: Some("somebody".to_owned()),
+        keep_orphans: false,
+        filter: None,
+        batch_bytes: 1 << 20,
+    };
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut worker = Worker::spawn(stop, move |sender| run(&store, &plan, &sender)).unwrap();
+    let (mut rejected, mut rows) = (Vec::new(), 0);
+    loop {
+        match worker.next(std::time::Duration::from_secs(60)) {
+            Next::Batch(items) => {
+                for item in items {
+                    match item {
+                        Item::Rejected {
+                            record_id,
+                            user,
+                            rejection,
+                            ..
+                        } => {
+                            assert_eq!(rejection.reason, Reason::Damaged, "{rejection:?}");
+                            rejected.push((record_id, user));
+                        }
+                        _ => rows += 1,
+                    }
+                }
+            }
+            Next::Done(result) => {
+                result.unwrap();
+                return (rejected, rows);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_damaged_record_is_a_failure_of_its_user() {
+    let lost_rows = copy(MANY);
+    spoil(
+        &lost_rows,
+        pages(&lost_rows, "embeddings", "leaf")[3],
+        &zeros(),
+    );
+    let (rejected, rows) = pipeline(&lost_rows, None);
+    assert!(rejected.len() > 20 && rows + rejected.len() == 2500);
+    let (own, rows) = pipeline(&lost_rows, Some("3"));
+    assert!(own.len() < rejected.len() && rows + own.len() == 500);
+    assert!(own.iter().all(|(_, user)| user.as_deref() == Some("3")));
+    // Whose a record is, is lost with its metadata: everybody is told, and nobody by default.
+    let lost_values = copy(MANY);
+    let leaves = pages(&lost_values, "embedding_metadata", "leaf");
+    spoil(&lost_values, leaves[3], &zeros());
+    let (rejected, rows) = pipeline(&lost_values, None);
+    assert!(rejected.len() > 20 && rows + rejected.len() == 2500);
+    assert!(
+        rejected
+            .iter()
+            .all(|(_, user)| user.as_deref() != Some("somebody"))
+    );
+    let (own, _) = pipeline(&lost_values, Some("3"));
+    let unknown = rejected.iter().filter(|(_, user)| user.is_none()).count();
+    assert!(unknown > 0 && own.len() >= unknown);
 }
