@@ -59,9 +59,11 @@ struct Batches<'a> {
 
 impl Consumer for Batches<'_> {
     fn take(&mut self, record: Record) -> ControlFlow<()> {
-        if self
-            .filter
-            .is_some_and(|filter| !filter.matches(&record.metadata))
+        // The store's notice counts the damaged ones.
+        if record.damage.is_some()
+            || self
+                .filter
+                .is_some_and(|filter| !filter.matches(&record.metadata))
         {
             return ControlFlow::Continue(());
         }

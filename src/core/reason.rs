@@ -33,6 +33,8 @@ pub enum Reason {
     Constraint,
     /// A remark about a record that was migrated: its vector may be older than the rest of it.
     Stale,
+    /// The store is damaged, and not all of the record can be read.
+    Damaged,
 }
 
 impl Reason {
@@ -53,6 +55,7 @@ impl Reason {
             Reason::BadContent => "bad_content",
             Reason::Constraint => "constraint",
             Reason::Stale => "stale",
+            Reason::Damaged => "damaged",
         }
     }
 

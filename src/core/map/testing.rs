@@ -16,6 +16,7 @@ pub(super) fn record_with<const N: usize>(metadata: [(&str, Value); N]) -> Recor
         vector: None,
         created_at: Some(1_000_000),
         stale: false,
+        damage: None,
     }
 }
 

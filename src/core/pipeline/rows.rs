@@ -198,6 +198,9 @@ impl Consumer for Batches<'_> {
 impl Plan {
     /// The item that `record` becomes; `None` if the caller did not ask for it.
     fn item(&self, index: usize, collection: &Collection, record: Record) -> Option<Item> {
+        if let Some(what) = &record.damage {
+            return self.damaged(index, &record, what);
+        }
         if self
             .filter
             .as_ref()
@@ -225,6 +228,25 @@ impl Plan {
                 missing,
                 rejection,
             },
+        })
+    }
+
+    /// The rejection of a record that is not whole. What cannot be read of it might make it one that was asked for,
+    /// so it is left out only if it is known to belong to somebody else.
+    fn damaged(&self, index: usize, record: &Record, what: &str) -> Option<Item> {
+        let user = match owner_of(record, None) {
+            Owner::Known(raw) => Some(canonical_key(self.user_type(), &raw).unwrap_or(raw)),
+            Owner::None | Owner::Bad(_) => None,
+        };
+        if self.user.is_some() && user.is_some() && self.user != user {
+            return None;
+        }
+        Some(Item::Rejected {
+            collection: index,
+            record_id: record.id.clone(),
+            user,
+            missing: false,
+            rejection: Rejection::new(Reason::Damaged, what),
         })
     }
 

@@ -12,6 +12,7 @@ use super::content::typed;
 use super::database::{Database, sequence, text};
 use super::error::SourceError;
 use super::layout::{SegmentFiles, is_uuid};
+use super::salvage::{Trouble, readable};
 use super::schema::Schema;
 use super::space::Configuration;
 use crate::record::{Collection, Metadata, Space};
@@ -22,7 +23,7 @@ const VECTOR_TYPE: &str = "urn:chroma:segment/vector/hnsw-local-persisted";
 const METADATA_TYPE: &str = "urn:chroma:segment/metadata/sqlite";
 
 /// A collection with what its readers need.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Entry {
     /// The collection.
     pub collection: Collection,
@@ -78,23 +79,29 @@ impl Catalog {
         directory: &Path,
     ) -> Result<Catalog, SourceError> {
         let homes = homes(database, schema)?;
+        let rows = rows(database, schema)?;
         let mut segments = segments(database)?;
         let marks = marks(database)?;
-        let mut collection_metadata = metadata(
+        let bools = schema.collection_bools;
+        let mut warnings = Vec::new();
+        let owned = readable(metadata(
             database,
-            schema.collection_bools,
+            bools,
             "collection_metadata",
             "collection_id",
-        )?;
-        let mut segment_metadata = metadata(
-            database,
-            schema.collection_bools,
-            "segment_metadata",
-            "segment_id",
-        )?;
-        let mut warnings = Vec::new();
+        ))?;
+        if owned.is_none() {
+            warnings.push(format!(
+                "{:?}: table collection_metadata cannot be read: collections are shown without their metadata",
+                database.path
+            ));
+        }
+        let mut collection_metadata = owned.unwrap_or_default();
+        let created = readable(metadata(database, bools, "segment_metadata", "segment_id"))?;
+        let settings_known = created.is_some();
+        let mut segment_metadata = created.unwrap_or_default();
         let mut entries = Vec::new();
-        for row in rows(database, schema)? {
+        for row in rows {
             database.check_stop()?;
             let home = match (&row.database, schema.databases) {
                 (_, false) => Some((DEFAULT_TENANT.to_owned(), DEFAULT_DATABASE.to_owned())),
@@ -118,6 +125,13 @@ impl Catalog {
             let verdict = configuration.space(&segment).map_err(|word| {
                 database.unknown(format!("collection {:?} has the space {word:?}", row.name))
             })?;
+            // What the segment was created with would overrule `l2`.
+            if !settings_known && verdict.space == Space::L2 && row.dimension.is_some() {
+                return Err(database.damaged(format!(
+                    "table segment_metadata cannot be read, and nothing else tells the space of collection {:?}",
+                    row.name
+                )));
+            }
             let mark = |id: &Option<String>| id.as_ref().and_then(|id| marks.get(id)).copied();
             let files = match &own.vector {
                 Some(id) => SegmentFiles::look(directory, id)?,
@@ -155,6 +169,12 @@ impl Catalog {
             }
             entries.push(entry);
         }
+        if !settings_known {
+            warnings.push(format!(
+                "{:?}: table segment_metadata cannot be read: settings of collections may be missing",
+                database.path
+            ));
+        }
         entries.sort_by(|left, right| {
             let key = |entry: &Entry| {
                 let of = &entry.collection;
@@ -175,11 +195,19 @@ impl Catalog {
             warnings,
         };
         if schema.databases {
-            let all = database.rows("SELECT count(*) FROM tenants", |row| row.get::<_, i64>(0))?;
-            found.tenants = all
-                .first()
-                .and_then(|all| u64::try_from(*all).ok())
-                .unwrap_or(found.tenants);
+            let sql = "SELECT count(*) FROM tenants NOT INDEXED";
+            match readable(database.try_rows(sql, |row| row.get::<_, i64>(0)))? {
+                Some(all) => {
+                    found.tenants = all
+                        .first()
+                        .and_then(|all| u64::try_from(*all).ok())
+                        .unwrap_or(found.tenants);
+                }
+                None => found.warnings.push(format!(
+                    "{:?}: table tenants cannot be read: tenants without a database are not counted",
+                    database.path
+                )),
+            }
         }
         Ok(found)
     }
@@ -197,17 +225,19 @@ fn homes(
     if !schema.databases {
         return Ok(HashMap::new());
     }
-    let rows = database.rows("SELECT id, tenant_id, name FROM databases", |row| {
+    let sql = "SELECT id, tenant_id, name FROM databases NOT INDEXED";
+    let rows = database.rows(sql, |row| {
         let text = |at: usize| row.get_ref(at).map(|value| text(value).unwrap_or_default());
         Ok((text(0)?, (text(1)?, text(2)?)))
-    })?;
+    });
+    let rows = rows.map_err(|error| error.in_table("databases"))?;
     Ok(rows.into_iter().collect())
 }
 
 fn rows(database: &Database, schema: &Schema) -> Result<Vec<Row>, SourceError> {
     let column = |there: bool, name: &'static str| if there { name } else { "NULL" };
     let sql = format!(
-        "SELECT id, name, dimension, {}, {}, {} FROM collections",
+        "SELECT id, name, dimension, {}, {}, {} FROM collections NOT INDEXED",
         column(schema.databases, "database_id"),
         column(schema.config, "config_json_str"),
         column(schema.schema, "schema_str"),
@@ -225,7 +255,8 @@ fn rows(database: &Database, schema: &Schema) -> Result<Vec<Row>, SourceError> {
             config: text(4)?,
             schema: text(5)?,
         })
-    })?;
+    });
+    let rows = rows.map_err(|error| error.in_table("collections"))?;
     match rows.iter().find(|row| !is_uuid(&row.id)) {
         Some(row) => Err(database.damaged(format!(
             "collection {:?} has the id {:?}, not a uuid",
@@ -238,12 +269,14 @@ fn rows(database: &Database, schema: &Schema) -> Result<Vec<Row>, SourceError> {
 /// Segments by collection.
 fn segments(database: &Database) -> Result<HashMap<String, Segments>, SourceError> {
     let rows = database.rows(
-        "SELECT id, type, scope, collection FROM segments WHERE collection IN (SELECT id FROM collections)",
+        "SELECT id, type, scope, collection FROM segments NOT INDEXED \
+         WHERE collection IN (SELECT +id FROM collections NOT INDEXED)",
         |row| {
             let text = |at: usize| row.get_ref(at).map(|value| text(value).unwrap_or_default());
             Ok((text(0)?, text(1)?, text(2)?, text(3)?))
         },
-    )?;
+    );
+    let rows = rows.map_err(|error| error.in_table("segments"))?;
     let mut found: HashMap<String, Segments> = HashMap::new();
     for (id, kind, scope, collection) in rows {
         let own = found.entry(collection).or_default();
@@ -271,12 +304,15 @@ fn segments(database: &Database) -> Result<HashMap<String, Segments>, SourceErro
 
 /// The last sequence number that each segment holds.
 fn marks(database: &Database) -> Result<HashMap<String, i64>, SourceError> {
-    let rows = database.rows("SELECT segment_id, seq_id FROM max_seq_id", |row| {
+    let sql = "SELECT segment_id, seq_id FROM max_seq_id NOT INDEXED";
+    let rows = database.rows(sql, |row| {
         Ok((
             text(row.get_ref(0)?).unwrap_or_default(),
             sequence(row.get_ref(1)?),
         ))
-    })?;
+    });
+    // Without the marks, rows of the queue would be applied a second time, which changes the meaning of some.
+    let rows = rows.map_err(|error| error.in_table("max_seq_id"))?;
     let mut marks = HashMap::new();
     for (segment, mark) in rows {
         if let Some(mark) = mark.map_err(|what| database.damaged(what))? {
@@ -292,12 +328,12 @@ fn metadata(
     bools: bool,
     table: &str,
     owner: &str,
-) -> Result<BTreeMap<String, Metadata>, SourceError> {
+) -> Result<BTreeMap<String, Metadata>, Trouble> {
     let sql = format!(
-        "SELECT {owner}, key, str_value, int_value, float_value{} FROM {table}",
+        "SELECT {owner}, key, str_value, int_value, float_value{} FROM {table} NOT INDEXED",
         if bools { ", bool_value" } else { "" }
     );
-    let rows = database.rows(&sql, |row| {
+    let rows = database.try_rows(&sql, |row| {
         Ok((
             text(row.get_ref(0)?),
             text(row.get_ref(1)?),

@@ -72,6 +72,20 @@ pub(super) fn typed(row: &Row<'_>, first: usize, bools: bool) -> rusqlite::Resul
     })
 }
 
+/// Whether a text shows that pages of it are lost: it is not UTF-8, as every text of Chroma is, or its end, which
+/// is long enough to lie on a page of its own, is zeros.
+pub(super) fn spoiled(value: ValueRef<'_>) -> bool {
+    /// A shorter text is never cut over several pages.
+    const ON_ONE_PAGE: usize = 400;
+    match value {
+        ValueRef::Text(bytes) => {
+            (bytes.len() > ON_ONE_PAGE && bytes.last() == Some(&0))
+                || std::str::from_utf8(bytes).is_err()
+        }
+        _ => false,
+    }
+}
+
 /// A value as one canonical text: 7, 7.0 and "7" are the same.
 pub(super) fn words(value: &Value) -> String {
     match value {

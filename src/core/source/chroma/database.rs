@@ -20,6 +20,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Statement};
 use super::error::SourceError;
 use super::layout::FileStat;
 use super::locks::Claim;
+use super::salvage::Trouble;
 
 /// The largest string, blob or row that is read.
 const LARGEST_VALUE: i32 = 1 << 30;
@@ -77,7 +78,8 @@ impl Database {
                 text(row.get_ref(1)?),
                 text(row.get_ref(2)?),
             ))
-        })?;
+        });
+        let objects = objects.map_err(|error| error.in_table("sqlite_schema"))?;
         for (name, kind, sql) in objects {
             let (Some(name), Some(kind)) = (name, kind) else {
                 continue;
@@ -156,6 +158,22 @@ impl Database {
         Ok(all)
     }
 
+    /// Every row of `sql`, which takes no parameter and reads a table that can be done without.
+    pub fn try_rows<T>(
+        &self,
+        sql: &str,
+        mut row: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, Trouble> {
+        let failed = |error| Trouble::of(self, error);
+        let mut statement = self.prepare(sql)?;
+        let mut rows = statement.query([]).map_err(failed)?;
+        let mut all = Vec::new();
+        while let Some(found) = rows.next().map_err(failed)? {
+            all.push(row(found).map_err(failed)?);
+        }
+        Ok(all)
+    }
+
     /// SQLite's error as the store's.
     pub fn failed(&self, error: rusqlite::Error) -> SourceError {
         translate(&self.path, &self.stop, error)
@@ -176,6 +194,12 @@ impl Database {
             what,
             offset: None,
         }
+    }
+
+    /// A table that cannot be read and not be done without.
+    pub fn lost(&self, table: &str) -> SourceError {
+        self.damaged("its pages are not whole".to_owned())
+            .in_table(table)
     }
 
     /// The error of a raised stop flag.

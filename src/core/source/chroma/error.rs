@@ -127,6 +127,14 @@ impl SourceError {
         self
     }
 
+    /// The error with the table that was read.
+    pub(super) fn in_table(mut self, table: &str) -> SourceError {
+        if let SourceError::Damaged { what, .. } = &mut self {
+            *what = format!("table {table} cannot be read: {what}");
+        }
+        self
+    }
+
     /// What the user can do about it, as a sentence.
     pub fn hint(&self) -> Option<String> {
         let text = match self {

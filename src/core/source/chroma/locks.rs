@@ -1,7 +1,7 @@
 //! The locks of a SQLite file, as far as a reader has to know them.
 //!
 //! Stage: source. Promise: no descriptor of a database is closed while a connection of this process is open on
-//! it. May import `error` and `layout`.
+//! it. May import `error`, `layout` and `cut`.
 //!
 //! POSIX record locks belong to the process, not to the descriptor: closing any descriptor of a file drops every
 //! lock that the process has on it, those of SQLite included. So the one descriptor that is opened here, to look
@@ -29,6 +29,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::process::{Flock, FlockOffsetType, FlockType, fcntl_getlk};
 
+use super::cut::{Cut, page_size};
 use super::error::SourceError;
 use super::layout::{self, FileStat};
 
@@ -113,6 +114,24 @@ impl Claim {
                 path: self.path.clone(),
             }),
         }
+    }
+
+    /// What is left of the file, if its `bytes` are fewer than it says.
+    pub fn cut(&self, bytes: u64) -> Option<Cut> {
+        Cut::of(&self.header()?, bytes)
+    }
+
+    /// Bytes of a page, or the most that a page can have.
+    pub fn page(&self) -> usize {
+        let told = self.header().and_then(|header| page_size(&header));
+        told.and_then(|page| usize::try_from(page).ok())
+            .unwrap_or(65536)
+    }
+
+    fn header(&self) -> Option<[u8; 100]> {
+        let mut head = [0_u8; 100];
+        self.with(|file| file.read_exact_at(&mut head, 0)).ok()?;
+        Some(head)
     }
 
     /// Whether another process is inside a write transaction.

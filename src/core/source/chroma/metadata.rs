@@ -1,7 +1,8 @@
 //! The metadata tables of a segment, streamed in the order of insertion.
 //!
 //! Stage: source. Promise: one pass over `embeddings`, `embedding_metadata` and `embedding_metadata_array` side by
-//! side, each read by ranges of the row number; what is held is one record and the collection's row numbers. May
+//! side, each read by ranges of the row number; what is held is one record and the collection's row numbers. Where
+//! a page cannot be read, the records of the range are read one by one, and what is lost of one is said of it. May
 //! import `record` and this folder.
 //!
 //! | table | key | order |
@@ -13,15 +14,20 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use rusqlite::{Rows, Statement};
+use rusqlite::Statement;
 
 use super::catalog::Entry;
-use super::content::{Content, timestamp, typed};
+use super::content::{Content, spoiled, timestamp};
 use super::database::{Database, sequence, text};
 use super::error::SourceError;
+use super::listing::Listing;
+use super::salvage::{Hole, Trouble, readable};
 use super::schema::Schema;
 use super::spans::{ends, spans};
-use crate::record::Value;
+use super::values::{Pairs, Values, lists};
+
+/// After damage, so many records are looked up singly before a range is read again.
+const SINGLY: usize = 256;
 
 /// A record as the metadata tables have it.
 #[derive(Debug, Default)]
@@ -34,6 +40,25 @@ pub(super) struct Row {
     pub created_at: Option<i64>,
     /// Document, uri and metadata.
     pub content: Content,
+    /// What of it cannot be read.
+    pub damage: Option<Damage>,
+}
+
+/// Why a record is not whole.
+#[derive(Debug)]
+pub(super) struct Damage {
+    /// The table that cannot be read in part.
+    pub table: &'static str,
+    /// What is missing, as a sentence.
+    pub what: String,
+}
+
+impl Row {
+    /// Marks the record as not whole; the first cause stays.
+    pub fn lose(&mut self, table: &'static str, what: impl Into<String>) {
+        let what = what.into();
+        self.damage.get_or_insert(Damage { table, what });
+    }
 }
 
 /// How much of a record is read.
@@ -50,10 +75,11 @@ pub(super) struct Tables<'a> {
     database: &'a Database,
     segment: &'a str,
     keys: Option<&'a BTreeSet<String>>,
-    bools: bool,
     records: Statement<'a>,
-    values: Statement<'a>,
-    arrays: Option<Statement<'a>>,
+    values: Values<'a>,
+    arrays: Option<Values<'a>>,
+    /// Read only where pages of `embeddings` or its index cannot be.
+    listing: Option<Listing>,
 }
 
 impl<'a> Tables<'a> {
@@ -67,34 +93,19 @@ impl<'a> Tables<'a> {
         let Some(segment) = entry.metadata_segment.as_deref() else {
             return Ok(None);
         };
-        let (string, only) = match depth {
-            Depth::Full => ("string_value", ""),
-            Depth::Counts => (
-                "CASE WHEN key = 'chroma:document' AND string_value IS NOT NULL THEN '' ELSE string_value END",
-                "AND +key IN ('chroma:document', 'user_id') ",
-            ),
-        };
-        let bools = if schema.bools { ", bool_value" } else { "" };
-        let arrays = match depth {
-            Depth::Full if schema.arrays => Some(database.prepare(
-                "SELECT id, key, string_value, int_value, float_value, bool_value FROM embedding_metadata_array \
-                 WHERE id BETWEEN ?1 AND ?2 ORDER BY id, rowid",
-            )?),
-            _ => None,
-        };
         Ok(Some(Tables {
             database,
             segment,
             keys: entry.keys.as_ref(),
-            bools: schema.bools,
             records: database.prepare(
                 "SELECT id, embedding_id, seq_id, created_at FROM embeddings WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
             )?,
-            values: database.prepare(&format!(
-                "SELECT id, key, {string}, int_value, float_value{bools} FROM embedding_metadata \
-                 WHERE id BETWEEN ?1 AND ?2 {only}ORDER BY id"
-            ))?,
-            arrays,
+            values: Values::scalars(database, schema.bools, depth)?,
+            arrays: match depth {
+                Depth::Full if schema.arrays => Some(Values::arrays(database)?),
+                _ => None,
+            },
+            listing: None,
         }))
     }
 
@@ -103,126 +114,184 @@ impl<'a> Tables<'a> {
         &mut self,
         mut each: impl FnMut(Row) -> Result<ControlFlow<()>, SourceError>,
     ) -> Result<ControlFlow<()>, SourceError> {
-        let numbers = numbers(self.database, self.segment)?;
+        let numbers = match readable(numbers(self.database, self.segment))? {
+            Some(numbers) => numbers,
+            None => self.listing()?.ids.keys().copied().collect(),
+        };
         for span in spans(&numbers) {
-            let (first, last) = ends(span);
-            let failed = |error| self.database.failed(error);
-            let mut records = self.records.query([first, last]).map_err(failed)?;
-            let mut values = Cursor::new(
-                self.values.query([first, last]).map_err(failed)?,
-                self.bools,
-            );
-            let mut arrays = match &mut self.arrays {
-                Some(statement) => Some(Cursor::new(
-                    statement.query([first, last]).map_err(failed)?,
-                    true,
-                )),
-                None => None,
-            };
-            let mut wanted = span.iter().copied().peekable();
-            while let Some(row) = records.next().map_err(failed)? {
-                let number: i64 = row.get(0).map_err(failed)?;
-                if wanted.next_if_eq(&number).is_none() {
-                    continue;
-                }
-                self.database.check_stop()?;
-                let mut found = Row {
-                    id: row.get_ref(1).ok().and_then(text).unwrap_or_default(),
-                    sequence: sequence(row.get_ref(2).map_err(failed)?)
-                        .map_err(|what| self.database.damaged(what))?
-                        .unwrap_or(i64::MIN),
-                    created_at: row.get_ref(3).ok().and_then(timestamp),
-                    content: Content::default(),
-                };
-                while let Some((key, value)) = values.of(number).map_err(failed)? {
-                    if value.is_some() {
-                        found.content.put(key, value);
-                    }
-                }
-                if let Some(arrays) = &mut arrays {
-                    for (key, items) in collect(arrays, number).map_err(failed)? {
-                        // Rows of a deleted collection stay behind, and their row numbers are given out again.
-                        let known = self.keys.is_none_or(|keys| keys.contains(&key));
-                        if known && !found.content.has(&key) {
-                            found.content.put(key, Some(Value::List(items)));
-                        }
-                    }
-                }
-                if each(found)?.is_break() {
+            let mut rest = span;
+            while !rest.is_empty() {
+                let flow = readable(self.together(&mut rest, &mut each))?;
+                if flow.is_some_and(|flow| flow.is_break()) {
                     return Ok(ControlFlow::Break(()));
                 }
+                let (some, later) = rest.split_at(rest.len().min(SINGLY));
+                for number in some {
+                    let row = self.singly(*number, &numbers)?;
+                    if each(row)?.is_break() {
+                        return Ok(ControlFlow::Break(()));
+                    }
+                }
+                rest = later;
             }
         }
         Ok(ControlFlow::Continue(()))
     }
+
+    /// Gives the records `rest`, which are one span, and takes off those that were given.
+    fn together(
+        &mut self,
+        rest: &mut &[i64],
+        each: &mut impl FnMut(Row) -> Result<ControlFlow<()>, SourceError>,
+    ) -> Result<ControlFlow<()>, Trouble> {
+        let (first, last) = ends(rest);
+        let failed = |error| Trouble::of(self.database, error);
+        let mut records = self.records.query([first, last]).map_err(failed)?;
+        let mut values = self.values.range(first, last)?;
+        let mut arrays = match &mut self.arrays {
+            Some(arrays) => Some(arrays.range(first, last)?),
+            None => None,
+        };
+        while let Some(row) = records.next().map_err(failed)? {
+            let number: i64 = row.get(0).map_err(failed)?;
+            match rest.first() {
+                Some(wanted) if *wanted == number => {}
+                // The index has a row that the table has not.
+                Some(wanted) if *wanted < number => return Err(Trouble::Page),
+                _ => continue,
+            }
+            self.database.check_stop()?;
+            let mut found = head(row).map_err(failed)?.ok_or(Trouble::Page)?;
+            let pairs = values.all(number)?;
+            let more = match &mut arrays {
+                Some(arrays) => arrays.all(number)?,
+                None => Pairs::new(),
+            };
+            fill(&mut found.content, pairs, more, self.keys);
+            *rest = rest.get(1..).unwrap_or(&[]);
+            if each(found)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        if rest.is_empty() {
+            Ok(ControlFlow::Continue(()))
+        } else {
+            Err(Trouble::Page)
+        }
+    }
+
+    /// The record `number`, one of `numbers`, with what can be read of it.
+    fn singly(&mut self, number: i64, numbers: &[i64]) -> Result<Row, SourceError> {
+        self.database.check_stop()?;
+        let mut row = match readable(self.own(number))?.flatten() {
+            Some(row) => row,
+            None => {
+                let mut row = Row {
+                    id: self
+                        .listing()?
+                        .ids
+                        .get(&number)
+                        .cloned()
+                        .unwrap_or_default(),
+                    sequence: i64::MIN,
+                    ..Row::default()
+                };
+                row.lose(
+                    "embeddings",
+                    format!("row {number} of table embeddings cannot be read"),
+                );
+                row
+            }
+        };
+        let pairs = self.values.of(number, numbers)?;
+        let more = match &mut self.arrays {
+            Some(arrays) => arrays.of(number, numbers)?,
+            None => Some(Pairs::new()),
+        };
+        if pairs.is_none() {
+            row.lose(
+                "embedding_metadata",
+                "not all of its rows in table embedding_metadata can be read",
+            );
+        }
+        if more.is_none() {
+            row.lose(
+                "embedding_metadata_array",
+                "not all of its rows in table embedding_metadata_array can be read",
+            );
+        }
+        let pairs = match pairs {
+            Some(pairs) => pairs,
+            None => self.values.user(number)?,
+        };
+        fill(&mut row.content, pairs, more.unwrap_or_default(), self.keys);
+        Ok(row)
+    }
+
+    fn own(&mut self, number: i64) -> Result<Option<Row>, Trouble> {
+        let failed = |error| Trouble::of(self.database, error);
+        let mut rows = self.records.query([number, number]).map_err(failed)?;
+        match rows.next().map_err(failed)? {
+            Some(row) => head(row).map_err(failed),
+            None => Ok(None),
+        }
+    }
+
+    fn listing(&mut self) -> Result<&Listing, SourceError> {
+        let listing = match self.listing.take() {
+            Some(listing) => listing,
+            None => Listing::read(self.database, self.segment)?,
+        };
+        Ok(self.listing.insert(listing))
+    }
+
+    /// Rows that may be records of the collection, but nothing is known of them.
+    pub fn holes(&self) -> &[Hole] {
+        self.listing
+            .as_ref()
+            .map_or(&[], |listing| listing.holes.as_slice())
+    }
+}
+
+/// What `embeddings` has of a record; `None` if it is not what Chroma writes.
+fn head(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<Row>> {
+    let id = row.get_ref(1)?;
+    let Ok(sequence) = sequence(row.get_ref(2)?) else {
+        return Ok(None);
+    };
+    Ok((!spoiled(id)).then(|| Row {
+        id: text(id).unwrap_or_default(),
+        sequence: sequence.unwrap_or(i64::MIN),
+        created_at: row.get_ref(3).ok().and_then(timestamp),
+        ..Row::default()
+    }))
+}
+
+/// Puts scalars and the elements of arrays into `content`.
+fn fill(content: &mut Content, pairs: Pairs, elements: Pairs, keys: Option<&BTreeSet<String>>) {
+    for (key, value) in pairs {
+        if value.is_some() {
+            content.put(key, value);
+        }
+    }
+    for (key, list) in lists(elements) {
+        // Rows of a deleted collection stay behind, and their row numbers are given out again.
+        let known = keys.is_none_or(|keys| keys.contains(&key));
+        if known && !content.has(&key) {
+            content.put(key, Some(list));
+        }
+    }
 }
 
 /// The row numbers of a segment's records, ascending.
-fn numbers(database: &Database, segment: &str) -> Result<Vec<i64>, SourceError> {
+fn numbers(database: &Database, segment: &str) -> Result<Vec<i64>, Trouble> {
+    let failed = |error| Trouble::of(database, error);
     let mut statement = database.prepare("SELECT id FROM embeddings WHERE segment_id = ?1")?;
-    let mut rows = statement
-        .query([segment])
-        .map_err(|error| database.failed(error))?;
+    let mut rows = statement.query([segment]).map_err(failed)?;
     let mut numbers = Vec::new();
-    while let Some(row) = rows.next().map_err(|error| database.failed(error))? {
-        numbers.push(
-            row.get::<_, i64>(0)
-                .map_err(|error| database.failed(error))?,
-        );
+    while let Some(row) = rows.next().map_err(failed)? {
+        numbers.push(row.get::<_, i64>(0).map_err(failed)?);
     }
     numbers.sort_unstable();
     Ok(numbers)
-}
-
-/// Rows of (number, key, value) in ascending order of the number.
-struct Cursor<'s> {
-    rows: Rows<'s>,
-    bools: bool,
-    ahead: Option<(i64, String, Option<Value>)>,
-}
-
-impl<'s> Cursor<'s> {
-    fn new(rows: Rows<'s>, bools: bool) -> Cursor<'s> {
-        Cursor {
-            rows,
-            bools,
-            ahead: None,
-        }
-    }
-
-    /// The next key and value of `number`; earlier numbers are passed over.
-    fn of(&mut self, number: i64) -> rusqlite::Result<Option<(String, Option<Value>)>> {
-        loop {
-            match self.ahead.take() {
-                Some((at, key, value)) if at == number => return Ok(Some((key, value))),
-                Some(ahead) if ahead.0 > number => {
-                    self.ahead = Some(ahead);
-                    return Ok(None);
-                }
-                _ => {}
-            }
-            let Some(row) = self.rows.next()? else {
-                return Ok(None);
-            };
-            let at: i64 = row.get(0)?;
-            if at < number {
-                continue;
-            }
-            let key = text(row.get_ref(1)?).unwrap_or_default();
-            self.ahead = Some((at, key, typed(row, 2, self.bools)?));
-        }
-    }
-}
-
-/// The arrays of record `number`, by key.
-fn collect(cursor: &mut Cursor<'_>, number: i64) -> rusqlite::Result<Vec<(String, Vec<Value>)>> {
-    let mut arrays: Vec<(String, Vec<Value>)> = Vec::new();
-    while let Some((key, value)) = cursor.of(number)? {
-        let Some(value) = value else { continue };
-        match arrays.iter_mut().find(|(there, _)| *there == key) {
-            Some((_, items)) => items.push(value),
-            None => arrays.push((key, vec![value])),
-        }
-    }
-    Ok(arrays)
 }

@@ -6,29 +6,36 @@
 //!
 //! ```text
 //! layout -> locks, database -> schema -> catalog   what there is
-//!           snapshot -> scratch                    a private copy, where one is needed
+//!           snapshot -> scratch, cut, sectors      a private copy, where one is needed
 //!                        metadata <- tail          records: the tables, then the queue's newer rows
+//!                        values                    one record's values
+//!           salvage -> listing, losses             what damage has left of a table, and what to say about it
 //! hnsw, pickle -> segment -> vectors <- queue      vectors: index files and the queue
-//!                        store -> lost             both, joined by id; what is missing
+//!                        store -> grades           both, joined by id; how faithful vectors are
 //! ```
 
 mod catalog;
 mod content;
+mod cut;
 mod database;
 pub mod error;
 mod fingerprint;
+mod grades;
 mod hnsw;
 mod json;
 mod layout;
+mod listing;
 mod locks;
-mod lost;
+mod losses;
 mod metadata;
 mod options;
 mod pickle;
 mod queue;
 mod rounding;
+mod salvage;
 mod schema;
 mod scratch;
+mod sectors;
 mod segment;
 mod snapshot;
 mod space;
@@ -36,6 +43,7 @@ mod spans;
 mod store;
 mod summary;
 mod tail;
+mod values;
 mod vectors;
 
 pub use fingerprint::Fingerprint;

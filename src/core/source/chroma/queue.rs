@@ -18,9 +18,10 @@ use std::collections::HashMap;
 use rusqlite::Statement;
 use rusqlite::types::ValueRef;
 
-use super::content::timestamp;
+use super::content::{spoiled, timestamp};
 use super::database::{Database, text};
 use super::error::SourceError;
+use super::salvage::{self, Hole, Trouble, listed, readable};
 use super::spans::{ends, spans};
 
 /// What a row does to its id.
@@ -53,6 +54,8 @@ pub(super) struct QueueRow {
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     rows: HashMap<String, Vec<i64>>,
+    /// Sequence numbers whose rows cannot be read.
+    pub holes: Vec<Hole>,
     /// The largest sequence number.
     pub last: Option<i64>,
 }
@@ -61,23 +64,18 @@ impl Queue {
     /// Scans the table once.
     pub fn index(database: &Database) -> Result<Queue, SourceError> {
         let mut queue = Queue::default();
-        let mut statement =
-            database.prepare("SELECT seq_id, topic FROM embeddings_queue ORDER BY seq_id")?;
-        let mut rows = statement
-            .query([])
-            .map_err(|error| database.failed(error))?;
-        while let Some(row) = rows.next().map_err(|error| database.failed(error))? {
-            let sequence: i64 = row.get(0).map_err(|error| database.failed(error))?;
+        let sql = "SELECT seq_id, topic FROM embeddings_queue WHERE seq_id >= ?1 ORDER BY seq_id";
+        queue.holes = salvage::scan(database, sql, |sequence, row| {
             queue.last = Some(sequence);
             let Ok(ValueRef::Text(topic)) = row.get_ref(1) else {
-                continue;
+                return;
             };
             let Some(collection) = topic
                 .rsplit(|byte| *byte == b'/')
                 .next()
                 .and_then(|name| std::str::from_utf8(name).ok())
             else {
-                continue;
+                return;
             };
             match queue.rows.get_mut(collection) {
                 Some(numbers) => numbers.push(sequence),
@@ -85,8 +83,26 @@ impl Queue {
                     queue.rows.insert(collection.to_owned(), vec![sequence]);
                 }
             }
-        }
+        })?;
         Ok(queue)
+    }
+
+    /// What cannot be read of it, as a sentence.
+    pub fn warning(&self, database: &Database) -> Option<String> {
+        (!self.holes.is_empty()).then(|| {
+            format!(
+                "{:?}: parts of table embeddings_queue cannot be read, {}: vectors that only they hold are missing, \
+                 and a vector may be older than its record",
+                database.path,
+                listed(&self.holes)
+            )
+        })
+    }
+
+    /// What cannot be read of it after `mark`.
+    pub fn holes_after(&self, mark: Option<i64>) -> Vec<Hole> {
+        let after = |hole: &&Hole| mark.is_none_or(|mark| hole.last > mark);
+        self.holes.iter().filter(after).copied().collect()
     }
 
     /// The rows of a collection, ascending.
@@ -102,47 +118,75 @@ impl Queue {
     }
 }
 
-/// Gives the rows `numbers` (ascending) to `each`, without their contents.
+/// Gives the rows `numbers` (ascending) to `each`, without their contents; the answer is those that cannot be read.
 pub(super) fn scan(
     database: &Database,
     numbers: &[i64],
     mut each: impl FnMut(QueueRow) -> Result<(), SourceError>,
-) -> Result<(), SourceError> {
+) -> Result<Vec<i64>, SourceError> {
     let mut statement = database.prepare(
         "SELECT seq_id, operation, id, length(vector) FROM embeddings_queue \
          WHERE seq_id BETWEEN ?1 AND ?2 ORDER BY seq_id",
     )?;
+    let mut lost = Vec::new();
     for span in spans(numbers) {
-        let (first, last) = ends(span);
-        let mut wanted = span.iter().copied().peekable();
-        let mut rows = statement
-            .query([first, last])
-            .map_err(|error| database.failed(error))?;
-        while let Some(row) = rows.next().map_err(|error| database.failed(error))? {
-            let sequence: i64 = row.get(0).map_err(|error| database.failed(error))?;
-            if wanted.next_if_eq(&sequence).is_none() {
-                continue;
+        let mut rest = span;
+        while let Some((first, later)) = rest.split_first() {
+            if readable(scan_span(database, &mut statement, &mut rest, &mut each))?.is_none() {
+                // The row that cannot be read, or the one before it once more.
+                if rest.len() == later.len().saturating_add(1) {
+                    lost.push(*first);
+                    rest = later;
+                }
             }
-            database.check_stop()?;
-            let operation = match row.get_ref(1) {
-                Ok(ValueRef::Integer(0)) => Operation::Add,
-                Ok(ValueRef::Integer(1)) => Operation::Update,
-                Ok(ValueRef::Integer(2)) => Operation::Upsert,
-                Ok(ValueRef::Integer(3)) => Operation::Delete,
-                _ => continue,
-            };
-            let bytes: Option<i64> = row.get(3).map_err(|error| database.failed(error))?;
-            each(QueueRow {
-                sequence,
-                operation,
-                id: row.get_ref(2).ok().and_then(text).unwrap_or_default(),
-                vector: bytes
-                    .and_then(|bytes| u64::try_from(bytes).ok())
-                    .filter(|bytes| *bytes > 0),
-            })?;
         }
     }
-    Ok(())
+    Ok(lost)
+}
+
+/// Gives the rows `rest`, which are one span, and takes off those that were given.
+fn scan_span(
+    database: &Database,
+    statement: &mut Statement<'_>,
+    rest: &mut &[i64],
+    each: &mut impl FnMut(QueueRow) -> Result<(), SourceError>,
+) -> Result<(), Trouble> {
+    let failed = |error| Trouble::of(database, error);
+    let (first, last) = ends(rest);
+    let mut rows = statement.query([first, last]).map_err(failed)?;
+    while let Some(row) = rows.next().map_err(failed)? {
+        let sequence: i64 = row.get(0).map_err(failed)?;
+        if rest.first() != Some(&sequence) {
+            continue;
+        }
+        database.check_stop()?;
+        let bytes: Option<i64> = row.get(3).map_err(failed)?;
+        let id = row.get_ref(2).map_err(failed)?;
+        if spoiled(id) {
+            return Err(Trouble::Page);
+        }
+        *rest = rest.get(1..).unwrap_or(&[]);
+        let operation = match row.get_ref(1) {
+            Ok(ValueRef::Integer(0)) => Operation::Add,
+            Ok(ValueRef::Integer(1)) => Operation::Update,
+            Ok(ValueRef::Integer(2)) => Operation::Upsert,
+            Ok(ValueRef::Integer(3)) => Operation::Delete,
+            _ => continue,
+        };
+        each(QueueRow {
+            sequence,
+            operation,
+            id: text(id).unwrap_or_default(),
+            vector: bytes
+                .and_then(|bytes| u64::try_from(bytes).ok())
+                .filter(|bytes| *bytes > 0),
+        })?;
+    }
+    if rest.is_empty() {
+        Ok(())
+    } else {
+        Err(Trouble::Page)
+    }
 }
 
 /// Metadata and time of one row.
@@ -159,6 +203,9 @@ pub(super) struct Contents<'a> {
     database: &'a Database,
     vectors: Statement<'a>,
     bodies: Statement<'a>,
+    times: Statement<'a>,
+    /// How many vectors could not be read.
+    pub lost: u64,
 }
 
 impl<'a> Contents<'a> {
@@ -170,18 +217,29 @@ impl<'a> Contents<'a> {
                 .prepare("SELECT vector, encoding FROM embeddings_queue WHERE seq_id = ?1")?,
             bodies: database
                 .prepare("SELECT metadata, created_at FROM embeddings_queue WHERE seq_id = ?1")?,
+            times: database.prepare("SELECT created_at FROM embeddings_queue WHERE seq_id = ?1")?,
+            lost: 0,
         })
     }
 
-    /// The vector of row `sequence`; `None` if it has none that is a whole number of f32.
+    /// The vector of row `sequence`; `None` if it has none that is a whole number of f32, or it cannot be read.
     pub fn vector(&mut self, sequence: i64) -> Result<Option<Vec<f32>>, SourceError> {
-        let failed = |error| self.database.failed(error);
+        let found = readable(self.find_vector(sequence))?;
+        if found.is_none() {
+            self.lost = self.lost.saturating_add(1);
+        }
+        Ok(found.flatten())
+    }
+
+    fn find_vector(&mut self, sequence: i64) -> Result<Option<Vec<f32>>, Trouble> {
+        let failed = |error| Trouble::of(self.database, error);
         let mut rows = self.vectors.query([sequence]).map_err(failed)?;
         let Some(row) = rows.next().map_err(failed)? else {
             return Ok(None);
         };
         let plain = match row.get_ref(1).map_err(failed)? {
             ValueRef::Null => true,
+            ValueRef::Text(word) if spoiled_word(word) => return Err(Trouble::Page),
             ValueRef::Text(word) => word == b"FLOAT32",
             _ => false,
         };
@@ -191,18 +249,42 @@ impl<'a> Contents<'a> {
         }
     }
 
-    /// Metadata and time of row `sequence`.
-    pub fn body(&mut self, sequence: i64) -> Result<Body, SourceError> {
-        let failed = |error| self.database.failed(error);
+    /// Metadata and time of row `sequence`; `None` if they cannot be read.
+    pub fn body(&mut self, sequence: i64) -> Result<Option<Body>, SourceError> {
+        readable(self.find_body(sequence))
+    }
+
+    fn find_body(&mut self, sequence: i64) -> Result<Body, Trouble> {
+        let failed = |error| Trouble::of(self.database, error);
         let mut rows = self.bodies.query([sequence]).map_err(failed)?;
         let Some(row) = rows.next().map_err(failed)? else {
             return Ok(Body::default());
         };
+        let metadata = row.get_ref(0).map_err(failed)?;
+        if spoiled(metadata) {
+            return Err(Trouble::Page);
+        }
         Ok(Body {
-            metadata: text(row.get_ref(0).map_err(failed)?),
+            metadata: text(metadata),
             created_at: timestamp(row.get_ref(1).map_err(failed)?),
         })
     }
+
+    /// The time of row `sequence`, in microseconds since 1970.
+    pub fn time(&mut self, sequence: i64) -> Result<Option<i64>, SourceError> {
+        let failed = |error| Trouble::of(self.database, error);
+        let mut rows = self
+            .times
+            .query([sequence])
+            .map_err(|error| self.database.failed(error))?;
+        let row = readable(rows.next().map_err(failed))?.flatten();
+        Ok(row.and_then(|row| row.get_ref(0).ok().and_then(timestamp)))
+    }
+}
+
+/// Whether the name of an encoding is on a page that is lost, and so the end of the vector before it.
+fn spoiled_word(word: &[u8]) -> bool {
+    word.contains(&0) || !word.is_ascii()
 }
 
 /// Little-endian f32 values; `None` if the bytes are not a whole number of them.

@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 
 use super::database::Database;
 use super::error::SourceError;
+use super::salvage::readable;
 
 /// Directories of migrations with the newest version known.
 const KNOWN: [(&str, i64); 3] = [("sysdb", 10), ("metadb", 6), ("embeddings_queue", 2)];
@@ -161,15 +162,19 @@ fn versions(database: &Database) -> Result<BTreeMap<String, i64>, SourceError> {
     if !columns.contains("dir") || !columns.contains("version") {
         return Err(database.unknown("table \"migrations\" is not Chroma's".to_owned()));
     }
-    let rows = database.rows(
-        "SELECT dir, max(version) FROM migrations GROUP BY dir",
-        |row| {
-            Ok((
-                super::database::text(row.get_ref(0)?).unwrap_or_default(),
-                row.get::<_, i64>(1)?,
-            ))
-        },
-    )?;
+    // The index has it all; the table is asked where pages of the index cannot be read.
+    let ask = |hint: &str| {
+        let sql = format!("SELECT dir, max(version) FROM migrations {hint}GROUP BY dir");
+        database.try_rows(&sql, |row| {
+            let directory = super::database::text(row.get_ref(0)?).unwrap_or_default();
+            Ok((directory, row.get::<_, i64>(1)?))
+        })
+    };
+    let rows = match readable(ask(""))? {
+        Some(rows) => Some(rows),
+        None => readable(ask("NOT INDEXED "))?,
+    };
+    let rows = rows.ok_or_else(|| database.lost("migrations"))?;
     let mut versions = BTreeMap::new();
     for (directory, version) in rows {
         match KNOWN.iter().find(|(name, _)| *name == directory) {

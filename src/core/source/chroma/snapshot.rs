@@ -5,7 +5,7 @@
 //!
 //! Two kinds. [`under_lock`]: this process holds SQLite's SHARED lock, so the database cannot change, and SQLite's
 //! backup writes what the held transaction sees. [`Loose`]: the database cannot be read where it lies (a hot
-//! journal, write-ahead mode), so its files are copied as files, then compared with what they were before, and
+//! journal, write-ahead mode, a file cut short, bad sectors), so its files are copied as files, then compared with what they were before, and
 //! SQLite brings the copy into order. In both cases the index files are copied too, so that nothing is read from
 //! the store afterwards.
 //!
@@ -32,6 +32,7 @@ use super::layout::{DATABASE, FileStat, LINKS, Location, PICKLE, SegmentFiles, o
 use super::locks::{Claim, wal_writer_inside};
 use super::options::Options;
 use super::scratch::{Scratch, copy, copy_file};
+use super::sectors::read_around;
 
 /// How long changing index files are waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -212,6 +213,8 @@ pub(super) struct Loose {
     scratch: Scratch,
     before: Vec<(PathBuf, Option<FileStat>)>,
     shared: PathBuf,
+    /// What the copy lacks, as sentences.
+    pub warnings: Vec<String>,
 }
 
 impl Loose {
@@ -228,6 +231,7 @@ impl Loose {
             scratch,
             before: vec![(path.clone(), FileStat::look(path)?)],
             shared: beside(path, "-shm"),
+            warnings: Vec::new(),
         };
         for suffix in COMPANIONS {
             let companion = beside(path, suffix);
@@ -237,12 +241,19 @@ impl Loose {
         loose.at_rest()?;
         let file = loose.scratch.path.join(DATABASE);
         let claim = &loose.claim;
-        copy(
-            path,
-            |into, at| claim.read_at(into, at),
-            &file,
-            &options.stop,
-        )?;
+        let (page, mut lost) = (claim.page(), 0_u64);
+        let read = |into: &mut [u8], at: u64| {
+            let read = |into: &mut [u8], at: u64| claim.read_at(into, at);
+            let (got, more) = read_around(read, page, into, at)?;
+            lost = lost.saturating_add(more);
+            Ok(got)
+        };
+        copy(path, read, &file, &options.stop)?;
+        if lost > 0 {
+            loose.warnings.push(format!(
+                "{path:?}: the operating system cannot read {lost} of its pages"
+            ));
+        }
         for ((from, stat), suffix) in loose.before.iter().skip(1).zip(COMPANIONS) {
             if stat.is_some() {
                 copy_file(from, &beside(&file, suffix), &options.stop)?;
@@ -250,6 +261,14 @@ impl Loose {
         }
         // Before SQLite looks at it: a torn copy must not pass as damage.
         loose.at_rest()?;
+        // A journal or write-ahead log may have what the file lacks.
+        let alone = loose.before.iter().skip(1).all(|(_, stat)| stat.is_none());
+        let bytes = loose.before.first().and_then(|(_, stat)| *stat);
+        let cut = bytes.and_then(|stat| loose.claim.cut(stat.bytes));
+        if let Some(cut) = cut.filter(|_| alone) {
+            cut.mend(&file)?;
+            loose.warnings.push(cut.warning(path));
+        }
         recover(&file, path, &options.stop)?;
         let mut database = Database::open(&file, path, Claim::new(&file)?, options.stop.clone())?;
         database.stat = loose.claim.stat;

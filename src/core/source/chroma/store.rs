@@ -35,12 +35,14 @@ use super::content::words;
 use super::database::{Database, busy, check_stop};
 use super::error::SourceError;
 use super::fingerprint::Fingerprint;
+use super::grades::{Grades, count};
 use super::layout::{self, Location, SegmentFiles};
 use super::locks::Claim;
-use super::lost::{Lost, count};
+use super::losses::Losses;
 use super::metadata::{Depth, Row, Tables};
 use super::options::{Options, Snapshot};
 use super::queue::{Contents, Queue};
+use super::salvage::{Hole, readable};
 use super::schema::Schema;
 use super::segment::glance;
 use super::snapshot::{self, Loose, State, hot_journal};
@@ -63,6 +65,7 @@ type EachRow<'a> = dyn FnMut(Row, &mut Contents<'_>) -> Result<ControlFlow<()>, 
 /// An open Chroma persist directory.
 pub struct ChromaStore {
     directory: PathBuf,
+    database: PathBuf,
     options: Options,
     pub(super) state: RefCell<State>,
     pub(super) schema: Schema,
@@ -96,8 +99,10 @@ impl ChromaStore {
         let location = layout::locate(path)?;
         let since = Instant::now();
         let mut at_once = options.snapshot == Snapshot::Always;
+        let mut failing = false;
         loop {
-            match ChromaStore::attempt(&location, &options) {
+            match ChromaStore::attempt(&location, &options, failing) {
+                Err(error) if !failing && unreadable(&error, &location.database) => failing = true,
                 Err(SourceError::Busy { .. }) if since.elapsed() < PATIENCE => {
                     at_once = true;
                     check_stop(&options.stop)?;
@@ -113,11 +118,15 @@ impl ChromaStore {
         }
     }
 
-    /// Opens the store once.
-    fn attempt(location: &Location, options: &Options) -> Result<ChromaStore, SourceError> {
+    /// Opens the store once. `failing`: the disk cannot read all of the database.
+    fn attempt(
+        location: &Location,
+        options: &Options,
+        failing: bool,
+    ) -> Result<ChromaStore, SourceError> {
         let directory = location.directory.clone();
         let old = layout::has_old_files(&directory);
-        let (database, loose) = open_database(location, options)?;
+        let (database, loose) = open_database(location, options, failing)?;
         if old && !database.has_table("embeddings_queue") {
             return Err(SourceError::OldLayout { path: directory });
         }
@@ -128,6 +137,7 @@ impl ChromaStore {
             databases,
             mut warnings,
         } = Catalog::read(&database, &schema, &directory)?;
+        warnings.extend(loose.iter().flat_map(|loose| loose.warnings.clone()));
         // Asked after the look at the index files.
         if loose.is_none() && database.writer_inside() {
             return Err(busy(&database.path, "another process is writing to it"));
@@ -158,7 +168,8 @@ impl ChromaStore {
                     .to_owned(),
             );
         }
-        let complete = !purges(&state.database, &schema)?;
+        warnings.extend(queue.warning(&state.database));
+        let complete = queue.holes.is_empty() && !purges(&state.database, &schema, &mut warnings)?;
         state.unmoved(&directory)?;
         let collections = state
             .entries
@@ -171,6 +182,7 @@ impl ChromaStore {
             .collect();
         Ok(ChromaStore {
             directory,
+            database: location.database.clone(),
             options: options.clone(),
             state: RefCell::new(state),
             schema,
@@ -223,8 +235,40 @@ impl ChromaStore {
                 self.make_way()?;
                 once().0
             }
+            (Err(error), false) if unreadable(&error, &self.database) => {
+                self.pass_over()?;
+                once().0
+            }
             (result, _) => result,
         }
+    }
+
+    /// Reads on in a private copy, in which what the disk cannot read is pages that are none. SQLite gives its
+    /// lock back at such a failure, so the store must be as it was.
+    fn pass_over(&self) -> Result<(), SourceError> {
+        let Ok(mut state) = self.state.try_borrow_mut() else {
+            return Ok(());
+        };
+        self.found.take();
+        let location = Location {
+            directory: self.directory.clone(),
+            database: self.database.clone(),
+        };
+        let claim = Claim::new(&self.database)?;
+        let (database, mut loose) = Loose::copy(&location, claim, &self.options)?;
+        if database.stat != state.database.stat {
+            return Err(busy(
+                &self.database,
+                "another process wrote to it while it was read",
+            ));
+        }
+        let warnings = std::mem::take(&mut loose.warnings);
+        let entries = state.entries.clone();
+        *state = loose.finish(database, entries, &self.directory, &self.options.stop)?;
+        for warning in warnings {
+            self.notice(warning);
+        }
+        Ok(())
     }
 
     /// The persist directory, without links.
@@ -326,7 +370,14 @@ impl ChromaStore {
         let mut looked = Instant::now();
         let tail = Tail::replay(database, &self.queue, entry)?;
         let mut contents = Contents::new(database)?;
+        let losses = RefCell::new(Losses::default());
         let mut give = |mut row: Row, numbers: &[i64]| {
+            if tail.unsure(&row.id) {
+                row.lose(
+                    "embeddings",
+                    "whether table embeddings has the record cannot be told",
+                );
+            }
             if let Some(trouble) = apply(&mut row, numbers, &mut contents)? {
                 let name = entry.collection.qualified_name();
                 self.notice(format!(
@@ -338,8 +389,20 @@ impl ChromaStore {
                 self.give_way(state)?;
                 looked = Instant::now();
             }
-            each(row, &mut contents)
+            losses.borrow_mut().count(&row);
+            let flow = each(row, &mut contents);
+            losses.borrow_mut().vectors = contents.lost;
+            flow
         };
+        let about = |holes: &[Hole]| {
+            for sentence in losses
+                .borrow()
+                .told(&database.path, entry, holes, &self.queue, &tail)
+            {
+                self.notice(sentence);
+            }
+        };
+        let mut holes = Vec::new();
         if let Some(mut tables) = Tables::new(database, &self.schema, entry, depth)? {
             let flow = tables.read(|row| match tail.outcome(&row.id) {
                 Outcome::Stays(numbers) => {
@@ -348,7 +411,9 @@ impl ChromaStore {
                 }
                 Outcome::Goes => Ok(ControlFlow::Continue(())),
             })?;
+            holes.extend_from_slice(tables.holes());
             if flow.is_break() {
+                about(&holes);
                 return Ok(());
             }
         }
@@ -359,9 +424,10 @@ impl ChromaStore {
                 ..Row::default()
             };
             if give(row, numbers)?.is_break() {
-                return Ok(());
+                break;
             }
         }
+        about(&holes);
         Ok(())
     }
 }
@@ -376,7 +442,7 @@ impl Source for ChromaStore {
         collection: &Collection,
         consumer: &mut dyn Consumer,
     ) -> Result<(), SourceError> {
-        let (mut given, mut lost) = (0_u64, Lost::default());
+        let (mut given, mut grades) = (0_u64, Grades::default());
         let mut whole = false;
         self.politely(|state| {
             let entry = entry(state, collection)?;
@@ -388,9 +454,13 @@ impl Source for ChromaStore {
                     again -= 1;
                     return Ok(ControlFlow::Continue(()));
                 }
-                let (vector, stale) = vectors.fetch(&row, contents)?;
+                let (vector, stale) = match row.damage {
+                    Some(_) => (None, false),
+                    None => vectors.fetch(&row, contents)?,
+                };
+                let damage = row.damage.map(|damage| damage.what);
                 given = given.saturating_add(1);
-                lost.count(vector.is_none(), stale);
+                grades.count(vector.is_none() && damage.is_none(), stale);
                 let flow = consumer.take(Record {
                     id: row.id,
                     document: row.content.document,
@@ -399,6 +469,7 @@ impl Source for ChromaStore {
                     vector,
                     created_at: row.created_at,
                     stale,
+                    damage,
                 });
                 whole = flow.is_continue();
                 while whole && !consumer.ready() {
@@ -409,7 +480,7 @@ impl Source for ChromaStore {
             })
         })?;
         if whole {
-            self.tell(lost.sentences(&collection.qualified_name()));
+            self.tell(grades.sentences(&collection.qualified_name()));
         }
         Ok(())
     }
@@ -422,9 +493,11 @@ impl Source for ChromaStore {
             let mut users = BTreeSet::new();
             let dimension = entry.collection.dimension;
             self.rows(state, entry, Depth::Counts, &mut |row, contents| {
-                let (vector, stale) = vectors.fetch(&row, contents)?;
+                if row.damage.is_none() {
+                    let (vector, stale) = vectors.fetch(&row, contents)?;
+                    count(&mut found, vector.as_ref(), stale, dimension);
+                }
                 found.records = found.records.saturating_add(1);
-                count(&mut found, vector.as_ref(), stale, dimension);
                 found.documents = found
                     .documents
                     .saturating_add(u64::from(row.content.document.is_some()));
@@ -437,13 +510,18 @@ impl Source for ChromaStore {
                 Ok(ControlFlow::Continue(()))
             })?;
             found.users = u64::try_from(users.len()).unwrap_or(u64::MAX);
-            self.tell(Lost::of(&found).sentences(&collection.qualified_name()));
+            self.tell(Grades::of(&found).sentences(&collection.qualified_name()));
             found.queued = self.queued(entry, vectors.covered());
             self.found
                 .replace(Some((entry.collection.id.clone(), vectors)));
             Ok(found)
         })
     }
+}
+
+/// Whether `error` says that the disk cannot read the database.
+fn unreadable(error: &SourceError, database: &Path) -> bool {
+    matches!(error, SourceError::Io { path, .. } if path == database)
 }
 
 /// The entry of `collection`.
@@ -481,10 +559,12 @@ fn rest(database: &Database, files: &SegmentFiles, age: Duration) -> Result<(), 
 fn open_database(
     location: &Location,
     options: &Options,
+    failing: bool,
 ) -> Result<(Database, Option<Loose>), SourceError> {
     let path = &location.database;
     let claim = Claim::new(path)?;
-    if !claim.write_ahead()? {
+    // SQLite itself would take the missing half of a page for zeros.
+    if !failing && !claim.write_ahead()? && claim.cut(claim.stat.bytes).is_none() {
         match Database::open(path, path, claim, options.stop.clone()) {
             Err(SourceError::Busy { .. }) if hot_journal(path) => {}
             other => return other.map(|database| (database, None)),
@@ -495,14 +575,25 @@ fn open_database(
 }
 
 /// Whether the queue removes rows that both segments hold. Directories of releases before 0.5.6 do not.
-fn purges(database: &Database, schema: &Schema) -> Result<bool, SourceError> {
+fn purges(
+    database: &Database,
+    schema: &Schema,
+    warnings: &mut Vec<String>,
+) -> Result<bool, SourceError> {
     if !schema.queue_config {
         return Ok(false);
     }
-    let rows = database.rows(
+    let rows = database.try_rows(
         "SELECT config_json_str FROM embeddings_queue_config",
         |row| row.get_ref(0).map(super::database::text),
-    )?;
+    );
+    let Some(rows) = readable(rows)? else {
+        warnings.push(format!(
+            "{:?}: table embeddings_queue_config cannot be read: the queue is taken for one that is cleaned up",
+            database.path
+        ));
+        return Ok(true);
+    };
     Ok(rows.into_iter().flatten().any(|text| {
         serde_json::from_str::<serde_json::Value>(&text)
             .ok()

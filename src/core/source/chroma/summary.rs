@@ -7,6 +7,9 @@ use std::collections::BTreeSet;
 use super::catalog::Entry;
 use super::error::SourceError;
 use super::layout::segment_folders;
+use super::listing::Listing;
+use super::losses::missing;
+use super::salvage::{Trouble, readable};
 use super::snapshot::State;
 use super::store::{ChromaStore, original};
 use super::tail::Tail;
@@ -70,7 +73,7 @@ impl ChromaStore {
                 );
                 found.covered()
             };
-            records = records.saturating_add(self.live(state, entry)?);
+            records = records.saturating_add(self.live(state, entry, &mut warnings)?);
             queued = queued.saturating_add(self.queued(entry, covered));
             segment_bytes = segment_bytes.saturating_add(entry.files.bytes());
         }
@@ -120,19 +123,30 @@ impl ChromaStore {
     }
 
     /// Live records of `entry`.
-    fn live(&self, state: &State, entry: &Entry) -> Result<u64, SourceError> {
+    fn live(
+        &self,
+        state: &State,
+        entry: &Entry,
+        warnings: &mut Vec<String>,
+    ) -> Result<u64, SourceError> {
         let Some(segment) = &entry.metadata_segment else {
             return Ok(0);
         };
-        let failed = |error| state.database.failed(error);
         let mut statement = state
             .database
             .prepare("SELECT count(*) FROM embeddings WHERE segment_id = ?1")?;
-        let count: i64 = statement
-            .query_row([segment], |row| row.get(0))
-            .map_err(failed)?;
+        let counted = statement
+            .query_row([segment], |row| row.get::<_, i64>(0))
+            .map_err(|error| Trouble::of(&state.database, error));
+        let count = match readable(counted)? {
+            Some(count) => u64::try_from(count).unwrap_or(0),
+            None => {
+                let Listing { ids, holes } = Listing::read(&state.database, segment)?;
+                warnings.extend(missing(&state.database.path, entry, &holes));
+                u64::try_from(ids.len()).unwrap_or(u64::MAX)
+            }
+        };
         let (more, fewer) = Tail::replay(&state.database, &self.queue, entry)?.balance();
-        let count = u64::try_from(count).unwrap_or(0);
         Ok(count.saturating_add(more).saturating_sub(fewer))
     }
 }

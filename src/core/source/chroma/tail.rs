@@ -9,7 +9,7 @@
 //! | upsert | as update | inserted |
 //! | delete | removed | nothing |
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rusqlite::Statement;
 
@@ -17,8 +17,12 @@ use super::catalog::Entry;
 use super::database::Database;
 use super::error::SourceError;
 use super::json;
+use super::listing::Listing;
 use super::metadata::Row;
 use super::queue::{Contents, Operation, Queue, scan};
+use super::salvage::{Trouble, readable};
+
+const QUEUE: &str = "embeddings_queue";
 
 /// Where an id's record comes from after the replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +39,8 @@ enum Base {
 struct Fate {
     base: Base,
     in_tables: bool,
+    /// Whether the tables have it cannot be told.
+    unsure: bool,
     rows: Vec<i64>,
 }
 
@@ -42,6 +48,8 @@ struct Fate {
 #[derive(Debug, Default)]
 pub(super) struct Tail {
     fates: HashMap<String, Fate>,
+    /// Rows whose id cannot be read.
+    pub lost: Vec<i64>,
 }
 
 /// What becomes of a row of the tables.
@@ -65,17 +73,18 @@ impl Tail {
         else {
             return Ok(tail);
         };
-        let mut lookup = database
-            .prepare("SELECT 1 FROM embeddings WHERE segment_id = ?1 AND embedding_id = ?2")?;
-        scan(database, numbers, |row| {
+        let mut known = Known::new(database, segment)?;
+        let lost = scan(database, numbers, |row| {
             if !tail.fates.contains_key(&row.id) {
-                let in_tables = exists(database, &mut lookup, segment, &row.id)?;
+                let there = known.has(&row.id)?;
+                let in_tables = there == Some(true);
                 let base = if in_tables { Base::Tables } else { Base::Gone };
                 tail.fates.insert(
                     row.id.clone(),
                     Fate {
                         base,
                         in_tables,
+                        unsure: there.is_none(),
                         rows: Vec::new(),
                     },
                 );
@@ -97,6 +106,7 @@ impl Tail {
             }
             Ok(())
         })?;
+        tail.lost = lost;
         Ok(tail)
     }
 
@@ -127,6 +137,11 @@ impl Tail {
         fresh.into_iter().map(|(_, id, rows)| (id, rows)).collect()
     }
 
+    /// Whether it cannot be told what the tables have of `id`.
+    pub fn unsure(&self, id: &str) -> bool {
+        self.fates.get(id).is_some_and(|fate| fate.unsure)
+    }
+
     /// By how many records the tail changes the number of the tables' records: more and fewer.
     pub fn balance(&self) -> (u64, u64) {
         let (mut more, mut fewer) = (0_u64, 0_u64);
@@ -141,15 +156,48 @@ impl Tail {
     }
 }
 
-fn exists(
-    database: &Database,
-    lookup: &mut Statement<'_>,
-    segment: &str,
-    id: &str,
-) -> Result<bool, SourceError> {
-    lookup
-        .exists([segment, id])
-        .map_err(|error| database.failed(error))
+/// The ids that the tables have.
+struct Known<'a> {
+    database: &'a Database,
+    segment: &'a str,
+    lookup: Statement<'a>,
+    /// All of them, where pages of the index cannot be read; and whether they are all.
+    all: Option<(HashSet<String>, bool)>,
+}
+
+impl<'a> Known<'a> {
+    fn new(database: &'a Database, segment: &'a str) -> Result<Known<'a>, SourceError> {
+        Ok(Known {
+            database,
+            segment,
+            lookup: database
+                .prepare("SELECT 1 FROM embeddings WHERE segment_id = ?1 AND embedding_id = ?2")?,
+            all: None,
+        })
+    }
+
+    /// Whether the tables have `id`; `None` if that cannot be told.
+    fn has(&mut self, id: &str) -> Result<Option<bool>, SourceError> {
+        if self.all.is_none() {
+            let found = self.lookup.exists([self.segment, id]);
+            let found = found.map_err(|error| Trouble::of(self.database, error));
+            if let Some(found) = readable(found)? {
+                return Ok(Some(found));
+            }
+        }
+        let (ids, whole) = match &self.all {
+            Some(all) => all,
+            None => {
+                let Listing { ids, holes } = Listing::read(self.database, self.segment)?;
+                let ids = ids.into_values().collect();
+                self.all.insert((ids, holes.is_empty()))
+            }
+        };
+        Ok(match ids.contains(id) {
+            true => Some(true),
+            false => whole.then_some(false),
+        })
+    }
 }
 
 /// Applies rows of the queue to `row`; gives a sentence about what could not be understood.
@@ -160,8 +208,14 @@ pub(super) fn apply(
 ) -> Result<Option<String>, SourceError> {
     let mut trouble = None;
     for number in numbers {
-        let body = contents.body(*number)?;
         row.sequence = *number;
+        let Some(body) = contents.body(*number)? else {
+            row.lose(
+                QUEUE,
+                format!("row {number} of table {QUEUE} cannot be read"),
+            );
+            continue;
+        };
         row.created_at = row.created_at.or(body.created_at);
         let Some(text) = body.metadata else { continue };
         match json::changes(&text) {
@@ -176,7 +230,9 @@ pub(super) fn apply(
                 }
             }
             Err(what) => {
-                trouble = Some(format!("its metadata in the queue cannot be read: {what}"))
+                let sentence = format!("its metadata in the queue cannot be read: {what}");
+                row.lose(QUEUE, sentence.as_str());
+                trouble = Some(sentence);
             }
         }
     }

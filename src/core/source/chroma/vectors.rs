@@ -23,6 +23,7 @@ use super::layout::{ELEMENTS, LENGTHS};
 use super::metadata::Row;
 use super::queue::{Contents, Operation, Queue, QueueRow, scan};
 use super::rounding::{normalised, rounded, same};
+use super::salvage::Hole;
 use super::segment::{Files, broken};
 use crate::record::{Grade, Space, Vector};
 
@@ -89,6 +90,8 @@ pub(super) struct Vectors {
     unsure: bool,
     /// No row was ever removed from the queue.
     complete: bool,
+    /// Rows of the queue that cannot be read.
+    holes: Vec<Hole>,
     /// What was found wrong, as sentences.
     pub notices: Vec<String>,
 }
@@ -114,6 +117,7 @@ impl Vectors {
                 .map(|dimension| u64::from(dimension) * 4),
             unsure: false,
             complete,
+            holes: Vec::new(),
             notices: Vec::new(),
         };
         match vectors.open(database, directory, entry) {
@@ -127,10 +131,15 @@ impl Vectors {
         }
         vectors.unsure =
             !vectors.notices.is_empty() || (vectors.index.is_none() && entry.index_mark.is_some());
-        scan(database, queue.of(&entry.collection.id), |row| {
+        vectors.holes.clone_from(&queue.holes);
+        let lost = scan(database, queue.of(&entry.collection.id), |row| {
             vectors.replay(row);
             Ok(())
         })?;
+        vectors.holes.extend(lost.into_iter().map(|at| Hole {
+            first: at,
+            last: at,
+        }));
         Ok(vectors)
     }
 
@@ -264,7 +273,9 @@ impl Vectors {
         contents: &mut Contents<'_>,
     ) -> Result<(Option<Vector>, bool), SourceError> {
         let mut other = false;
-        let vector = match self.place(row, contents)? {
+        let place = self.place(row, contents)?;
+        let overtaken = self.overtaken(&place, row);
+        let vector = match place {
             Place::Nowhere => None,
             Place::Row(at) => contents.vector(at)?.map(exact),
             Place::Slot(slot, older) => {
@@ -283,8 +294,20 @@ impl Vectors {
             .get(row.id.as_str())
             .is_some_and(|trace| trace.recent);
         let newer = self.covered.is_some_and(|mark| row.sequence > mark);
-        let stale = vector.is_some() && (newer && !recent || other);
+        let stale = vector.is_some() && (newer && !recent || other || overtaken);
         Ok((vector, stale))
+    }
+
+    /// Whether a row of the queue that cannot be read may hold a newer vector of the record `row`.
+    fn overtaken(&self, place: &Place, row: &Row) -> bool {
+        let since = match place {
+            Place::Nowhere => return false,
+            Place::Row(at) => Some(*at),
+            Place::Slot(..) => self.covered,
+        };
+        self.holes
+            .iter()
+            .any(|hole| hole.first <= row.sequence && since.is_none_or(|since| hole.last > since))
     }
 
     fn place(&mut self, row: &Row, contents: &mut Contents<'_>) -> Result<Place, SourceError> {
@@ -392,7 +415,7 @@ fn counts(trace: &Trace, row: &Row, contents: &mut Contents<'_>) -> Result<bool,
     if row.sequence < trace.sequence {
         return Ok(false);
     }
-    let written = contents.body(trace.sequence)?.created_at;
+    let written = contents.time(trace.sequence)?;
     Ok(row
         .created_at
         .zip(written)
@@ -413,6 +436,7 @@ mod tests {
             bytes: Some(8),
             unsure: false,
             complete: true,
+            holes: Vec::new(),
             notices: Vec::new(),
         }
     }

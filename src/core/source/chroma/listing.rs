@@ -1,0 +1,112 @@
+//! Which records there are, and where their values lie, told without the indexes that cannot be read.
+//!
+//! Stage: source. Promise: nothing here runs while SQLite reports no damage; held in memory are ids and row numbers.
+//! May import this folder.
+
+use std::collections::BTreeMap;
+
+use rusqlite::types::ValueRef;
+
+use super::database::{Database, text};
+use super::error::SourceError;
+use super::salvage::{Hole, Trouble, readable, scan};
+
+/// The records of a segment as far as `embeddings` and its index tell.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    /// The application's ids by row number.
+    pub ids: BTreeMap<i64, String>,
+    /// Rows that may be records of the segment, but no id is known of them.
+    pub holes: Vec<Hole>,
+}
+
+impl Listing {
+    /// Reads the index from both ends; if that does not give all of it, the table too.
+    pub fn read(database: &Database, segment: &str) -> Result<Listing, SourceError> {
+        let mut listing = Listing::default();
+        for order in ["ASC", "DESC"] {
+            let sql = format!(
+                "SELECT id, embedding_id FROM embeddings WHERE segment_id = ?1 ORDER BY embedding_id {order}"
+            );
+            if readable(listing.take(database, &sql, segment))?.is_some() {
+                return Ok(listing);
+            }
+        }
+        let rows = "SELECT id, segment_id, embedding_id FROM embeddings NOT INDEXED WHERE id >= ?1 ORDER BY id";
+        let ids = &mut listing.ids;
+        listing.holes = scan(database, rows, |number, row| {
+            let own = row.get_ref(1).ok().and_then(text).as_deref() == Some(segment);
+            if let (true, Some(id)) = (own, row.get_ref(2).ok().and_then(text)) {
+                ids.insert(number, id);
+            }
+        })?;
+        Ok(listing)
+    }
+
+    fn take(&mut self, database: &Database, sql: &str, segment: &str) -> Result<(), Trouble> {
+        let failed = |error| Trouble::of(database, error);
+        let mut statement = database.prepare(sql)?;
+        let mut rows = statement.query([segment]).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            database.check_stop()?;
+            let number = row.get(0).map_err(failed)?;
+            let id = text(row.get_ref(1).map_err(failed)?).unwrap_or_default();
+            self.ids.insert(number, id);
+        }
+        Ok(())
+    }
+}
+
+/// Where the rows of records are in a table whose index cannot be trusted: its own index, made by reading the
+/// table once.
+#[derive(Debug)]
+pub(super) struct Places {
+    rows: Vec<(i64, i64)>,
+    whole: bool,
+}
+
+impl Places {
+    /// The most rows that are kept in memory.
+    const MOST: usize = 8_000_000;
+
+    /// Reads row number and record of every row of `table`, and keeps those of the records `numbers` (ascending).
+    pub fn read(database: &Database, table: &str, numbers: &[i64]) -> Result<Places, SourceError> {
+        let mut places = Places {
+            rows: Vec::new(),
+            whole: false,
+        };
+        places.whole = readable(places.fill(database, table, numbers))?.unwrap_or(false);
+        places.rows.sort_unstable();
+        Ok(places)
+    }
+
+    fn fill(&mut self, database: &Database, table: &str, numbers: &[i64]) -> Result<bool, Trouble> {
+        let failed = |error| Trouble::of(database, error);
+        let mut statement =
+            database.prepare(&format!("SELECT rowid, id FROM {table} NOT INDEXED"))?;
+        let mut rows = statement.query([]).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            database.check_stop()?;
+            let place = row.get(0).map_err(failed)?;
+            let Ok(ValueRef::Integer(number)) = row.get_ref(1) else {
+                continue;
+            };
+            if numbers.binary_search(&number).is_err() {
+                continue;
+            }
+            if self.rows.len() >= Places::MOST {
+                return Ok(false);
+            }
+            self.rows.push((number, place));
+        }
+        Ok(true)
+    }
+
+    /// The rows of record `number`; `None` if some of them may be on pages that cannot be read.
+    pub fn of(&self, number: i64) -> Option<impl Iterator<Item = i64> + '_> {
+        let first = self.rows.partition_point(|(at, _)| *at < number);
+        let own = self.rows.get(first..).unwrap_or(&[]);
+        let own = own.iter().take_while(move |(at, _)| *at == number);
+        self.whole.then(|| own.map(|(_, place)| *place))
+    }
+}
