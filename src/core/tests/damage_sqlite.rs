@@ -642,6 +642,24 @@ fn nothing_is_lost_without_a_word() {
     }
 }
 
+/// One sector of a page: searches in it miss rows without an error.
+#[test]
+fn a_lost_sector_of_the_values_index_loses_nothing() {
+    let wanted = before(MANY, "many");
+    let copy = copy(MANY);
+    let leaves = pages(&copy, "sqlite_autoindex_embedding_metadata_1", "leaf");
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .open(copy.database())
+        .unwrap();
+    for sector in [2, 5] {
+        let at = (leaves[leaves.len() / 2] - 1) * PAGE as u64 + sector * 512;
+        file.write_all_at(&[0; 512], at).unwrap();
+        let (damaged, _) = damaged(&copy, &wanted, "many");
+        assert_eq!(damaged, BTreeSet::new());
+    }
+}
+
 #[test]
 fn a_file_that_is_cut_short_is_read_as_far_as_it_goes() {
     let wanted = before(MANY, "many");

@@ -10,6 +10,7 @@ use rusqlite::types::ValueRef;
 use super::database::{Database, text};
 use super::error::SourceError;
 use super::salvage::{Hole, Trouble, readable, scan};
+use super::spans::ends;
 
 /// The records of a segment as far as `embeddings` and its index tell.
 #[derive(Debug, Default)]
@@ -57,9 +58,9 @@ impl Listing {
     }
 }
 
-/// Where the rows of records are in a table whose index cannot be trusted: its own index, made by reading the
-/// table once.
-#[derive(Debug)]
+/// Where the rows of records are, as the table or its index has it from one end to the other. A search in a page
+/// that is overwritten in part may miss rows without an error; reading all of it does not.
+#[derive(Debug, Default)]
 pub(super) struct Places {
     rows: Vec<(i64, i64)>,
     whole: bool,
@@ -69,40 +70,54 @@ impl Places {
     /// The most rows that are kept in memory.
     const MOST: usize = 8_000_000;
 
-    /// Reads row number and record of every row of `table`, and keeps those of the records `numbers` (ascending).
+    /// Finds the rows of the records `numbers` (ascending) in `table`.
     pub fn read(database: &Database, table: &str, numbers: &[i64]) -> Result<Places, SourceError> {
-        let mut places = Places {
-            rows: Vec::new(),
-            whole: false,
-        };
-        places.whole = readable(places.fill(database, table, numbers))?.unwrap_or(false);
-        places.rows.sort_unstable();
+        let (first, last) = ends(numbers);
+        let by_index = format!(
+            "SELECT id, id, rowid FROM {table} WHERE id BETWEEN {first} AND {last} ORDER BY id"
+        );
+        let by_table = format!("SELECT rowid, id, rowid FROM {table} NOT INDEXED ORDER BY rowid");
+        let mut places = Places::default();
+        for sql in [by_index, by_table] {
+            places.rows.clear();
+            places.whole = readable(places.fill(database, &sql, numbers))?.unwrap_or(false);
+            if places.whole {
+                places.rows.sort_unstable();
+                break;
+            }
+        }
         Ok(places)
     }
 
-    fn fill(&mut self, database: &Database, table: &str, numbers: &[i64]) -> Result<bool, Trouble> {
+    /// Takes rows of what they are ordered by, record and row number.
+    fn fill(&mut self, database: &Database, sql: &str, numbers: &[i64]) -> Result<bool, Trouble> {
         let failed = |error| Trouble::of(database, error);
-        let mut statement =
-            database.prepare(&format!("SELECT rowid, id FROM {table} NOT INDEXED"))?;
+        let mut statement = database.prepare(sql)?;
         let mut rows = statement.query([]).map_err(failed)?;
+        let mut before = i64::MIN;
         while let Some(row) = rows.next().map_err(failed)? {
             database.check_stop()?;
-            let place = row.get(0).map_err(failed)?;
-            let Ok(ValueRef::Integer(number)) = row.get_ref(1) else {
-                continue;
+            let number = |at: usize| match row.get_ref(at) {
+                Ok(ValueRef::Integer(number)) => Ok(number),
+                _ => Err(Trouble::Page),
             };
-            if numbers.binary_search(&number).is_err() {
+            let (order, record, place) = (number(0)?, number(1)?, number(2)?);
+            if order < before {
+                return Err(Trouble::Page);
+            }
+            before = order;
+            if numbers.binary_search(&record).is_err() {
                 continue;
             }
             if self.rows.len() >= Places::MOST {
                 return Ok(false);
             }
-            self.rows.push((number, place));
+            self.rows.push((record, place));
         }
         Ok(true)
     }
 
-    /// The rows of record `number`; `None` if some of them may be on pages that cannot be read.
+    /// The rows of record `number`; `None` if neither the table nor its index could be read to the end.
     pub fn of(&self, number: i64) -> Option<impl Iterator<Item = i64> + '_> {
         let first = self.rows.partition_point(|(at, _)| *at < number);
         let own = self.rows.get(first..).unwrap_or(&[]);

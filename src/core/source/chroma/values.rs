@@ -3,6 +3,7 @@
 //! Stage: source. Promise: all rows of a record, or the word that they are not all. May import `record` and this
 //! folder.
 
+use rusqlite::types::Type;
 use rusqlite::{Rows, Statement};
 
 use super::content::{spoiled, typed};
@@ -22,7 +23,6 @@ pub(super) struct Values<'a> {
     table: &'static str,
     /// The columns and the table, without a condition.
     select: String,
-    only: &'static str,
     bools: bool,
     range: Statement<'a>,
     /// Read only where pages of the table or its index cannot be.
@@ -73,7 +73,6 @@ impl<'a> Values<'a> {
             database,
             table,
             select,
-            only,
             bools,
             range,
             places: None,
@@ -91,22 +90,19 @@ impl<'a> Values<'a> {
         })
     }
 
-    /// All rows of the record `number`, one of `numbers`: by the table's index, or past it. `None` if some of them
-    /// cannot be read, or may be where nothing can be.
+    /// All rows of the record `number`, one of `numbers`; `None` if some of them cannot be read, or may be where
+    /// nothing can be.
     pub fn of(&mut self, number: i64, numbers: &[i64]) -> Result<Option<Pairs>, SourceError> {
-        let straight = self
-            .range(number, number)
-            .and_then(|mut cursor| cursor.all(number));
-        if let Some(pairs) = readable(straight)? {
-            return Ok(Some(pairs));
-        }
         let places = match self.places.take() {
             Some(places) => places,
             None => Places::read(self.database, self.table, numbers)?,
         };
         let pairs = match places.of(number) {
             Some(own) => self.at(number, own)?,
-            None => None,
+            None => {
+                let straight = self.range(number, number);
+                readable(straight.and_then(|mut cursor| cursor.all(number)))?
+            }
         };
         self.places = Some(places);
         Ok(pairs)
@@ -118,7 +114,7 @@ impl<'a> Values<'a> {
         number: i64,
         places: impl Iterator<Item = i64>,
     ) -> Result<Option<Pairs>, SourceError> {
-        let sql = format!("{} WHERE rowid = ?1 {}", self.select, self.only);
+        let sql = format!("{} WHERE rowid = ?1", self.select);
         let mut statement = self.database.prepare(&sql)?;
         let mut pairs = Pairs::new();
         for place in places {
@@ -126,10 +122,10 @@ impl<'a> Values<'a> {
                 .query([place])
                 .map_err(|error| Trouble::of(self.database, error));
             let found = rows.and_then(|rows| self.cursor(rows).all(number));
-            let Some(found) = readable(found)? else {
-                return Ok(None);
-            };
-            pairs.extend(found);
+            match readable(found)? {
+                Some(found) if found.len() == 1 => pairs.extend(found),
+                _ => return Ok(None),
+            }
         }
         Ok(Some(pairs))
     }
@@ -188,7 +184,8 @@ impl Cursor<'_> {
                 row.get_ref(1).map_err(failed)?,
                 row.get_ref(2).map_err(failed)?,
             );
-            if spoiled(key) || spoiled(string) {
+            // A key is never NULL.
+            if key.data_type() != Type::Text || spoiled(key) || spoiled(string) {
                 return Err(Trouble::Page);
             }
             let key = text(key).unwrap_or_default();
