@@ -4,6 +4,7 @@
 #   CHROMA=/path/to/store          for `make demo`: your own Chroma directory
 #   RELEASES='...' SEEDS='...'     for fidelity: which chromadb releases, which histories
 #   HISTORIES=1000                 for property: how many histories (RELEASES= as well)
+#   ROUNDS=50                       for live: how many reads of each release (RELEASES= as well)
 #   SECONDS_EACH=60 FUZZ_SEED=1    for fuzz: how long each of the four kinds goes on, and which cases
 #   TESTARGS='...'                 for the test targets: arguments for cargo test
 #   SUDO=sudo                      let setup and install use sudo where root is needed
@@ -46,6 +47,9 @@ property: ## a thousand short histories by the oldest and the newest release (HI
 
 fuzz: ## damaged headers, index data, pickles and queue rows: no panic, bounded memory (SECONDS_EACH=, FUZZ_SEED=)
 	FUZZ_SECONDS=$(or $(SECONDS_EACH),60) cargo test -p vector_migrate_core --test fuzz -- --nocapture --test-threads 2
+
+live: ## reads while chromadb releases write: every result is one moment of the store (RELEASES=, ROUNDS=)
+	@pgrx-tests/fidelity/live.sh
 
 fmt: ## format the Rust code
 	cargo fmt --all

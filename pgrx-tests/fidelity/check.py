@@ -216,7 +216,8 @@ class Check:
         self.count[reader["grade"]] += 1
         exact = canonical(vector) == canonical(given)
         same = canonical(vector) == canonical(answer)
-        lost = self.lost(collection["removed"].get(reader["record"], 0), answer)
+        former = collection.get("alone", {}).get(reader["record"], [])
+        lost = self.lost(collection["removed"].get(reader["record"], 0), answer, former)
         if reader["grade"] == "exact" and exact:
             if same:
                 return
@@ -240,8 +241,10 @@ class Check:
         else:
             self.wrong(where, f"{reader['grade']}, as the release returns it, yet not what was given")
 
-    def lost(self, removed, answer):
-        """The rule by which the release's index may hold none or another vector of an id that was deleted `removed` times."""
+    def lost(self, removed, answer, former=()):
+        """Why the index may hold none or another vector of an id deleted `removed` times, or `former` ones if it was alone."""
+        if answer is not None and any(canonical(answer) == canonical(one) or apart(answer, one) <= 4 for one in former):
+            return "alone"
         if removed > 0 and self.any("0.4.0", "0.5.4"):
             return "re-added" if answer is None else "gap filled"
         if removed > 1 and answer is not None and self.any("0.5.5", "0.6.3"):

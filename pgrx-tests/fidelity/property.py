@@ -58,6 +58,7 @@ def step(store, c, rng, seed):
     def records(change=False):
         return [fit(store, record) for record in dice.records(c, ids, change)]
 
+    before = {id: record["input"] for id, record in c.records.items()}
     match rng.choices(["add", "update", "upsert", "delete", "again", "where"], [25, 25, 20, 15, 10, 5])[0]:
         case "add":
             c.add(*records())
@@ -72,6 +73,17 @@ def step(store, c, rng, seed):
             c.add(*records())
         case "where":
             remove(c, where={"group": rng.choice("abcd")})
+    lonely(c, before)
+
+
+def lonely(c, before):
+    """Remembers the earlier vectors of a record that was changed while it was the only one (see `alone` in the rules)."""
+    former = getattr(c, "alone", {})
+    kept = {id: former.get(id, []) for id in c.records if id in before}
+    for id in kept.keys() & (before if len(before) == 1 else set()):
+        if c.records[id]["input"] != before[id]:
+            kept[id] = [*kept[id], hex32(before[id])]
+    c.alone = {id: vectors for id, vectors in kept.items() if vectors}
 
 
 def make(store, rng, histories):
@@ -101,7 +113,8 @@ def held(c):
     """A collection as `compare.py` and the next stage want it."""
     kept = ("tenant", "database", "name", "space", "dimension", "role", "removed")
     records = {id: {**record, "input": hex32(record["input"])} for id, record in c.records.items()}
-    return {"id": str(c.handle.id), **{key: getattr(c, key) for key in kept}, "records": records}
+    alone = getattr(c, "alone", {})
+    return {"id": str(c.handle.id), **{key: getattr(c, key) for key in kept}, "records": records, "alone": alone}
 
 
 def main():
@@ -112,6 +125,8 @@ def main():
     store = Life(directory, state["known"])
     state["releases"] = [store.release]
     store.reopen(state)
+    for c, kept in zip(store.collections, state["collections"], strict=True):
+        c.alone = kept["alone"]
     live(store, state, seed, stage)
     state["known"] = sorted(store.known)
     state["collections"] = [held(c) for c in store.collections]

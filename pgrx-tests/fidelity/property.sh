@@ -8,7 +8,7 @@
 #   HISTORIES=1000         how many, for each release; 50 in a store, each a collection
 #   RELEASES='0.4.0 1.5.9' which releases
 #   SEED=1                 number of the first store; a mismatch comes again with the number that is printed with it
-#   JOBS=2                 stores at a time
+#   JOBS=2                  stores at a time
 #
 # Needs what run.sh needs. The stores are left under target/property/<release>/<number>/.
 set -euo pipefail

@@ -9,6 +9,7 @@ RULES = {
     "re-added": "up to 0.5.4: an id deleted and added again within one batch has no vector in the index; the queue still holds it",
     "gap filled": "up to 0.5.4: after that, an add that is ignored for the record gave the index its vector",
     "deleted twice": "0.5.5 to 0.6.3: an id deleted, added, deleted and added again within one batch keeps its first vector in the index",
+    "alone": "0.5.23 to 1.5.9, as measured: an index persists no new vector of the only element that it ever had; the earlier one comes back",
     "purge": "0.5.6 to 0.5.12: the queue lost rows that other collections still needed",
     "left-over arrays": "1.5: a deleted collection leaves rows of arrays behind, which the release shows in new records of the same number",
     "nan": "a metadata value NaN is dropped by every release",

@@ -78,8 +78,22 @@ fn chroma_records_are_what_chromadb_returned(name: &str, by_id: bool) {
 
 #[test]
 fn records_written_by_0_4_24_are_what_it_returned() {
-    // That release alone returned them by id; the releases after it return them as they were added, as we do.
+    // From 0.4.24 to 0.5.5 they came by id; the other releases return them as they were added, as we do.
     chroma_records_are_what_chromadb_returned("chroma-0.4.24", true);
+}
+
+#[test]
+fn records_written_by_releases_in_between_are_what_they_returned() {
+    for (release, by_id) in [
+        ("0.4.0", false),
+        ("0.5.0", true),
+        ("0.5.5", true),
+        ("1.0.0", false),
+        ("1.1.1", false),
+        ("1.3.7", false),
+    ] {
+        chroma_records_are_what_chromadb_returned(&format!("chroma-{release}"), by_id);
+    }
 }
 
 #[test]
@@ -210,6 +224,17 @@ fn rows_from_1_5_9_hold_what_it_returned_bit_for_bit() {
         "odd_ids",
     ];
     migrated_collections_are_what_chromadb_returned("chroma-1.5.9", &collections);
+}
+
+#[test]
+fn rows_from_releases_in_between_hold_what_they_returned_bit_for_bit() {
+    for release in ["0.4.0", "0.5.0", "0.5.5", "1.1.1", "1.3.7"] {
+        migrated_collections_are_what_chromadb_returned(
+            &format!("chroma-{release}"),
+            &["l2_history", "cosine_history"],
+        );
+    }
+    migrated_collections_are_what_chromadb_returned("chroma-1.0.0", &["cosine_history"]);
 }
 
 #[test]

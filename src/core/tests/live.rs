@@ -5,7 +5,7 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::ops::ControlFlow;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -372,96 +372,4 @@ fn index_files_that_change_during_a_read_never_mix() {
         fs::write(&path, &bytes).unwrap();
         assert!(scratch.folders().is_empty());
     }
-}
-
-/// What the writer of `live_writer.py` gives the record number `id`: its version, then a function of both.
-fn vector(id: u32, version: u32) -> Vec<f32> {
-    let (id, version) = (id as f32, version as f32);
-    vec![id, version, id * 0.5 + version, 1.0]
-}
-
-/// 50 rounds against a real writer: `LIVE_PYTHON=<python with chromadb> cargo test --test live -- --ignored`.
-#[test]
-#[ignore = "needs a Python with chromadb, named by LIVE_PYTHON"]
-fn every_result_is_one_moment_of_a_live_store() {
-    let python = std::env::var_os("LIVE_PYTHON").expect("LIVE_PYTHON");
-    let root = tempfile::tempdir().unwrap();
-    let directory = root.path().canonicalize().unwrap().join("store");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/live_writer.py");
-    let mut child = Command::new(python)
-        .arg(script)
-        .arg(&directory)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut output = BufReader::new(child.stdout.take().unwrap());
-    let mut line = String::new();
-    output.read_line(&mut line).unwrap();
-    assert_eq!(line.trim(), "ready");
-    let (mut good, mut busy, mut copies, mut last) = (0, 0, 0, 0);
-    let mut slowest = Duration::ZERO;
-    while good + busy < 50 {
-        let scratch = Scratch::new();
-        let since = Instant::now();
-        // Every other consumer is slow, so that the writer comes in between.
-        match moment(&scratch, &directory, (good + busy) % 2 == 1) {
-            Ok(count) => {
-                assert!(count >= last, "{count} after {last}");
-                last = count;
-                good += 1;
-            }
-            Err(SourceError::Busy { what, .. }) => {
-                println!("busy: {what}");
-                busy += 1;
-            }
-            Err(other) => panic!("{other}"),
-        }
-        slowest = slowest.max(since.elapsed());
-        copies += usize::from(scratch.0.path().join("copies").exists());
-        assert!(scratch.folders().is_empty());
-        assert!(child.try_wait().unwrap().is_none(), "the writer ended");
-        std::thread::sleep(Duration::from_millis(37));
-    }
-    // Killed in the middle of whatever it does.
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let mut rest = String::new();
-    output.read_to_string(&mut rest).unwrap();
-    let count = moment(&Scratch::new(), &directory, false).unwrap();
-    assert!(count >= last);
-    println!(
-        "{good} good, {busy} busy, {copies} with a copy, {count} records, slowest {slowest:?}"
-    );
-    assert!(!rest.contains("error"), "{rest}");
-    assert!(good >= 45);
-}
-
-/// Reads the store and checks it; gives the number of records.
-fn moment(scratch: &Scratch, directory: &Path, slow: bool) -> Result<usize, SourceError> {
-    let store = scratch.open(directory)?;
-    let collection = named(&store, "live");
-    let mut found = Vec::new();
-    store.read(collection, &mut |record| {
-        found.push(record);
-        if slow && found.len() < 30 {
-            std::thread::sleep(Duration::from_millis(3));
-        }
-        ControlFlow::Continue(())
-    })?;
-    let told: Vec<String> = store
-        .warnings()
-        .iter()
-        .cloned()
-        .chain(store.take_notices())
-        .collect();
-    assert!(told.is_empty(), "{told:?}");
-    for (at, record) in found.iter().enumerate() {
-        assert_eq!(record.id, at.to_string());
-        let document = record.document.as_deref().unwrap();
-        let version: u32 = document.rsplit(' ').next().unwrap().parse().unwrap();
-        let wanted = vector(u32::try_from(at).unwrap(), version);
-        let values = record.vector.as_ref().map(|vector| vector.values.clone());
-        assert_eq!(values, Some(wanted), "record {at}: {document}");
-    }
-    Ok(found.len())
 }
