@@ -136,6 +136,13 @@ impl Database {
         self.tables.contains_key(table)
     }
 
+    /// What the database's header says under the pragma `name`.
+    pub fn figure(&self, name: &'static str) -> Result<u64, SourceError> {
+        let found = self.rows(&format!("PRAGMA {name}"), |row| row.get::<_, i64>(0))?;
+        let figure = found.first().and_then(|figure| u64::try_from(*figure).ok());
+        Ok(figure.unwrap_or(0))
+    }
+
     /// Prepares a statement.
     pub fn prepare(&self, sql: &str) -> Result<Statement<'_>, SourceError> {
         self.conn.prepare(sql).map_err(|error| self.failed(error))

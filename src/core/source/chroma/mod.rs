@@ -10,6 +10,7 @@
 //!                        metadata <- tail          records: the tables, then the queue's newer rows
 //! hnsw, pickle -> segment -> vectors <- queue      vectors: index files and the queue
 //!                        store                     both, joined by id
+//!                        summary, skim             the store in one row; records without vectors
 //! ```
 
 mod catalog;
@@ -29,6 +30,7 @@ mod rounding;
 mod schema;
 mod scratch;
 mod segment;
+mod skim;
 mod snapshot;
 mod space;
 mod spans;

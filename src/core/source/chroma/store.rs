@@ -57,7 +57,8 @@ const POLL: Duration = Duration::from_millis(20);
 const HALF_WRITTEN: Duration = Duration::from_millis(500);
 
 /// Takes a live row, with access to the queue's contents.
-type EachRow<'a> = dyn FnMut(Row, &mut Contents<'_>) -> Result<ControlFlow<()>, SourceError> + 'a;
+pub(super) type EachRow<'a> =
+    dyn FnMut(Row, &mut Contents<'_>) -> Result<ControlFlow<()>, SourceError> + 'a;
 
 /// An open Chroma persist directory.
 pub struct ChromaStore {
@@ -296,7 +297,7 @@ impl ChromaStore {
     }
 
     /// Gives every live row of `entry` to `each`: the tables' rows, then those that only the queue has.
-    fn rows(
+    pub(super) fn rows(
         &self,
         state: &State,
         entry: &Entry,
@@ -415,7 +416,10 @@ impl Source for ChromaStore {
 }
 
 /// The entry of `collection`.
-fn entry<'a>(state: &'a State, collection: &Collection) -> Result<&'a Entry, SourceError> {
+pub(super) fn entry<'a>(
+    state: &'a State,
+    collection: &Collection,
+) -> Result<&'a Entry, SourceError> {
     state
         .entries
         .iter()
