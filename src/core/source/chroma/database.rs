@@ -40,6 +40,8 @@ pub(super) struct Database {
     pub stat: FileStat,
     stop: Arc<AtomicBool>,
     tables: BTreeMap<String, BTreeSet<String>>,
+    /// More rows than the file has room for: a row takes 4 bytes at least.
+    most_rows: usize,
     // After `conn`: its locks are gone before the claim is.
     claim: Claim,
 }
@@ -62,7 +64,15 @@ impl Database {
             .and_then(|()| conn.execute_batch("PRAGMA query_only = 1; BEGIN"))
             .map_err(|error| translate(path, &stop, error))?;
         let stat = claim.stat;
+        let bytes = conn
+            .query_row(
+                "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
+                [],
+                |row| row.get::<_, i64>(0),
+            )
+            .map_err(|error| translate(path, &stop, error))?;
         let mut database = Database {
+            most_rows: usize::try_from(bytes / 4).unwrap_or(usize::MAX),
             conn,
             path: path.to_owned(),
             stat,
@@ -159,8 +169,18 @@ impl Database {
         let mut all = Vec::new();
         while let Some(found) = rows.next().map_err(|error| self.failed(error))? {
             all.push(row(found).map_err(|error| self.failed(error))?);
+            self.check_count(all.len())?;
         }
         Ok(all)
+    }
+
+    /// Refuses a table that has given `rows` rows if the file has no room for so many: its pages lead to each other,
+    /// and it would never end.
+    pub fn check_count(&self, rows: usize) -> Result<(), SourceError> {
+        if rows > self.most_rows {
+            return Err(self.damaged("a table holds more rows than there is room for".to_owned()));
+        }
+        Ok(())
     }
 
     /// SQLite's error as the store's.

@@ -140,7 +140,7 @@ impl<'a> Tables<'a> {
                     }
                 }
                 if let Some(arrays) = &mut arrays {
-                    for (key, items) in collect(arrays, number).map_err(failed)? {
+                    for (key, items) in collect(self.database, arrays, number)? {
                         // Rows of a deleted collection stay behind, and their row numbers are given out again.
                         let known = self.keys.is_none_or(|keys| keys.contains(&key));
                         if known && !found.content.has(&key) {
@@ -169,6 +169,7 @@ fn numbers(database: &Database, segment: &str) -> Result<Vec<i64>, SourceError> 
             row.get::<_, i64>(0)
                 .map_err(|error| database.failed(error))?,
         );
+        database.check_count(numbers.len())?;
     }
     numbers.sort_unstable();
     Ok(numbers)
@@ -215,9 +216,16 @@ impl<'s> Cursor<'s> {
 }
 
 /// The arrays of record `number`, by key.
-fn collect(cursor: &mut Cursor<'_>, number: i64) -> rusqlite::Result<Vec<(String, Vec<Value>)>> {
+fn collect(
+    database: &Database,
+    cursor: &mut Cursor<'_>,
+    number: i64,
+) -> Result<Vec<(String, Vec<Value>)>, SourceError> {
     let mut arrays: Vec<(String, Vec<Value>)> = Vec::new();
-    while let Some((key, value)) = cursor.of(number)? {
+    let mut count = 0_usize;
+    while let Some((key, value)) = cursor.of(number).map_err(|error| database.failed(error))? {
+        count = count.saturating_add(1);
+        database.check_count(count)?;
         let Some(value) = value else { continue };
         match arrays.iter_mut().find(|(there, _)| *there == key) {
             Some((_, items)) => items.push(value),

@@ -16,6 +16,7 @@
 mod catalog;
 mod content;
 mod database;
+mod doubts;
 pub mod error;
 mod fingerprint;
 mod hnsw;

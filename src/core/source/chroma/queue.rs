@@ -66,7 +66,10 @@ impl Queue {
         let mut rows = statement
             .query([])
             .map_err(|error| database.failed(error))?;
+        let mut count = 0_usize;
         while let Some(row) = rows.next().map_err(|error| database.failed(error))? {
+            count = count.saturating_add(1);
+            database.check_count(count)?;
             let sequence: i64 = row.get(0).map_err(|error| database.failed(error))?;
             queue.last = Some(sequence);
             let Ok(ValueRef::Text(topic)) = row.get_ref(1) else {

@@ -161,20 +161,18 @@ fn versions(database: &Database) -> Result<BTreeMap<String, i64>, SourceError> {
     if !columns.contains("dir") || !columns.contains("version") {
         return Err(database.unknown("table \"migrations\" is not Chroma's".to_owned()));
     }
-    let rows = database.rows(
-        "SELECT dir, max(version) FROM migrations GROUP BY dir",
-        |row| {
-            Ok((
-                super::database::text(row.get_ref(0)?).unwrap_or_default(),
-                row.get::<_, i64>(1)?,
-            ))
-        },
-    )?;
+    let rows = database.rows("SELECT dir, version FROM migrations", |row| {
+        Ok((
+            super::database::text(row.get_ref(0)?).unwrap_or_default(),
+            row.get::<_, i64>(1)?,
+        ))
+    })?;
     let mut versions = BTreeMap::new();
     for (directory, version) in rows {
         match KNOWN.iter().find(|(name, _)| *name == directory) {
             Some((_, newest)) if version <= *newest => {
-                versions.insert(directory, version);
+                let highest = versions.entry(directory).or_insert(version);
+                *highest = version.max(*highest);
             }
             Some((name, newest)) => {
                 return Err(database.unknown(format!(
