@@ -6,6 +6,7 @@
 
 mod pages;
 mod pglz;
+mod sample;
 mod size;
 mod toast;
 

@@ -9,13 +9,13 @@
 //!
 //! The bytes are those of heap, TOAST and indexes of `content_vectors` and `entity_vectors`. The values of each row
 //! have their real lengths; JSON counts an eighth more as `jsonb`. What does not fit into a row is compressed and
-//! moved out as the server would (`toast`); by how much texts shrink is measured on samples (`pglz`).
+//! moved out as the server would (`toast`); by how much texts shrink is measured on some of them (`sample`).
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
 use super::pages::{Pages, Tree, indexed};
-use super::pglz;
+use super::sample::{Sample, width};
 use super::toast::{self, Field, Toast, stored};
 use crate::encode::{ColumnType, canonical_key};
 use crate::map::{ContentRow, EntityRow, Owner, Shape, map_record, owner_of};
@@ -28,10 +28,6 @@ const ENTITY_FIXED: u64 = 24 + 8 + 8 + 8 + 4;
 const MODEL_DIMENSION: u32 = 384;
 /// Most dimensions that pgvector's `vector` can have.
 const MOST_DIMENSIONS: u32 = 16_000;
-/// Rows whose texts are all compressed to learn how much they shrink; then one in so many.
-const SAMPLES: u64 = 64;
-/// Bytes of a text that are compressed.
-const SAMPLE: usize = 32 * 1024;
 /// Different entities that are told apart.
 const MOST_ENTITIES: usize = 100_000;
 /// Rows with the same vector that one element of an HNSW index holds.
@@ -223,33 +219,6 @@ impl Table {
     }
 }
 
-/// How much the texts of a column shrink.
-#[derive(Debug, Clone, Copy, Default)]
-struct Sample {
-    met: u64,
-    whole: u64,
-    packed: u64,
-}
-
-impl Sample {
-    /// The field of `text`, whose bytes in the column are what `size` says.
-    fn field(&mut self, text: &str, size: impl Fn(&str) -> u64) -> Field {
-        let bytes = size(text);
-        if bytes < 128 {
-            return Field::plain(Some(bytes));
-        }
-        if self.met < SAMPLES || self.met.is_multiple_of(SAMPLES) {
-            let sample = text.as_bytes().get(..SAMPLE).unwrap_or(text.as_bytes());
-            let packed = pglz::compressed(sample);
-            self.whole = self.whole.saturating_add(width(sample.len()));
-            self.packed = self.packed.saturating_add(width(packed));
-        }
-        self.met = self.met.saturating_add(1);
-        let packed = u128::from(bytes) * u128::from(self.packed) / u128::from(self.whole.max(1));
-        Field::new(bytes, u64::try_from(packed).unwrap_or(bytes))
-    }
-}
-
 /// Bytes of a vector's value.
 fn vector(dimension: u64) -> u64 {
     4 * dimension + 4
@@ -263,8 +232,4 @@ fn length(text: &str) -> u64 {
 fn json(text: &str) -> u64 {
     let bytes = length(text);
     bytes.saturating_add(bytes / 8).saturating_add(4)
-}
-
-fn width(bytes: usize) -> u64 {
-    u64::try_from(bytes).unwrap_or(u64::MAX)
 }
