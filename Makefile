@@ -3,6 +3,8 @@
 #   PG_CONFIG=/path/to/pg_config   which PostgreSQL (default: Debian's PostgreSQL 15, else the PATH's)
 #   CHROMA=/path/to/store          for `make demo`: your own Chroma directory
 #   RELEASES='...' SEEDS='...'     for fidelity: which chromadb releases, which histories
+#   HISTORIES=1000                 for property: how many histories (RELEASES= as well)
+#   SECONDS_EACH=60 FUZZ_SEED=1    for fuzz: how long each of the four kinds goes on, and which cases
 #   TESTARGS='...'                 for the test targets: arguments for cargo test
 #   SUDO=sudo                      let setup and install use sudo where root is needed
 
@@ -12,7 +14,7 @@ SUDO ?=
 TESTARGS ?=
 export PG_CONFIG CHROMA SUDO
 
-.PHONY: help setup install uninstall test test-core test-server fidelity fmt lint demo demo-stop clean-clusters
+.PHONY: help setup install uninstall test test-core test-server fidelity property fuzz live fmt lint demo demo-stop clean-clusters
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -38,6 +40,12 @@ test-server: install ## only the tests on a server
 
 fidelity: ## random stores by real chromadb releases against the reader (RELEASES=, SEEDS=)
 	@pgrx-tests/fidelity/run.sh
+
+property: ## a thousand short histories by the oldest and the newest release (HISTORIES=, RELEASES=)
+	@pgrx-tests/fidelity/property.sh
+
+fuzz: ## damaged headers, index data, pickles and queue rows: no panic, bounded memory (SECONDS_EACH=, FUZZ_SEED=)
+	FUZZ_SECONDS=$(or $(SECONDS_EACH),60) cargo test -p vector_migrate_core --test fuzz -- --nocapture --test-threads 2
 
 fmt: ## format the Rust code
 	cargo fmt --all

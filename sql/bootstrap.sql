@@ -28,7 +28,9 @@ CREATE TABLE vector_migrate.runs (
     skipped            bigint NOT NULL,
     failed             bigint NOT NULL,
     reused             bigint NOT NULL,
+    exact              bigint NOT NULL,
     restored           bigint NOT NULL,
+    missing            bigint NOT NULL,
     stale              bigint NOT NULL,
     embedded           bigint NOT NULL,
     entities           bigint NOT NULL,
@@ -37,12 +39,15 @@ CREATE TABLE vector_migrate.runs (
     role               name NOT NULL,
     content_target     regclass NOT NULL,
     entity_target      regclass,
-    CHECK (found = migrated + skipped + failed)
+    CHECK (found = migrated + skipped + failed),
+    CHECK (migrated = reused + embedded AND reused = exact + restored)
 );
 COMMENT ON TABLE vector_migrate.runs IS 'one row for each migrate_chroma() that committed';
 COMMENT ON COLUMN vector_migrate.runs.reused IS 'migrated with the vector that the store had';
-COMMENT ON COLUMN vector_migrate.runs.restored IS 'of the reused ones: kept normalised by Chroma (cosine) and multiplied back by their length; the others are bit for bit';
-COMMENT ON COLUMN vector_migrate.runs.stale IS 'of the reused ones: older than the record''s last change, as Chroma lost the newer vector';
+COMMENT ON COLUMN vector_migrate.runs.exact IS 'of the reused ones: bit for bit what Chroma was given';
+COMMENT ON COLUMN vector_migrate.runs.restored IS 'of the reused ones: kept normalised by Chroma (cosine) and multiplied back by their length, within 4 units in the last place';
+COMMENT ON COLUMN vector_migrate.runs.missing IS 'of the records found: the store has no vector for them, whether they were embedded or failed';
+COMMENT ON COLUMN vector_migrate.runs.stale IS 'of the reused ones: may be older than the rest of their record, as Chroma lost the newer vector; listed in run_errors';
 COMMENT ON COLUMN vector_migrate.runs.source_fingerprint IS 'sizes and times of the store''s files when they were read';
 
 CREATE TABLE vector_migrate.run_errors (
@@ -54,7 +59,7 @@ CREATE TABLE vector_migrate.run_errors (
     message    text NOT NULL
 );
 CREATE INDEX run_errors_run_id ON vector_migrate.run_errors (run_id);
-COMMENT ON TABLE vector_migrate.run_errors IS 'records that a run skipped or could not migrate, with the cause';
+COMMENT ON TABLE vector_migrate.run_errors IS 'records that a run skipped or could not migrate, with the cause; and migrated ones with a remark (reason stale)';
 
 CREATE TABLE vector_migrate.run_rows (
     run_id     bigint NOT NULL,

@@ -1,15 +1,20 @@
-"""What a release returns for a store: `answer.py COPY STATE.json ANSWER.jsonl`, in a new process, on a copy.
+"""What a release returns for a store: `answer.py COPY STATE.json ANSWER.jsonl [WITHOUT.json]`, in a new process, on a copy.
 
 One line a collection, one line a record, as `dump_store` prints them. A value of metadata is a pair of its type and
 its text, so that 3, 3.0 and "3" differ; a float is the hexadecimal of its 64 bits, a vector that of its float32s.
+
+WITHOUT.json (`ask.py`) has the collections, by id, that the release failed at, and how to ask for them: without their
+index, which is then removed from the copy, or not at all.
 """
 
 import json
+import shutil
+import sqlite3
 import struct
 import sys
 from pathlib import Path
 
-from history import Life, hex32
+from life import Life, hex32
 
 
 def value(given):
@@ -53,15 +58,27 @@ def vectors(store, handle, ids, noted):
     return found
 
 
-def lines(store, state):
+def lines(store, state, without):
     include = ["documents", "metadatas"] + (["uris"] if store.at_least("0.4.16") else [])
-    for given in state["collections"]:
+    wanted = state["collections"]
+    if state.get("killed"):
+        wanted = [dict(zip(("tenant", "database", "name"), found, strict=True)) for found in store.listed()]
+    for given in wanted:
         handle = store.client(given["tenant"], given["database"]).get_collection(given["name"], embedding_function=None)
-        answer = handle.get(include=include)
-        noted = []
-        embeddings = vectors(store, handle, answer["ids"], noted)
+        # For whoever has to find out at which collection this process ended.
+        print(handle.id, flush=True)
         head = {key: given[key] for key in ("tenant", "database", "name")}
-        head.update(collection=str(handle.id), metadata=metadata(handle.metadata), count=handle.count(), noted=noted)
+        broken = without.get(str(handle.id), {"why": None, "ask": True})
+        head.update(collection=str(handle.id), metadata=metadata(handle.metadata), noted=[], unreadable=broken["why"], asked=broken["ask"])
+        if not broken["ask"]:
+            yield head
+            continue
+        answer = handle.get(include=include)
+        noted = head["noted"]
+        embeddings = vectors(store, handle, answer["ids"], noted) if broken["why"] is None else [None] * len(answer["ids"])
+        head["count"] = handle.count()
+        if noted and answer["ids"] and not any(embeddings):
+            head["unreadable"] = noted[-1]
         if store.at_least("1.0.0"):
             head["space"] = handle.configuration["hnsw"]["space"]
         yield head
@@ -76,14 +93,23 @@ def lines(store, state):
             }
 
 
+def remove_index(directory, ids):
+    database = sqlite3.connect(Path(directory) / "chroma.sqlite3")
+    for id in ids:
+        for (segment,) in database.execute("SELECT id FROM segments WHERE collection = ? AND scope = 'VECTOR'", (id,)).fetchall():
+            shutil.rmtree(Path(directory) / segment, ignore_errors=True)
+    database.close()
+
+
 def main():
     state = json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
+    without = json.loads(Path(sys.argv[4]).read_text(encoding="utf-8")) if len(sys.argv) > 4 else {}
+    remove_index(sys.argv[1], [id for id, broken in without.items() if broken["ask"]])
     store = Life(sys.argv[1], state["known"])
     with open(sys.argv[3], "w", encoding="utf-8") as file:
-        for line in lines(store, state):
+        for line in lines(store, state, without):
             file.write(json.dumps(line) + "\n")
-        listed = sum(len(store.client(*key).list_collections()) for key in {(c["tenant"], c["database"]) for c in state["collections"]})
-        file.write(json.dumps({"listed": listed}) + "\n")
+        file.write(json.dumps({"listed": len(list(store.listed()))}) + "\n")
     store.close()
 
 

@@ -72,6 +72,37 @@ fn after_a_kill_the_journal_is_rolled_back_in_a_copy() {
 }
 
 #[test]
+fn a_cursor_that_pauses_lets_a_writer_commit() {
+    let (db, source) = (Db::new(), store("special/many"));
+    let writer = open(&source);
+    let reader = db.session();
+    reader.run("SET vector_migrate.batch_bytes = '64kB'; BEGIN");
+    reader.run(&format!(
+        "DECLARE c CURSOR FOR SELECT chroma_records({})",
+        source.sql()
+    ));
+    assert_eq!(reader.lines("FETCH 1 FROM c").len(), 1);
+    writer
+        .busy_timeout(std::time::Duration::from_secs(30))
+        .expect("a timeout");
+    writer
+        .execute(
+            "UPDATE embedding_metadata SET string_value = 'later' WHERE key = 'chroma:document'",
+            [],
+        )
+        .expect("a commit while the cursor is open");
+    let rest = reader.lines("FETCH ALL FROM c");
+    let all = db.line(&format!("{DOCUMENTS}({})", source.sql()));
+    assert_eq!((rest.len() + 1).to_string(), all);
+    assert!(
+        !rest.iter().any(|row| row.contains("later")),
+        "a mixed result"
+    );
+    reader.run("ROLLBACK");
+    assert_no_copies(&db);
+}
+
+#[test]
 fn a_result_that_is_not_read_to_its_end_gives_the_lock_back() {
     let (db, source) = (Db::new(), store("special/many"));
     let writer = open(&source);

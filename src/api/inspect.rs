@@ -41,7 +41,10 @@ fn look_at<T: Send + 'static>(
 
 /// One row a collection of the Chroma persist directory at `path`, ordered by tenant, database and name.
 ///
-/// `queued`: writes that are still only in Chroma's queue. `vectors`: records that have a usable one.
+/// `queued`: writes that are still only in Chroma's queue. `vectors`: records that have a usable one, which is
+/// `exact` (bit for bit what Chroma was given) or `restored` (cosine: kept normalised, multiplied back).
+/// `missing`: records for which the store has none. `stale`: of `vectors`, those that may be older than the rest
+/// of their record.
 #[pg_extern(volatile, parallel_unsafe)]
 fn chroma_collections(
     path: Option<&str>,
@@ -62,6 +65,10 @@ fn chroma_collections(
             name!(queued, i64),
             name!(configuration, Option<JsonB>),
             name!(metadata, Option<JsonB>),
+            name!(exact, i64),
+            name!(restored, i64),
+            name!(missing, i64),
+            name!(stale, i64),
         ),
     >,
     ErrorReport,
@@ -91,6 +98,10 @@ fn chroma_collections(
             bigint(counts.queued),
             configuration.map(JsonB),
             metadata,
+            bigint(counts.exact),
+            bigint(counts.restored),
+            bigint(counts.missing),
+            bigint(counts.stale),
         )
     });
     Ok(TableIterator::new(rows))

@@ -8,10 +8,10 @@ use pgrx::pg_sys::panic::{ErrorReport, ErrorReportable};
 use pgrx::prelude::*;
 use vector_migrate_core::map::filter::Filter;
 use vector_migrate_core::map::metadata_json;
-use vector_migrate_core::pipeline::Sender;
+use vector_migrate_core::pipeline::{Outbox, Sender};
 use vector_migrate_core::record::{Collection, Record};
 use vector_migrate_core::source::chroma::ChromaStore;
-use vector_migrate_core::source::{Source, SourceError};
+use vector_migrate_core::source::{Consumer, Source, SourceError};
 
 use crate::error::Error;
 use crate::reader::{self, Reader};
@@ -47,38 +47,69 @@ impl Records {
     }
 }
 
+/// Records on their way to the backend, in batches.
+struct Batches<'a> {
+    index: usize,
+    filter: Option<&'a Filter>,
+    limit: usize,
+    batch: Vec<(usize, Record)>,
+    bytes: usize,
+    outbox: Outbox<'a, Batch>,
+}
+
+impl Consumer for Batches<'_> {
+    fn take(&mut self, record: Record) -> ControlFlow<()> {
+        if self
+            .filter
+            .is_some_and(|filter| !filter.matches(&record.metadata))
+        {
+            return ControlFlow::Continue(());
+        }
+        let numbers = record
+            .vector
+            .as_ref()
+            .map_or(0, |vector| vector.values.len());
+        self.bytes += 4 * numbers + record.document.as_ref().map_or(0, String::len) + 512;
+        self.batch.push((self.index, record));
+        if self.bytes >= self.limit {
+            self.bytes = 0;
+            self.outbox
+                .put((std::mem::take(&mut self.batch), Vec::new()));
+        }
+        match self.outbox.gone() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    }
+
+    fn ready(&mut self) -> bool {
+        self.outbox.ready()
+    }
+}
+
 fn produce(
-    store: &ChromaStore,
+    store: ChromaStore,
     collections: &[Collection],
     filter: Option<&Filter>,
-    batch_bytes: usize,
+    limit: usize,
     sender: &Sender<Batch>,
 ) -> Result<(), SourceError> {
-    let mut batch = Vec::new();
-    let mut bytes = 0;
+    let mut batches = Batches {
+        index: 0,
+        filter,
+        limit,
+        batch: Vec::new(),
+        bytes: 0,
+        outbox: Outbox::new(sender),
+    };
     for (index, collection) in collections.iter().enumerate() {
-        store.read(collection, &mut |record| {
-            if filter.is_some_and(|filter| !filter.matches(&record.metadata)) {
-                return ControlFlow::Continue(());
-            }
-            bytes += 4 * record
-                .vector
-                .as_ref()
-                .map_or(0, |vector| vector.values.len())
-                + record.document.as_ref().map_or(0, String::len)
-                + 512;
-            batch.push((index, record));
-            if bytes < batch_bytes {
-                return ControlFlow::Continue(());
-            }
-            bytes = 0;
-            match sender.send((std::mem::take(&mut batch), Vec::new())) {
-                true => ControlFlow::Continue(()),
-                false => ControlFlow::Break(()),
-            }
-        })?;
+        batches.index = index;
+        store.feed(collection, &mut batches)?;
     }
-    sender.send((batch, store.take_notices()));
+    let notices = store.take_notices();
+    // A writer need not wait for the last batch to be taken.
+    drop(store);
+    sender.send((batches.batch, notices));
     Ok(())
 }
 
@@ -119,7 +150,7 @@ fn chroma_records(
     let for_thread = chosen.clone();
     let batch_bytes = guc::batch_bytes();
     let reader = reader::start(stop, move |sender| {
-        produce(&store, &for_thread, filter.as_ref(), batch_bytes, &sender)
+        produce(store, &for_thread, filter.as_ref(), batch_bytes, &sender)
     })?;
     let mut records = Records {
         reader,

@@ -31,6 +31,8 @@ pub enum Reason {
     BadContent,
     /// The server refused the row: a constraint, a length, a trigger.
     Constraint,
+    /// A remark about a record that was migrated: its vector may be older than the rest of it.
+    Stale,
 }
 
 impl Reason {
@@ -50,6 +52,7 @@ impl Reason {
             Reason::BadText => "bad_text",
             Reason::BadContent => "bad_content",
             Reason::Constraint => "constraint",
+            Reason::Stale => "stale",
         }
     }
 

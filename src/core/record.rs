@@ -198,8 +198,16 @@ impl Collection {
 pub struct Inventory {
     /// Live records.
     pub records: u64,
-    /// Records with a vector of the collection's dimension.
+    /// Records with a usable vector: of the collection's dimension, without NaN and infinities.
     pub vectors: u64,
+    /// Of the usable vectors: bit for bit what Chroma was given.
+    pub exact: u64,
+    /// Of the usable vectors: kept normalised and multiplied back.
+    pub restored: u64,
+    /// Records for which the store has no vector.
+    pub missing: u64,
+    /// Of the usable vectors: perhaps older than their record.
+    pub stale: u64,
     /// Records with a document, the empty one included.
     pub documents: u64,
     /// Distinct values of the metadata key `user_id`; `"7"` and `7` are the same user.

@@ -21,6 +21,8 @@ pub struct Counts {
     pub restored: u64,
     /// Of the reused ones: older than the record's last change, as Chroma lost the newer vector.
     pub stale: u64,
+    /// Of the records found: the store has no vector for them.
+    pub missing: u64,
     /// Migrated with a vector made here.
     pub embedded: u64,
     /// Entity rows inserted.
@@ -33,6 +35,11 @@ impl Counts {
         self.migrated + self.skipped + self.failed
     }
 
+    /// Of the reused vectors: bit for bit what Chroma was given.
+    pub fn exact(&self) -> u64 {
+        self.reused.saturating_sub(self.restored)
+    }
+
     fn add(&mut self, other: &Counts) {
         self.migrated += other.migrated;
         self.skipped += other.skipped;
@@ -40,6 +47,7 @@ impl Counts {
         self.reused += other.reused;
         self.restored += other.restored;
         self.stale += other.stale;
+        self.missing += other.missing;
         self.embedded += other.embedded;
         self.entities += other.entities;
     }

@@ -63,11 +63,11 @@ pub fn finish(run: RunSummary) -> Result<(), Error> {
         spi::write(
             "INSERT INTO vector_migrate.runs \
                (run_id, path, options, status, started_at, finished_at, found, migrated, skipped, \
-                failed, reused, restored, stale, embedded, entities, model, source_fingerprint, role, \
+                failed, reused, exact, restored, missing, stale, embedded, entities, model, source_fingerprint, role, \
                 content_target, entity_target) \
              OVERRIDING SYSTEM VALUE VALUES \
                ($1, $2, $3, 'completed', $4, pg_catalog.clock_timestamp(), $5, $6, $7, $8, $9, $10, \
-                $11, $12, $13, $14, $15, $16, $17, $18)",
+                $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
             &[
                 run.run_id.into(),
                 run.path.into(),
@@ -78,7 +78,9 @@ pub fn finish(run: RunSummary) -> Result<(), Error> {
                 count(counts.skipped).into(),
                 count(counts.failed).into(),
                 count(counts.reused).into(),
+                count(counts.exact()).into(),
                 count(counts.restored).into(),
+                count(counts.missing).into(),
                 count(counts.stale).into(),
                 count(counts.embedded).into(),
                 count(counts.entities).into(),

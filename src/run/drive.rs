@@ -107,15 +107,12 @@ fn load(
     let plan = Arc::new(prepared.plan);
     let for_thread = plan.clone();
     let mut items = reader::start(stop, move |sender| {
-        let result = pipeline::run(&store, &for_thread, &sender);
-        sender.send(
-            store
-                .take_notices()
-                .into_iter()
-                .map(Item::Warning)
-                .collect(),
-        );
-        result
+        let mut last = pipeline::run(&store, &for_thread, &sender)?;
+        last.extend(store.take_notices().into_iter().map(Item::Warning));
+        // A writer need not wait for the last batch to be taken.
+        drop(store);
+        sender.send(last);
+        Ok(())
     })?;
     while let Some(batch) = reader::next(&mut items)? {
         prepared

@@ -66,8 +66,8 @@ pub fn close(report: &Report, progress: &Progress, run: Option<i64>) {
     let vectors = match total.migrated {
         0 => String::new(),
         _ => format!(
-            " (vectors: {} bit for bit, {} restored from normalised, {} embedded; {} entities)",
-            total.reused - total.restored,
+            " (vectors: {} exact, {} restored, {} embedded; {} entities)",
+            total.exact(),
             total.restored,
             total.embedded,
             total.entities
@@ -82,9 +82,16 @@ pub fn close(report: &Report, progress: &Progress, run: Option<i64>) {
         progress.elapsed().as_secs_f64(),
         progress.rate(total.found())
     );
+    if total.missing > 0 {
+        notice!(
+            "{} of the records found are missing their vector in the store, {} of all vectors were embedded",
+            total.missing,
+            total.embedded
+        );
+    }
     if total.stale > 0 {
-        warning!(
-            "{} records have a vector that is older than their text: Chroma lost the newer one; \
+        notice!(
+            "{} records were migrated with a vector that may be older than their text: \
              embeddings => 'generate' makes vectors anew",
             total.stale
         );
@@ -104,8 +111,8 @@ pub fn close(report: &Report, progress: &Progress, run: Option<i64>) {
         );
     }
     if let Some(run) = run
-        && total.skipped + total.failed > 0
+        && total.skipped + total.failed + total.stale > 0
     {
-        notice!("all of them: SELECT * FROM vector_migrate.run_errors WHERE run_id = {run}");
+        notice!("each of them: SELECT * FROM vector_migrate.run_errors WHERE run_id = {run}");
     }
 }

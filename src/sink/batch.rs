@@ -101,13 +101,18 @@ impl Sink {
         let mut rows = Vec::new();
         for item in items {
             match item {
-                Item::Row(row) => rows.push(row),
+                Item::Row(row) => {
+                    self.count_missing(row.collection, row.user.as_deref(), row.missing);
+                    rows.push(row);
+                }
                 Item::Rejected {
                     collection,
                     record_id,
                     user,
+                    missing,
                     rejection,
                 } => {
+                    self.count_missing(collection, user.as_deref(), missing);
                     self.reject(collection, record_id, user, rejection);
                 }
                 Item::Warning(text) if self.strict => return Err(Error::Damage(text)),
@@ -144,6 +149,12 @@ impl Sink {
         }
     }
 
+    fn count_missing(&mut self, collection: usize, user: Option<&str>, missing: bool) {
+        if missing {
+            self.report.line(collection, user).missing += 1;
+        }
+    }
+
     fn reject(
         &mut self,
         collection: usize,
@@ -157,6 +168,17 @@ impl Sink {
             rejection.reason,
             &rejection.message,
         );
+        self.write_down(collection, record_id, user, rejection);
+    }
+
+    /// Keeps a rejection, or a remark, for `run_errors`.
+    fn write_down(
+        &mut self,
+        collection: usize,
+        record_id: String,
+        user: Option<String>,
+        rejection: Rejection,
+    ) {
         if self.run.is_some() {
             let collection = self.name(collection).to_owned();
             self.failures.push(FailedRecord {
@@ -166,6 +188,18 @@ impl Sink {
                 rejection,
             });
         }
+    }
+
+    /// Remarks on a row that was migrated with a vector that may be older than the rest of it.
+    pub(super) fn mark_stale(&mut self, row: &Row) {
+        let message =
+            "migrated with a vector that may be older than its text: Chroma lost the newer one";
+        self.write_down(
+            row.collection,
+            row.record_id.clone(),
+            row.user.clone(),
+            Rejection::new(Reason::Stale, message),
+        );
     }
 
     pub(super) fn reject_row(&mut self, row: &Row, reason: Reason, message: impl Into<String>) {

@@ -71,6 +71,9 @@ impl Sink {
     }
 
     fn count(&mut self, ready: &Ready) {
+        if ready.row.stale && !ready.embedded {
+            self.mark_stale(&ready.row);
+        }
         let line = self
             .report
             .line(ready.row.collection, ready.row.user.as_deref());

@@ -8,4 +8,4 @@ mod rows;
 mod worker;
 
 pub use rows::{EntityTuple, Item, Mode, Plan, Row, run};
-pub use worker::{Next, QUEUED, Sender, Worker};
+pub use worker::{Next, Outbox, QUEUED, Sender, Worker};

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use super::worker::Sender;
+use super::worker::{Outbox, Sender};
 use crate::encode::{
     Column, ColumnType, ContentColumn, EntityColumn, VectorType, canonical_key, content_tuple,
     encode_vector, entity_tuple,
@@ -11,7 +11,7 @@ use crate::map::filter::Filter;
 use crate::map::{ContentRow, Owner, Shape, map_record, owner_of};
 use crate::reason::{Reason, Rejection};
 use crate::record::{Collection, Grade, Record};
-use crate::source::{Source, SourceError};
+use crate::source::{Consumer, Source, SourceError};
 
 /// Where vectors come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +79,8 @@ pub struct Row {
     pub restored: bool,
     /// The record changed after the last state of its vector that the store still has.
     pub stale: bool,
+    /// The store has no vector for the record.
+    pub missing: bool,
     /// What to embed; empty if there is a vector.
     pub text: String,
     /// The entity rows.
@@ -98,6 +100,8 @@ pub enum Item {
         record_id: String,
         /// Its owner, as far as known.
         user: Option<String>,
+        /// The store has no vector for the record.
+        missing: bool,
         /// Why.
         rejection: Rejection,
     },
@@ -131,7 +135,8 @@ impl Item {
     }
 }
 
-/// Reads every collection of the plan and hands items over in batches.
+/// Reads every collection of the plan and hands items over in batches; gives the last one back, for a caller that
+/// wants to close the source before it waits for room again.
 ///
 /// # Errors
 /// What the source refuses. A consumer that is gone is not an error.
@@ -139,33 +144,55 @@ pub fn run(
     source: &dyn Source,
     plan: &Plan,
     sender: &Sender<Vec<Item>>,
-) -> Result<(), SourceError> {
-    let mut batch = Vec::new();
-    let mut bytes = 0usize;
-    let mut gone = false;
+) -> Result<Vec<Item>, SourceError> {
+    let mut batches = Batches {
+        plan,
+        index: 0,
+        batch: Vec::new(),
+        bytes: 0,
+        outbox: Outbox::new(sender),
+    };
     for (index, collection) in plan.collections.iter().enumerate() {
-        source.read(collection, &mut |record| {
-            if let Some(item) = plan.item(index, collection, record) {
-                bytes += item.bytes();
-                batch.push(item);
-                if bytes >= plan.batch_bytes {
-                    bytes = 0;
-                    if !sender.send(std::mem::take(&mut batch)) {
-                        gone = true;
-                        return ControlFlow::Break(());
-                    }
-                }
-            }
-            ControlFlow::Continue(())
-        })?;
-        if gone {
-            return Ok(());
+        batches.index = index;
+        source.feed(collection, &mut batches)?;
+        if batches.outbox.gone() {
+            break;
         }
     }
-    if !batch.is_empty() {
-        sender.send(batch);
+    Ok(batches.batch)
+}
+
+/// Items of records, in batches of [`Plan::batch_bytes`].
+struct Batches<'a> {
+    plan: &'a Plan,
+    index: usize,
+    batch: Vec<Item>,
+    bytes: usize,
+    outbox: Outbox<'a, Vec<Item>>,
+}
+
+impl Consumer for Batches<'_> {
+    fn take(&mut self, record: Record) -> ControlFlow<()> {
+        let Some(collection) = self.plan.collections.get(self.index) else {
+            return ControlFlow::Break(());
+        };
+        if let Some(item) = self.plan.item(self.index, collection, record) {
+            self.bytes += item.bytes();
+            self.batch.push(item);
+            if self.bytes >= self.plan.batch_bytes {
+                self.bytes = 0;
+                self.outbox.put(std::mem::take(&mut self.batch));
+            }
+        }
+        if self.outbox.gone() {
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
     }
-    Ok(())
+
+    fn ready(&mut self) -> bool {
+        self.outbox.ready()
+    }
 }
 
 impl Plan {
@@ -184,6 +211,7 @@ impl Plan {
         {
             return None;
         }
+        let missing = record.vector.is_none();
         let row = match problem {
             Some(rejection) => Err(rejection),
             None => self.row(index, collection, &record, user.as_deref()),
@@ -194,6 +222,7 @@ impl Plan {
                 collection: index,
                 record_id: record.id,
                 user,
+                missing,
                 rejection,
             },
         })
@@ -282,6 +311,7 @@ impl Plan {
                     .as_ref()
                     .is_some_and(|v| v.grade == Grade::Restored),
             stale: vector.is_some() && record.stale,
+            missing: record.vector.is_none(),
             vector,
             text,
             entities,

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, bounded};
 
 /// Batches that may wait between the threads.
 pub const QUEUED: usize = 1;
@@ -12,13 +13,65 @@ pub const QUEUED: usize = 1;
 /// The producer's end.
 #[derive(Debug)]
 pub struct Sender<T> {
-    channel: SyncSender<T>,
+    channel: crossbeam_channel::Sender<T>,
 }
 
 impl<T> Sender<T> {
     /// Hands a batch over, waiting for room; `false` once the consumer is gone.
     pub fn send(&self, batch: T) -> bool {
         self.channel.send(batch).is_ok()
+    }
+}
+
+/// How long [`Outbox::ready`] waits for room.
+const MOMENT: Duration = Duration::from_millis(20);
+
+/// A batch on its way out, for a producer that has something else to do while it waits for room.
+#[derive(Debug)]
+pub struct Outbox<'a, T> {
+    sender: &'a Sender<T>,
+    waiting: Option<T>,
+    gone: bool,
+}
+
+impl<'a, T> Outbox<'a, T> {
+    /// An empty one.
+    pub fn new(sender: &'a Sender<T>) -> Outbox<'a, T> {
+        Outbox {
+            sender,
+            waiting: None,
+            gone: false,
+        }
+    }
+
+    /// Puts a batch in; to be called while [`Outbox::ready`], else it waits for room first.
+    pub fn put(&mut self, batch: T) {
+        if let Some(before) = self.waiting.replace(batch) {
+            self.gone |= !self.sender.send(before);
+        }
+    }
+
+    /// Whether nothing is left in it, after waiting a moment for room.
+    pub fn ready(&mut self) -> bool {
+        let Some(batch) = self.waiting.take() else {
+            return true;
+        };
+        match self.sender.channel.send_timeout(batch, MOMENT) {
+            Ok(()) => true,
+            Err(SendTimeoutError::Timeout(batch)) => {
+                self.waiting = Some(batch);
+                false
+            }
+            Err(SendTimeoutError::Disconnected(_)) => {
+                self.gone = true;
+                true
+            }
+        }
+    }
+
+    /// Whether the consumer is gone: nothing that is put in will arrive.
+    pub fn gone(&self) -> bool {
+        self.gone
     }
 }
 
@@ -53,7 +106,7 @@ impl<T: Send + 'static, E: Send + 'static> Worker<T, E> {
         stop: Arc<AtomicBool>,
         produce: impl FnOnce(Sender<T>) -> Result<(), E> + Send + 'static,
     ) -> std::io::Result<Worker<T, E>> {
-        let (sender, receiver) = sync_channel(QUEUED);
+        let (sender, receiver) = bounded(QUEUED);
         let thread = std::thread::Builder::new()
             .name("vector_migrate".into())
             .spawn(move || produce(Sender { channel: sender }))?;
@@ -108,6 +161,32 @@ mod tests {
             worker.next(Duration::from_secs(5)),
             Next::Batch(1)
         ));
+        drop(worker);
+    }
+
+    #[test]
+    fn an_outbox_waits_without_blocking() {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (told, full) = bounded(1);
+        let mut worker = Worker::spawn(stop, move |sender: Sender<u32>| {
+            let mut outbox = Outbox::new(&sender);
+            outbox.put(1);
+            assert!(outbox.ready());
+            outbox.put(2);
+            assert!(!outbox.ready() && !outbox.gone());
+            told.send(()).unwrap();
+            while !outbox.ready() {}
+            outbox.put(3);
+            while !outbox.ready() {}
+            assert!(outbox.gone());
+            Ok::<(), ()>(())
+        })
+        .unwrap();
+        full.recv().unwrap();
+        for batch in [1, 2] {
+            let next = worker.next(Duration::from_secs(5));
+            assert!(matches!(next, Next::Batch(found) if found == batch));
+        }
         drop(worker);
     }
 

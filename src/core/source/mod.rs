@@ -16,19 +16,51 @@ pub trait Source {
     /// Every collection, ordered by tenant, database and name.
     fn collections(&self) -> &[Collection];
 
-    /// Gives every live record of `collection` to `each`, in the order of insertion, until `each` breaks.
+    /// Gives every live record of `collection` to `consumer`, in the order of insertion, until it breaks.
     ///
     /// # Errors
     /// What the store refuses; [`SourceError::Interrupted`] when the source's stop flag was raised.
+    fn feed(&self, collection: &Collection, consumer: &mut dyn Consumer)
+    -> Result<(), SourceError>;
+
+    /// [`Source::feed`] for a consumer that takes each record at once.
+    ///
+    /// # Errors
+    /// As [`Source::feed`].
     fn read(
         &self,
         collection: &Collection,
         each: &mut dyn FnMut(Record) -> ControlFlow<()>,
-    ) -> Result<(), SourceError>;
+    ) -> Result<(), SourceError> {
+        self.feed(collection, &mut AtOnce(each))
+    }
 
     /// Counts what `collection` holds.
     ///
     /// # Errors
-    /// As [`Source::read`].
+    /// As [`Source::feed`].
     fn inventory(&self, collection: &Collection) -> Result<Inventory, SourceError>;
+}
+
+/// Takes records, at its own pace.
+pub trait Consumer {
+    /// Takes a record; breaks to end the reading.
+    fn take(&mut self, record: Record) -> ControlFlow<()>;
+
+    /// Asked after each record: whether there is room for another. Waits a moment for room, but not for long: a
+    /// source that holds a lock gives it back while the consumer is not ready.
+    fn ready(&mut self) -> bool;
+}
+
+/// A consumer that is always ready.
+struct AtOnce<'a>(&'a mut dyn FnMut(Record) -> ControlFlow<()>);
+
+impl Consumer for AtOnce<'_> {
+    fn take(&mut self, record: Record) -> ControlFlow<()> {
+        (self.0)(record)
+    }
+
+    fn ready(&mut self) -> bool {
+        true
+    }
 }

@@ -264,14 +264,30 @@ fn every_fixture_reads_as_chroma_returned_it() {
                 count(&|record| record.document.is_some()),
                 "{place}"
             );
+            let usable = |grade: Grade| {
+                count(&|record| {
+                    record.vector.as_ref().is_some_and(|vector| {
+                        vector.grade == grade && vector.values.iter().all(|value| value.is_finite())
+                    })
+                })
+            };
+            let (exact, restored) = (usable(Grade::Exact), usable(Grade::Restored));
+            let missing = count(&|record| record.vector.is_none());
             assert_eq!(
-                inventory.vectors,
-                count(&|record| record.vector.is_some()),
+                (inventory.exact, inventory.restored),
+                (exact, restored),
                 "{place}"
             );
+            assert_eq!(inventory.vectors, exact + restored, "{place}");
+            assert_eq!(
+                (inventory.missing, inventory.stale),
+                (missing, 0),
+                "{place}"
+            );
+            let told = store.take_notices();
+            assert_eq!(told.len(), usize::from(missing > 0), "{place}: {told:?}");
         }
         assert_eq!(store.collections().len(), wanted.len(), "{name}");
-        assert_eq!(store.take_notices(), Vec::<String>::new(), "{name}");
     }
     // content-002, -004 and -005 of "no-vector", and what 0.5.11 removed from the queue too early.
     assert_eq!((repaired, lost), (0, 7));

@@ -9,7 +9,7 @@
 //!           snapshot -> scratch                    a private copy, where one is needed
 //!                        metadata <- tail          records: the tables, then the queue's newer rows
 //! hnsw, pickle -> segment -> vectors <- queue      vectors: index files and the queue
-//!                        store                     both, joined by id
+//!                        store -> lost             both, joined by id; what is missing
 //!                        summary, skim             the store in one row; records without vectors
 //! ```
 
@@ -23,6 +23,7 @@ mod hnsw;
 mod json;
 mod layout;
 mod locks;
+mod lost;
 mod metadata;
 mod options;
 mod pickle;

@@ -20,11 +20,16 @@ const LARGEST_PICKLE: u64 = 4 << 30;
 /// Looks at the index files of `entry` without reading them all; a sentence if they cannot be used.
 pub(super) fn glance(directory: &Path, entry: &Entry) -> Result<Option<String>, SourceError> {
     let Some(files) = Files::of(directory, entry) else {
-        let lost = entry.index_mark.is_some() && entry.vector_segment.is_some();
-        return Ok(lost.then(|| {
+        let lost = entry
+            .vector_segment
+            .as_ref()
+            .filter(|_| entry.index_mark.is_some());
+        return Ok(lost.map(|segment| {
             format!(
-                "the vector index of collection {:?} is missing; only vectors of the write-ahead queue are read",
-                entry.collection.qualified_name()
+                "the vector index of collection {:?} is missing, only vectors of the write-ahead queue are read: {:?} \
+                 has no files",
+                entry.collection.qualified_name(),
+                directory.join(segment)
             )
         }));
     };

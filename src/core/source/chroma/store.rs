@@ -14,10 +14,10 @@
 //! A writer's commits wait for the lock (Chroma waits 1000 seconds before it gives up). So between two records the
 //! reader asks whether somebody is inside a transaction. If so, or if index files have changed, it makes a private
 //! copy of the same moment (see `snapshot`), gives the lock back, and goes on in the copy after the records that it
-//! has given already: the order is the same. A commit waits at most for the consumer to take the record that is
-//! being given, the reader's search for the vectors (about a second for a million records), and the copying of the
-//! store (about its bytes divided by the disk's speed). A consumer that may pause for long in between, or between
-//! two reads, calls [`ChromaStore::make_way`] or asks for [`Snapshot::Always`].
+//! has given already: the order is the same. The same question is asked while the consumer has no room for more
+//! (see [`Consumer::ready`]). A commit waits at most for the reader's search for the vectors (about a second for a
+//! million records) and the copying of the store (about its bytes divided by the disk's speed). A caller that may
+//! pause for long between two reads calls [`ChromaStore::make_way`] or asks for [`Snapshot::Always`].
 //!
 //! If no moment without a writer is found, or changed index files do not come to rest, the answer is
 //! [`SourceError::Busy`]; a consumer must then give up what it was given.
@@ -37,6 +37,7 @@ use super::error::SourceError;
 use super::fingerprint::Fingerprint;
 use super::layout::{self, Location, SegmentFiles};
 use super::locks::Claim;
+use super::lost::{Lost, count};
 use super::metadata::{Depth, Row, Tables};
 use super::options::{Options, Snapshot};
 use super::queue::{Contents, Queue};
@@ -46,7 +47,7 @@ use super::snapshot::{self, Loose, State, hot_journal};
 use super::tail::{Outcome, Tail, apply};
 use super::vectors::Vectors;
 use crate::record::{Collection, Inventory, Record};
-use crate::source::Source;
+use crate::source::{Consumer, Source};
 
 /// How long a moment without a writer is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -268,9 +269,12 @@ impl ChromaStore {
             return Ok(vectors);
         }
         let mut vectors = self.find(state, entry, self.complete)?;
-        for notice in std::mem::take(&mut vectors.notices) {
-            self.notice(original(state, &self.directory, notice));
-        }
+        let notices = std::mem::take(&mut vectors.notices);
+        self.tell(
+            notices
+                .into_iter()
+                .map(|notice| original(state, &self.directory, notice)),
+        );
         Ok(vectors)
     }
 
@@ -289,6 +293,21 @@ impl ChromaStore {
             snapshot::unmoved(&self.directory, entry)?;
         }
         Ok(found)
+    }
+
+    /// Breaks off what is read where it lies if a writer waits, so that it is done again in a copy.
+    fn give_way(&self, state: &State) -> Result<(), SourceError> {
+        let database = &state.database;
+        if state.scratch.is_none() && database.writer_inside() {
+            return Err(busy(&database.path, "another process is writing to it"));
+        }
+        Ok(())
+    }
+
+    fn tell(&self, sentences: impl IntoIterator<Item = String>) {
+        sentences
+            .into_iter()
+            .for_each(|sentence| self.notice(sentence));
     }
 
     fn notice(&self, sentence: String) {
@@ -327,10 +346,8 @@ impl ChromaStore {
                     row.id
                 ));
             }
-            if state.scratch.is_none() && looked.elapsed() >= POLL {
-                if database.writer_inside() {
-                    return Err(busy(&database.path, "another process is writing to it"));
-                }
+            if looked.elapsed() >= POLL {
+                self.give_way(state)?;
                 looked = Instant::now();
             }
             each(row, &mut contents)
@@ -366,16 +383,18 @@ impl Source for ChromaStore {
         &self.collections
     }
 
-    fn read(
+    fn feed(
         &self,
         collection: &Collection,
-        each: &mut dyn FnMut(Record) -> ControlFlow<()>,
+        consumer: &mut dyn Consumer,
     ) -> Result<(), SourceError> {
-        let mut given = 0_u64;
+        let (mut given, mut lost) = (0_u64, Lost::default());
+        let mut whole = false;
         self.politely(|state| {
             let entry = entry(state, collection)?;
             let mut vectors = self.vectors(state, entry)?;
             let mut again = given;
+            whole = true;
             self.rows(state, entry, Depth::Full, &mut |row, contents| {
                 if again > 0 {
                     again -= 1;
@@ -383,7 +402,8 @@ impl Source for ChromaStore {
                 }
                 let (vector, stale) = vectors.fetch(&row, contents)?;
                 given = given.saturating_add(1);
-                Ok(each(Record {
+                lost.count(vector.is_none(), stale);
+                let flow = consumer.take(Record {
                     id: row.id,
                     document: row.content.document,
                     uri: row.content.uri,
@@ -391,9 +411,19 @@ impl Source for ChromaStore {
                     vector,
                     created_at: row.created_at,
                     stale,
-                }))
+                });
+                whole = flow.is_continue();
+                while whole && !consumer.ready() {
+                    state.database.check_stop()?;
+                    self.give_way(state)?;
+                }
+                Ok(flow)
             })
-        })
+        })?;
+        if whole {
+            self.tell(lost.sentences(&collection.qualified_name()));
+        }
+        Ok(())
     }
 
     fn inventory(&self, collection: &Collection) -> Result<Inventory, SourceError> {
@@ -402,10 +432,11 @@ impl Source for ChromaStore {
             let mut vectors = self.vectors(state, entry)?;
             let mut found = Inventory::default();
             let mut users = BTreeSet::new();
+            let dimension = entry.collection.dimension;
             self.rows(state, entry, Depth::Counts, &mut |row, contents| {
-                let usable = vectors.usable(&row, contents)?;
+                let (vector, stale) = vectors.fetch(&row, contents)?;
                 found.records = found.records.saturating_add(1);
-                found.vectors = found.vectors.saturating_add(u64::from(usable));
+                count(&mut found, vector.as_ref(), stale, dimension);
                 found.documents = found
                     .documents
                     .saturating_add(u64::from(row.content.document.is_some()));
@@ -418,6 +449,7 @@ impl Source for ChromaStore {
                 Ok(ControlFlow::Continue(()))
             })?;
             found.users = u64::try_from(users.len()).unwrap_or(u64::MAX);
+            self.tell(Lost::of(&found).sentences(&collection.qualified_name()));
             found.queued = self.queued(entry, vectors.covered());
             self.found
                 .replace(Some((entry.collection.id.clone(), vectors)));

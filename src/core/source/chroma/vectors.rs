@@ -87,6 +87,8 @@ pub(super) struct Vectors {
     bytes: Option<u64>,
     /// The index may lack ids that it had.
     unsure: bool,
+    /// No row was ever removed from the queue.
+    complete: bool,
     /// What was found wrong, as sentences.
     pub notices: Vec<String>,
 }
@@ -111,6 +113,7 @@ impl Vectors {
                 .dimension
                 .map(|dimension| u64::from(dimension) * 4),
             unsure: false,
+            complete,
             notices: Vec::new(),
         };
         match vectors.open(database, directory, entry) {
@@ -125,7 +128,7 @@ impl Vectors {
         vectors.unsure =
             !vectors.notices.is_empty() || (vectors.index.is_none() && entry.index_mark.is_some());
         scan(database, queue.of(&entry.collection.id), |row| {
-            vectors.replay(row, complete);
+            vectors.replay(row);
             Ok(())
         })?;
         Ok(vectors)
@@ -185,8 +188,8 @@ impl Vectors {
         Ok(())
     }
 
-    /// Takes a row of the queue into account. `complete`: no row was ever removed from the queue.
-    fn replay(&mut self, row: QueueRow, complete: bool) {
+    /// Takes a row of the queue into account.
+    fn replay(&mut self, row: QueueRow) {
         let newer = self.covered.is_none_or(|mark| row.sequence > mark);
         let known = self.traces.get(row.id.as_str()).copied();
         if row.operation == Operation::Delete {
@@ -213,8 +216,10 @@ impl Vectors {
         let taken = match (row.operation, row.vector) {
             (_, None) | (Operation::Delete, _) => None,
             (Operation::Add, _) if exists => None,
-            // The row that inserted the id may be gone from a queue that is cleaned up.
-            (Operation::Update, _) if !exists && (complete || newer && !self.unsure) => {
+            // The row that inserted the id may be gone from a queue that is cleaned up; then the index has the id.
+            (Operation::Update, _)
+                if !exists && (self.complete || trace.slot == NOWHERE && !self.unsure) =>
+            {
                 Some(From::Ignored)
             }
             _ if newer => Some(From::Newer),
@@ -252,37 +257,25 @@ impl Vectors {
         self.covered
     }
 
-    /// Whether the record `row` has a vector of the collection's dimension.
-    pub fn usable(&mut self, row: &Row, contents: &mut Contents<'_>) -> Result<bool, SourceError> {
-        Ok(match self.place(row, contents)? {
-            Place::Nowhere => false,
-            Place::Row(at) => self
-                .traces
-                .get(row.id.as_str())
-                .is_some_and(|trace| trace.fits || trace.passed_over == at),
-            Place::Slot(..) => true,
-        })
-    }
-
     /// The vector of the record `row`; and whether it may be older than the record.
     pub fn fetch(
         &mut self,
         row: &Row,
         contents: &mut Contents<'_>,
     ) -> Result<(Option<Vector>, bool), SourceError> {
-        let exact = |values| Vector {
-            values,
-            grade: Grade::Exact,
-        };
+        let mut other = false;
         let vector = match self.place(row, contents)? {
             Place::Nowhere => None,
             Place::Row(at) => contents.vector(at)?.map(exact),
             Place::Slot(slot, older) => {
-                let older = match older {
+                let given = match older {
                     Some(at) => contents.vector(at)?,
                     None => None,
                 };
-                self.stored(slot, older)?
+                let (vector, confirmed) = self.stored(slot, given)?;
+                // A whole history knows better than the index which vector was the last.
+                other = self.complete && older.is_some() && !confirmed;
+                vector
             }
         };
         let recent = self
@@ -290,7 +283,7 @@ impl Vectors {
             .get(row.id.as_str())
             .is_some_and(|trace| trace.recent);
         let newer = self.covered.is_some_and(|mark| row.sequence > mark);
-        let stale = vector.is_some() && newer && !recent;
+        let stale = vector.is_some() && (newer && !recent || other);
         Ok((vector, stale))
     }
 
@@ -309,8 +302,9 @@ impl Vectors {
                 .as_ref()
                 .is_some_and(|index| !self.cosine || index.length(trace.slot).is_some());
         Ok(if in_slot {
-            // Only a cosine space stores another vector than it was given.
-            let older = self.cosine && in_row && trace.fits && trace.from == From::Older;
+            // Only a cosine space stores another vector than it was given; only a whole history proves one wrong.
+            let asked = self.cosine || self.complete;
+            let older = asked && in_row && trace.fits && trace.from == From::Older;
             Place::Slot(trace.slot, older.then_some(trace.sequence))
         } else if in_row {
             Place::Row(trace.sequence)
@@ -351,36 +345,41 @@ impl Vectors {
         Ok(kept)
     }
 
-    /// The vector of `slot`; `older` is what the queue has for it.
+    /// The vector of `slot`; and whether it is the one that the queue has for it, `given`.
     fn stored(
         &mut self,
         slot: u32,
-        older: Option<Vec<f32>>,
-    ) -> Result<Option<Vector>, SourceError> {
+        given: Option<Vec<f32>>,
+    ) -> Result<(Option<Vector>, bool), SourceError> {
         let Some(index) = &mut self.index else {
-            return Ok(None);
+            return Ok((None, false));
         };
         let raw = index.raw(slot)?;
         let length = index
             .length(slot)
             .filter(|_| self.cosine && (!self.mixed || normalised(&raw)));
         let Some(length) = length else {
-            return Ok(Some(Vector {
-                values: raw,
-                grade: Grade::Exact,
-            }));
+            let confirmed = given.is_some_and(|given| same(&given, &raw));
+            return Ok((Some(exact(raw)), confirmed));
         };
         let restored: Vec<f32> = raw.iter().map(|component| component * length).collect();
-        Ok(Some(match older {
-            Some(original) if same(&rounded(&original), &restored) => Vector {
-                values: original,
-                grade: Grade::Exact,
-            },
-            _ => Vector {
-                values: restored,
-                grade: Grade::Restored,
-            },
-        }))
+        Ok(match given {
+            Some(given) if same(&rounded(&given), &restored) => (Some(exact(given)), true),
+            _ => {
+                let vector = Vector {
+                    values: restored,
+                    grade: Grade::Restored,
+                };
+                (Some(vector), false)
+            }
+        })
+    }
+}
+
+fn exact(values: Vec<f32>) -> Vector {
+    Vector {
+        values,
+        grade: Grade::Exact,
     }
 }
 
@@ -413,6 +412,7 @@ mod tests {
             mixed: false,
             bytes: Some(8),
             unsure: false,
+            complete: true,
             notices: Vec::new(),
         }
     }
@@ -436,42 +436,59 @@ mod tests {
     #[test]
     fn the_tail_follows_chromas_meaning() {
         let mut found = vectors(Some(10));
-        found.replay(row(11, Operation::Add, "old", Some(8)), true);
+        found.replay(row(11, Operation::Add, "old", Some(8)));
         assert_eq!(place(&found, "old"), Some((From::Nothing, 0, 3)));
-        found.replay(row(12, Operation::Update, "old", Some(8)), true);
+        found.replay(row(12, Operation::Update, "old", Some(8)));
         assert_eq!(place(&found, "old"), Some((From::Newer, 12, 3)));
-        found.replay(row(13, Operation::Update, "old", None), true);
+        found.replay(row(13, Operation::Update, "old", None));
         assert_eq!(place(&found, "old"), Some((From::Newer, 12, 3)));
-        found.replay(row(14, Operation::Delete, "old", None), true);
+        found.replay(row(14, Operation::Delete, "old", None));
         assert_eq!(place(&found, "old"), None);
-        found.replay(row(15, Operation::Update, "new", Some(8)), true);
-        found.replay(row(16, Operation::Add, "new", Some(8)), true);
+        found.replay(row(15, Operation::Update, "new", Some(8)));
+        found.replay(row(16, Operation::Add, "new", Some(8)));
         assert_eq!(place(&found, "new"), Some((From::Newer, 16, NOWHERE)));
-        found.replay(row(17, Operation::Upsert, "short", Some(4)), true);
+        found.replay(row(17, Operation::Upsert, "short", Some(4)));
         assert!(found.traces["new"].fits && !found.traces["short"].fits);
     }
 
     #[test]
     fn an_add_after_an_update_is_remembered() {
         let mut found = vectors(Some(10));
-        found.replay(row(11, Operation::Update, "old", Some(8)), true);
-        found.replay(row(12, Operation::Add, "old", Some(8)), true);
-        found.replay(row(13, Operation::Add, "old", Some(8)), true);
+        found.replay(row(11, Operation::Update, "old", Some(8)));
+        found.replay(row(12, Operation::Add, "old", Some(8)));
+        found.replay(row(13, Operation::Add, "old", Some(8)));
         assert_eq!(place(&found, "old"), Some((From::Newer, 11, 3)));
         assert_eq!(found.traces["old"].passed_over, 12);
-        found.replay(row(14, Operation::Upsert, "old", Some(8)), true);
+        found.replay(row(14, Operation::Upsert, "old", Some(8)));
         assert_eq!(found.traces["old"].passed_over, NEVER);
+    }
+
+    #[test]
+    fn an_update_of_nothing_is_no_vector_for_an_add_to_find() {
+        // All that a queue that is cleaned up still has: the row at the mark, and what came after.
+        let mut found = vectors(Some(10));
+        found.complete = false;
+        found.replay(row(10, Operation::Update, "new", Some(8)));
+        found.replay(row(11, Operation::Add, "new", Some(8)));
+        assert_eq!(place(&found, "new"), Some((From::Newer, 11, NOWHERE)));
+        // Of an id that the index has, the same row is the vector as it was given.
+        found.replay(row(10, Operation::Update, "old", Some(8)));
+        assert_eq!(place(&found, "old"), Some((From::Older, 10, 3)));
+        // An index that was damaged proves nothing.
+        found.unsure = true;
+        found.replay(row(10, Operation::Update, "lost", Some(8)));
+        assert_eq!(place(&found, "lost"), Some((From::Older, 10, NOWHERE)));
     }
 
     #[test]
     fn older_rows_repair_what_the_index_lost() {
         let mut found = vectors(Some(10));
-        found.replay(row(1, Operation::Add, "lost", Some(8)), true);
-        found.replay(row(2, Operation::Delete, "lost", None), true);
-        found.replay(row(3, Operation::Add, "lost", Some(8)), true);
-        found.replay(row(4, Operation::Add, "lost", Some(8)), true);
+        found.replay(row(1, Operation::Add, "lost", Some(8)));
+        found.replay(row(2, Operation::Delete, "lost", None));
+        found.replay(row(3, Operation::Add, "lost", Some(8)));
+        found.replay(row(4, Operation::Add, "lost", Some(8)));
         assert_eq!(place(&found, "lost"), Some((From::Older, 3, NOWHERE)));
-        found.replay(row(5, Operation::Delete, "old", None), true);
+        found.replay(row(5, Operation::Delete, "old", None));
         assert_eq!(place(&found, "old"), Some((From::Nothing, 0, 3)));
     }
 }
