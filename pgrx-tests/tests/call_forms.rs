@@ -182,7 +182,8 @@ fn the_functions_return_the_documented_columns() {
         columns("chroma_store"),
         "schema_version text, written_by text, sqlite_bytes bigint, segment_bytes bigint, tenants integer, \
          databases integer, collections integer, records bigint, queued bigint, orphan_segments integer, \
-         orphan_bytes bigint, warnings text[]"
+         orphan_bytes bigint, page_size integer, free_pages bigint, document_characters bigint, estimated_rows bigint, \
+         estimated_bytes bigint, warnings text[]"
     );
     assert_eq!(
         columns("rollback_migration"),

@@ -8,8 +8,9 @@ use pgrx::prelude::*;
 use pgrx::{JsonB, Uuid};
 use vector_migrate_core::map::metadata_json;
 use vector_migrate_core::record::{Collection, Inventory};
-use vector_migrate_core::source::chroma::{ChromaStore, StoreSummary};
+use vector_migrate_core::source::chroma::ChromaStore;
 use vector_migrate_core::source::{Source, SourceError};
+use vector_migrate_core::survey::{Survey, survey};
 
 use super::bigint;
 use crate::error::Error;
@@ -115,7 +116,15 @@ fn uuid(text: &str) -> Option<Uuid> {
     Some(Uuid::from_bytes(number.to_be_bytes()))
 }
 
-/// One row about the Chroma persist directory at `path` as a whole. Sizes are in bytes.
+/// One row about the Chroma persist directory at `path` as a whole. Sizes are in bytes, counts those of the live
+/// records, after the queue's newer writes.
+///
+/// `schema_version` and `written_by`: the versions of Chroma's three schemas, and the releases that have them.
+/// `queued`: writes that are still only in Chroma's queue. `free_pages`: pages of the SQLite file that hold nothing.
+/// `orphan_segments`: folders of deleted collections. `document_characters`: Unicode characters of all documents.
+/// `estimated_rows`: content and entity rows that `migrate_chroma(path)` would write into new tables.
+/// `estimated_bytes`: heap, TOAST and indexes of these rows; how they are estimated is said in
+/// `vector_migrate_core::survey`. The last three are NULL if not every record can be read, as `warnings` then says.
 #[pg_extern(volatile, parallel_unsafe)]
 fn chroma_store(
     path: Option<&str>,
@@ -134,13 +143,18 @@ fn chroma_store(
             name!(queued, i64),
             name!(orphan_segments, i32),
             name!(orphan_bytes, i64),
+            name!(page_size, i32),
+            name!(free_pages, i64),
+            name!(document_characters, Option<i64>),
+            name!(estimated_rows, Option<i64>),
+            name!(estimated_bytes, Option<i64>),
             name!(warnings, Vec<String>),
         ),
     >,
     ErrorReport,
 > {
     let int = |count: u64| i32::try_from(count).unwrap_or(i32::MAX);
-    let store: StoreSummary = look_at(path, ChromaStore::summary)?;
+    let Survey { store, size } = look_at(path, survey)?;
     Ok(TableIterator::once((
         store.schema_version,
         store.written_by,
@@ -153,6 +167,11 @@ fn chroma_store(
         bigint(store.queued),
         int(store.orphan_segments),
         bigint(store.orphan_bytes),
+        int(store.page_size),
+        bigint(store.free_pages),
+        size.map(|size| bigint(size.document_characters)),
+        size.map(|size| bigint(size.content_rows.saturating_add(size.entity_rows))),
+        size.map(|size| bigint(size.bytes)),
         store.warnings,
     )))
 }

@@ -16,7 +16,8 @@
 //! | [`reason`] | why a record was not migrated | std |
 //! | [`report`] | counts that add up | reason |
 //! | [`seen`] | keys that a run has met | std |
-//! | [`pipeline`] | reads, maps and encodes on a thread of its own, bounded by bytes | all of the above |
+//! | [`survey`] | a store in one row, and what it would be in PostgreSQL | record, source, map, encode |
+//! | [`pipeline`] | reads, maps and encodes on a thread of its own, bounded by bytes | all of the above but survey |
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -41,3 +42,4 @@ pub mod record;
 pub mod report;
 pub mod seen;
 pub mod source;
+pub mod survey;

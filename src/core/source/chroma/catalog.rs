@@ -10,6 +10,7 @@ use rusqlite::types::ValueRef;
 
 use super::content::typed;
 use super::database::{Database, sequence, text};
+use super::doubts;
 use super::error::SourceError;
 use super::layout::{SegmentFiles, is_uuid};
 use super::salvage::{Trouble, readable};
@@ -115,6 +116,17 @@ impl Catalog {
                 ));
                 continue;
             };
+            // No release takes such a name, and no text of PostgreSQL holds it.
+            if [&tenant, &home, &row.name]
+                .iter()
+                .any(|name| name.contains('\0'))
+            {
+                warnings.push(format!(
+                    "collection {:?} has U+0000 in its name or place and is not read",
+                    row.name
+                ));
+                continue;
+            }
             let own = segments.remove(&row.id).unwrap_or_default();
             let segment = own
                 .vector
@@ -137,7 +149,8 @@ impl Catalog {
                 Some(id) => SegmentFiles::look(directory, id)?,
                 None => SegmentFiles::default(),
             };
-            let entry = Entry {
+            let broken = configuration.broken.clone();
+            let mut entry = Entry {
                 tables_mark: mark(&own.metadata),
                 index_mark: mark(&own.vector),
                 mixed: verdict.space == Space::Cosine
@@ -167,6 +180,15 @@ impl Catalog {
                     entry.collection.space
                 ));
             }
+            let name = entry.collection.qualified_name();
+            warnings.extend(doubts::of_segments(
+                &name,
+                entry.metadata_segment.is_some(),
+                entry.vector_segment.is_some(),
+            ));
+            let sentence = |column: &&str| doubts::of_configuration(&name, column);
+            warnings.extend(broken.iter().map(sentence));
+            warnings.extend(doubts::make_showable(&mut entry.collection));
             entries.push(entry);
         }
         if !settings_known {
@@ -257,13 +279,19 @@ fn rows(database: &Database, schema: &Schema) -> Result<Vec<Row>, SourceError> {
         })
     });
     let rows = rows.map_err(|error| error.in_table("collections"))?;
-    match rows.iter().find(|row| !is_uuid(&row.id)) {
-        Some(row) => Err(database.damaged(format!(
-            "collection {:?} has the id {:?}, not a uuid",
+    let mut ids = BTreeSet::new();
+    for row in &rows {
+        let what = match (is_uuid(&row.id), ids.insert(&row.id)) {
+            (true, true) => continue,
+            (false, _) => "not a uuid",
+            (true, false) => "as another one has",
+        };
+        return Err(database.damaged(format!(
+            "collection {:?} has the id {:?}, {what}",
             row.name, row.id
-        ))),
-        None => Ok(rows),
+        )));
     }
+    Ok(rows)
 }
 
 /// Segments by collection.

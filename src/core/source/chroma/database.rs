@@ -41,6 +41,8 @@ pub(super) struct Database {
     pub stat: FileStat,
     stop: Arc<AtomicBool>,
     tables: BTreeMap<String, BTreeSet<String>>,
+    /// More rows than the file has room for: a row takes 4 bytes at least.
+    most_rows: usize,
     // After `conn`: its locks are gone before the claim is.
     claim: Claim,
 }
@@ -63,7 +65,15 @@ impl Database {
             .and_then(|()| conn.execute_batch("PRAGMA query_only = 1; BEGIN"))
             .map_err(|error| translate(path, &stop, error))?;
         let stat = claim.stat;
+        let bytes = conn
+            .query_row(
+                "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
+                [],
+                |row| row.get::<_, i64>(0),
+            )
+            .map_err(|error| translate(path, &stop, error))?;
         let mut database = Database {
+            most_rows: usize::try_from(bytes / 4).unwrap_or(usize::MAX),
             conn,
             path: path.to_owned(),
             stat,
@@ -138,6 +148,13 @@ impl Database {
         self.tables.contains_key(table)
     }
 
+    /// What the database's header says under the pragma `name`.
+    pub fn figure(&self, name: &'static str) -> Result<u64, SourceError> {
+        let found = self.rows(&format!("PRAGMA {name}"), |row| row.get::<_, i64>(0))?;
+        let figure = found.first().and_then(|figure| u64::try_from(*figure).ok());
+        Ok(figure.unwrap_or(0))
+    }
+
     /// Prepares a statement.
     pub fn prepare(&self, sql: &str) -> Result<Statement<'_>, SourceError> {
         self.conn.prepare(sql).map_err(|error| self.failed(error))
@@ -154,6 +171,7 @@ impl Database {
         let mut all = Vec::new();
         while let Some(found) = rows.next().map_err(|error| self.failed(error))? {
             all.push(row(found).map_err(|error| self.failed(error))?);
+            self.check_count(all.len())?;
         }
         Ok(all)
     }
@@ -170,8 +188,18 @@ impl Database {
         let mut all = Vec::new();
         while let Some(found) = rows.next().map_err(failed)? {
             all.push(row(found).map_err(failed)?);
+            self.check_count(all.len())?;
         }
         Ok(all)
+    }
+
+    /// Refuses a table that has given `rows` rows if the file has no room for so many: its pages lead to each other,
+    /// and it would never end.
+    pub fn check_count(&self, rows: usize) -> Result<(), SourceError> {
+        if rows > self.most_rows {
+            return Err(self.damaged("a table holds more rows than there is room for".to_owned()));
+        }
+        Ok(())
     }
 
     /// SQLite's error as the store's.

@@ -291,6 +291,7 @@ fn numbers(database: &Database, segment: &str) -> Result<Vec<i64>, Trouble> {
     let mut numbers = Vec::new();
     while let Some(row) = rows.next().map_err(failed)? {
         numbers.push(row.get::<_, i64>(0).map_err(failed)?);
+        database.check_count(numbers.len())?;
     }
     numbers.sort_unstable();
     Ok(numbers)

@@ -12,12 +12,14 @@
 //!           salvage -> listing, losses             what damage has left of a table, and what to say about it
 //! hnsw, pickle -> segment -> vectors <- queue      vectors: index files and the queue
 //!                        store -> grades           both, joined by id; how faithful vectors are
+//!                        summary, skim             the store in one row; records without vectors
 //! ```
 
 mod catalog;
 mod content;
 mod cut;
 mod database;
+mod doubts;
 pub mod error;
 mod fingerprint;
 mod grades;
@@ -37,6 +39,7 @@ mod schema;
 mod scratch;
 mod sectors;
 mod segment;
+mod skim;
 mod snapshot;
 mod space;
 mod spans;

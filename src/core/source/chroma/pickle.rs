@@ -287,7 +287,8 @@ impl<R: Read> Machine<R> {
     }
 
     fn push(&mut self, item: Item) -> Result<(), String> {
-        if self.stack.len() >= self.most {
+        // No more than the keys and values of one dict at a time.
+        if self.stack.len() >= self.most / 2 {
             return Err("holds more than the index has elements".to_owned());
         }
         self.stack.push(item);

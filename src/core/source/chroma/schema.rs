@@ -164,7 +164,7 @@ fn versions(database: &Database) -> Result<BTreeMap<String, i64>, SourceError> {
     }
     // The index has it all; the table is asked where pages of the index cannot be read.
     let ask = |hint: &str| {
-        let sql = format!("SELECT dir, max(version) FROM migrations {hint}GROUP BY dir");
+        let sql = format!("SELECT dir, version FROM migrations {hint}");
         database.try_rows(&sql, |row| {
             let directory = super::database::text(row.get_ref(0)?).unwrap_or_default();
             Ok((directory, row.get::<_, i64>(1)?))
@@ -179,7 +179,8 @@ fn versions(database: &Database) -> Result<BTreeMap<String, i64>, SourceError> {
     for (directory, version) in rows {
         match KNOWN.iter().find(|(name, _)| *name == directory) {
             Some((_, newest)) if version <= *newest => {
-                versions.insert(directory, version);
+                let highest = versions.entry(directory).or_insert(version);
+                *highest = version.max(*highest);
             }
             Some((name, newest)) => {
                 return Err(database.unknown(format!(

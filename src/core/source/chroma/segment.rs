@@ -142,7 +142,9 @@ impl Files {
                 what: format!("it has {} bytes", metadata.len()),
             });
         }
-        let elements = usize::try_from(header.count).unwrap_or(usize::MAX);
+        // The header may claim any number: an id with its label takes 9 bytes at least.
+        let elements = header.count.min(metadata.len() / 9);
+        let elements = usize::try_from(elements).unwrap_or(usize::MAX);
         let reader = BufReader::with_capacity(1 << 16, file);
         match pickle::parse(reader, metadata.len(), elements, database.stop()) {
             Ok(persisted) => Ok(Some((header, persisted))),

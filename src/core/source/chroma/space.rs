@@ -20,6 +20,8 @@ use crate::record::{Metadata, Space, Value};
 pub(super) struct Configuration {
     schema: Option<Json>,
     config: Option<Json>,
+    /// Columns whose text is not JSON.
+    pub broken: Vec<&'static str>,
 }
 
 /// A space with what is doubtful about it.
@@ -32,15 +34,23 @@ pub(super) struct Verdict {
 }
 
 impl Configuration {
-    /// Reads both columns; what is not JSON counts as absent.
+    /// Reads both columns; what is not JSON counts as absent, and is named.
     pub fn parse(schema: Option<&str>, config: Option<&str>) -> Configuration {
-        let json = |text: Option<&str>| {
-            text.and_then(|text| serde_json::from_str::<Json>(text).ok())
-                .filter(|json| json.as_object().is_some_and(|object| !object.is_empty()))
+        let mut broken = Vec::new();
+        let mut json = |column: &'static str, text: Option<&str>| {
+            let text = text.filter(|text| !text.trim().is_empty())?;
+            let json = serde_json::from_str::<Json>(text)
+                .inspect_err(|_| broken.push(column))
+                .ok()?;
+            Some(json).filter(|json| json.as_object().is_some_and(|object| !object.is_empty()))
         };
+        let schema = json("schema_str", schema);
+        let config =
+            json("config_json_str", config).filter(|json| json.get("hnsw_configuration").is_none());
         Configuration {
-            schema: json(schema),
-            config: json(config).filter(|json| json.get("hnsw_configuration").is_none()),
+            schema,
+            config,
+            broken,
         }
     }
 

@@ -56,11 +56,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(5);
 /// How often a waiting writer is looked for.
 const POLL: Duration = Duration::from_millis(20);
+/// Sentences about records that are kept: a hostile store has one for each.
+const MOST_NOTICES: usize = 1000;
 /// Damaged index files that are younger may be half written.
 const HALF_WRITTEN: Duration = Duration::from_millis(500);
 
 /// Takes a live row, with access to the queue's contents.
-type EachRow<'a> = dyn FnMut(Row, &mut Contents<'_>) -> Result<ControlFlow<()>, SourceError> + 'a;
+pub(super) type EachRow<'a> =
+    dyn FnMut(Row, &mut Contents<'_>) -> Result<ControlFlow<()>, SourceError> + 'a;
 
 /// An open Chroma persist directory.
 pub struct ChromaStore {
@@ -353,13 +356,22 @@ impl ChromaStore {
 
     fn notice(&self, sentence: String) {
         let mut notices = self.notices.borrow_mut();
-        if !notices.contains(&sentence) && !self.warnings.contains(&sentence) {
-            notices.push(sentence);
+        if notices.len() > MOST_NOTICES
+            || notices.contains(&sentence)
+            || self.warnings.contains(&sentence)
+        {
+            return;
         }
+        let full = notices.len() == MOST_NOTICES;
+        notices.push(if full {
+            "what else was found is not listed".to_owned()
+        } else {
+            sentence
+        });
     }
 
     /// Gives every live row of `entry` to `each`: the tables' rows, then those that only the queue has.
-    fn rows(
+    pub(super) fn rows(
         &self,
         state: &State,
         entry: &Entry,
@@ -525,7 +537,10 @@ fn unreadable(error: &SourceError, database: &Path) -> bool {
 }
 
 /// The entry of `collection`.
-fn entry<'a>(state: &'a State, collection: &Collection) -> Result<&'a Entry, SourceError> {
+pub(super) fn entry<'a>(
+    state: &'a State,
+    collection: &Collection,
+) -> Result<&'a Entry, SourceError> {
     state
         .entries
         .iter()

@@ -39,6 +39,10 @@ pub struct StoreSummary {
     pub orphan_segments: u64,
     /// Bytes of their files.
     pub orphan_bytes: u64,
+    /// Bytes of a page of `chroma.sqlite3`.
+    pub page_size: u64,
+    /// Pages of it that hold nothing: what SQLite's VACUUM would give back.
+    pub free_pages: u64,
     /// Sentences for the user.
     pub warnings: Vec<String>,
 }
@@ -109,6 +113,8 @@ impl ChromaStore {
             queued,
             orphan_segments,
             orphan_bytes,
+            page_size: state.database.figure("page_size")?,
+            free_pages: state.database.figure("freelist_count")?,
             warnings,
         })
     }

@@ -166,7 +166,10 @@ impl Cursor<'_> {
         let mut pairs = Pairs::new();
         loop {
             match self.ahead.take() {
-                Some((at, key, value)) if at == number => pairs.push((key, value)),
+                Some((at, key, value)) if at == number => {
+                    pairs.push((key, value));
+                    self.database.check_count(pairs.len())?;
+                }
                 Some(ahead) if ahead.0 > number => {
                     self.ahead = Some(ahead);
                     return Ok(pairs);

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "every test program uses a part")]
 
+pub mod pickles;
+
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};

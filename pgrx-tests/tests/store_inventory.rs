@@ -1,0 +1,130 @@
+//! `chroma_store` against the files, and its estimates against the tables that a migration makes.
+
+use vector_migrate_tests::{Db, Expected, Store, demo_store, store};
+
+const STORES: [&str; 7] = [
+    "chroma-0.4.24",
+    "chroma-0.5.23",
+    "chroma-0.6.3",
+    "chroma-1.0.21",
+    "chroma-1.5.9",
+    "special/no-vector",
+    "special/two-collections",
+];
+
+fn line(db: &Db, source: &Store, columns: &str) -> String {
+    db.line(&format!(
+        "SELECT {columns} FROM chroma_store({})",
+        source.sql()
+    ))
+}
+
+#[test]
+fn pages_and_characters_are_those_of_the_files() {
+    for name in STORES {
+        let (db, source) = (Db::new(), store(name));
+        let pragma = |pragma: &str| {
+            source
+                .texts(&format!(
+                    "SELECT CAST({pragma} AS TEXT) FROM pragma_{pragma}"
+                ))
+                .concat()
+        };
+        let documents = Expected::of(name).collections.into_iter();
+        let characters: usize = documents
+            .flat_map(|collection| collection.records)
+            .filter_map(|record| record.document)
+            .map(|document| document.chars().count())
+            .sum();
+        assert_eq!(
+            line(
+                &db,
+                &source,
+                "page_size, free_pages, document_characters, cardinality(warnings)"
+            ),
+            format!(
+                "{}|{}|{characters}|0",
+                pragma("page_size"),
+                pragma("freelist_count")
+            ),
+            "{name}"
+        );
+        let versions = source.texts(
+            "SELECT dir || ' ' || max(version) FROM migrations GROUP BY dir ORDER BY dir DESC",
+        );
+        assert_eq!(versions.len(), 3, "{name}");
+        for version in versions {
+            assert!(
+                line(&db, &source, "schema_version").contains(&version),
+                "{name}: {version}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_estimated_rows_are_those_that_a_run_writes() {
+    for name in STORES {
+        let (db, source) = (Db::new(), store(name));
+        let mut written = 0;
+        for (n, collection) in Expected::of(name).collections.iter().enumerate() {
+            // One at a time, as dimensions may differ. Those that never got a vector have nothing to write.
+            if collection.count == 0 {
+                continue;
+            }
+            let arguments = format!(
+                "collection => {}, target => 'c{n}', entity_target => 'e{n}'",
+                vector_migrate_tests::quote(&collection.qualified_name())
+            );
+            let total = db.migrate(&source, &arguments).total();
+            written += total.migrated + total.entities;
+        }
+        assert_eq!(
+            line(&db, &source, "estimated_rows"),
+            written.to_string(),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn the_estimated_bytes_are_about_those_of_the_tables() {
+    let (db, source) = (Db::new(), demo_store());
+    let estimate: f64 = line(&db, &source, "estimated_bytes")
+        .parse()
+        .expect("a number");
+    db.migrate(&source, "NULL");
+    let real: f64 = db
+        .line("SELECT pg_total_relation_size('content_vectors') + pg_total_relation_size('entity_vectors')")
+        .parse()
+        .expect("a number");
+    assert!(
+        (0.7..1.3).contains(&(estimate / real)),
+        "{estimate} for {real}"
+    );
+}
+
+#[test]
+fn a_store_with_unreadable_records_is_described_with_a_warning() {
+    let (db, source) = (Db::new(), store("chroma-1.5.9"));
+    let whole = line(&db, &source, "records, collections");
+    let root: usize = source
+        .texts("SELECT CAST(rootpage AS TEXT) FROM sqlite_master WHERE name = 'embedding_metadata'")
+        .concat()
+        .parse()
+        .expect("a number");
+    let path = source.path().join("chroma.sqlite3");
+    let mut bytes = std::fs::read(&path).expect("reads");
+    bytes[(root - 1) * 4096..root * 4096].fill(0xff);
+    std::fs::write(&path, bytes).expect("writes");
+    assert_eq!(line(&db, &source, "records, collections"), whole);
+    assert_eq!(
+        line(
+            &db,
+            &source,
+            "document_characters IS NULL, estimated_rows IS NULL, estimated_bytes IS NULL, \
+             warnings::text LIKE '%not every record can be read%'"
+        ),
+        "t|t|t|t"
+    );
+}
