@@ -73,11 +73,15 @@ fn chroma_collections(
     >,
     ErrorReport,
 > {
-    let found: Vec<(Collection, Inventory)> = look_at(path, |store| {
+    let (found, warnings): (Vec<(Collection, Inventory)>, _) = look_at(path, |store| {
         let counted =
             |collection: &Collection| Ok((collection.clone(), store.inventory(collection)?));
-        store.collections().iter().map(counted).collect()
+        let rows = store.collections().iter().map(counted);
+        Ok((rows.collect::<Result<_, _>>()?, store.warnings().to_vec()))
     })?;
+    for warning in warnings {
+        warning!("{warning}");
+    }
     let rows = found.into_iter().map(|(collection, counts)| {
         // As in Chroma: no metadata is none, and never an empty one.
         let metadata = (!collection.metadata.is_empty())

@@ -42,6 +42,9 @@ pub fn migrate(path: PathBuf, options: &Options) -> Result<Vec<Line>, Error> {
     let (store, stop) = reader::open(path)?;
     let shown = store.directory().display().to_string();
     let chosen = collections::choose(&shown, store.collections(), options.collection.as_deref())?;
+    if let Some(damage) = store.damage().first().filter(|_| options.strict) {
+        return Err(Error::Damage(damage.clone()));
+    }
     for warning in store.warnings() {
         warning!("{warning}");
     }

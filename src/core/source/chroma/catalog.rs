@@ -53,8 +53,10 @@ pub(super) struct Catalog {
     pub tenants: u64,
     /// Number of databases.
     pub databases: u64,
-    /// Sentences for the user.
+    /// Sentences about damage.
     pub warnings: Vec<String>,
+    /// Sentences about what is no damage.
+    pub remarks: Vec<String>,
 }
 
 #[derive(Default)]
@@ -84,7 +86,7 @@ impl Catalog {
         let mut segments = segments(database)?;
         let marks = marks(database)?;
         let bools = schema.collection_bools;
-        let mut warnings = Vec::new();
+        let (mut warnings, mut remarks) = (Vec::new(), Vec::new());
         let owned = readable(metadata(
             database,
             bools,
@@ -174,7 +176,7 @@ impl Catalog {
                 },
             };
             if let Some((place, word)) = verdict.other {
-                warnings.push(format!(
+                remarks.push(format!(
                     "collection {:?} is read with the space {}, while {place} says {word}",
                     entry.collection.qualified_name(),
                     entry.collection.space
@@ -188,7 +190,7 @@ impl Catalog {
             ));
             let sentence = |column: &&str| doubts::of_configuration(&name, column);
             warnings.extend(broken.iter().map(sentence));
-            warnings.extend(doubts::make_showable(&mut entry.collection));
+            remarks.extend(doubts::make_showable(&mut entry.collection));
             entries.push(entry);
         }
         if !settings_known {
@@ -215,6 +217,7 @@ impl Catalog {
             databases: count(homes.len()).max(1),
             entries,
             warnings,
+            remarks,
         };
         if schema.databases {
             let sql = "SELECT count(*) FROM tenants NOT INDEXED";

@@ -30,6 +30,7 @@ mod listing;
 mod locks;
 mod losses;
 mod metadata;
+mod opening;
 mod options;
 mod pickle;
 mod queue;

@@ -40,6 +40,7 @@ use super::layout::{self, Location, SegmentFiles};
 use super::locks::Claim;
 use super::losses::Losses;
 use super::metadata::{Depth, Row, Tables};
+use super::opening::{PAUSE, open_database, purges, rest, unreadable};
 use super::options::{Options, Snapshot};
 use super::queue::{Contents, Queue};
 use super::salvage::{Hole, readable};
@@ -53,7 +54,6 @@ use crate::source::{Consumer, Source};
 
 /// How long a moment without a writer is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
-const PAUSE: Duration = Duration::from_millis(5);
 /// How often a waiting writer is looked for.
 const POLL: Duration = Duration::from_millis(20);
 /// Sentences about records that are kept: a hostile store has one for each.
@@ -76,6 +76,8 @@ pub struct ChromaStore {
     pub(super) databases: u64,
     pub(super) queue: Queue,
     warnings: Vec<String>,
+    /// So many of the warnings are about damage, the first ones.
+    damage: usize,
     collections: Vec<Collection>,
     /// No row was ever removed from the queue, as far as its configuration tells.
     complete: bool,
@@ -139,6 +141,7 @@ impl ChromaStore {
             tenants,
             databases,
             mut warnings,
+            mut remarks,
         } = Catalog::read(&database, &schema, &directory)?;
         warnings.extend(loose.iter().flat_map(|loose| loose.warnings.clone()));
         // Asked after the look at the index files.
@@ -166,7 +169,7 @@ impl ChromaStore {
             }
         }
         if old {
-            warnings.push(
+            remarks.push(
                 "files of chromadb before 0.4 (chroma-embeddings.parquet) lie in the directory and are not read"
                     .to_owned(),
             );
@@ -179,9 +182,11 @@ impl ChromaStore {
             .iter()
             .map(|entry| entry.collection.clone())
             .collect();
+        let damage = warnings.len();
         let warnings = warnings
             .into_iter()
             .map(|sentence| original(&state, &directory, sentence))
+            .chain(remarks)
             .collect();
         Ok(ChromaStore {
             directory,
@@ -193,6 +198,7 @@ impl ChromaStore {
             databases,
             queue,
             warnings,
+            damage,
             collections,
             complete,
             found: RefCell::new(None),
@@ -282,6 +288,11 @@ impl ChromaStore {
     /// Sentences for the user about what the opening found.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// Those of [`ChromaStore::warnings`] that are about damage.
+    pub fn damage(&self) -> &[String] {
+        self.warnings.get(..self.damage).unwrap_or(&[])
     }
 
     /// Sentences about what reading and counting found since the last call, each once.
@@ -531,11 +542,6 @@ impl Source for ChromaStore {
     }
 }
 
-/// Whether `error` says that the disk cannot read the database.
-fn unreadable(error: &SourceError, database: &Path) -> bool {
-    matches!(error, SourceError::Io { path, .. } if path == database)
-}
-
 /// The entry of `collection`.
 pub(super) fn entry<'a>(
     state: &'a State,
@@ -559,61 +565,4 @@ pub(super) fn original(state: &State, directory: &Path, sentence: String) -> Str
         (Some(copy), Some(store)) if state.scratch.is_some() => sentence.replace(copy, store),
         _ => sentence,
     }
-}
-
-/// Waits until a change of `files` would show, and they are older than `age`.
-fn rest(database: &Database, files: &SegmentFiles, age: Duration) -> Result<(), SourceError> {
-    while !files.tells() || files.age().is_some_and(|now| now < age) {
-        database.check_stop()?;
-        std::thread::sleep(PAUSE);
-    }
-    Ok(())
-}
-
-/// Opens the database where it lies, or a copy if it cannot be read there.
-fn open_database(
-    location: &Location,
-    options: &Options,
-    failing: bool,
-) -> Result<(Database, Option<Loose>), SourceError> {
-    let path = &location.database;
-    let claim = Claim::new(path)?;
-    // SQLite itself would take the missing half of a page for zeros.
-    if !failing && !claim.write_ahead()? && claim.cut(claim.stat.bytes).is_none() {
-        match Database::open(path, path, claim, options.stop.clone()) {
-            Err(SourceError::Busy { .. }) if hot_journal(path) => {}
-            other => return other.map(|database| (database, None)),
-        }
-    }
-    let (database, loose) = Loose::copy(location, Claim::new(path)?, options)?;
-    Ok((database, Some(loose)))
-}
-
-/// Whether the queue removes rows that both segments hold. Directories of releases before 0.5.6 do not.
-fn purges(
-    database: &Database,
-    schema: &Schema,
-    warnings: &mut Vec<String>,
-) -> Result<bool, SourceError> {
-    if !schema.queue_config {
-        return Ok(false);
-    }
-    let rows = database.try_rows(
-        "SELECT config_json_str FROM embeddings_queue_config",
-        |row| row.get_ref(0).map(super::database::text),
-    );
-    let Some(rows) = readable(rows)? else {
-        warnings.push(format!(
-            "{:?}: table embeddings_queue_config cannot be read: the queue is taken for one that is cleaned up",
-            database.path
-        ));
-        return Ok(true);
-    };
-    Ok(rows.into_iter().flatten().any(|text| {
-        serde_json::from_str::<serde_json::Value>(&text)
-            .ok()
-            .and_then(|json| json.get("automatically_purge")?.as_bool())
-            // A configuration that cannot be read promises nothing.
-            .unwrap_or(true)
-    }))
 }

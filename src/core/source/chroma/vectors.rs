@@ -284,8 +284,9 @@ impl Vectors {
                     None => None,
                 };
                 let (vector, confirmed) = self.stored(slot, given)?;
-                // A whole history knows better than the index which vector was the last.
-                other = self.complete && older.is_some() && !confirmed;
+                // What the queue holds of the last write is the record's, whatever the index has: Chroma before 1.0
+                // forgets vectors that are deleted and added in one batch, later ones an update of the only element.
+                other = older.is_some() && self.decides(row) && !confirmed;
                 vector
             }
         };
@@ -296,6 +297,13 @@ impl Vectors {
         let newer = self.covered.is_some_and(|mark| row.sequence > mark);
         let stale = vector.is_some() && (newer && !recent || other || overtaken);
         Ok((vector, stale))
+    }
+
+    /// Whether the queue's older row about the record `row` took effect for certain: where the queue is cleaned up,
+    /// an add may have been ignored, as what came before it is not known.
+    fn decides(&self, row: &Row) -> bool {
+        let trace = self.traces.get(row.id.as_str());
+        self.complete || trace.is_some_and(|trace| !trace.added)
     }
 
     /// Whether a row of the queue that cannot be read may hold a newer vector of the record `row`.
@@ -325,8 +333,8 @@ impl Vectors {
                 .as_ref()
                 .is_some_and(|index| !self.cosine || index.length(trace.slot).is_some());
         Ok(if in_slot {
-            // Only a cosine space stores another vector than it was given; only a whole history proves one wrong.
-            let asked = self.cosine || self.complete;
+            // Only a cosine space stores another vector than it was given; only some rows prove one wrong.
+            let asked = self.cosine || self.complete || !trace.added;
             let older = asked && in_row && trace.fits && trace.from == From::Older;
             Place::Slot(trace.slot, older.then_some(trace.sequence))
         } else if in_row {

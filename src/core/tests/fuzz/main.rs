@@ -29,7 +29,7 @@ use vector_migrate_core::source::{Source, SourceError};
 
 /// Written by Python up to 0.6.3 and by Rust since; whole queues and cleaned ones.
 const STORES: [&str; 3] = ["chroma-0.4.24", "chroma-0.6.3", "chroma-1.5.9"];
-const CASES: u64 = 200;
+const CASES: u64 = 60;
 /// Blocks of files and SQLite's rows, whatever the size of the files.
 const FIXED_MEMORY: u64 = 4 << 20;
 /// Bytes in memory for each byte of the store: ids, texts and places, and a moment of an old and a new buffer.
