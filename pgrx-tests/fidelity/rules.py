@@ -15,7 +15,7 @@ RULES = {
     "nan": "a metadata value NaN is dropped by every release",
     "infinity": "an infinite metadata value is dropped from 1.0 on",
     "swallowed": "0.x: text that is not Unicode, or an integer beyond 64 bits, and the record has no metadata and no document",
-    "hidden key": "no release returns a key that begins with `chroma:`; the reader gives what the store has",
+    "hidden key": "no release returns a key that begins with `chroma:`; nor does the reader",
     "rolled back": "killed in 0.x: the index files are newer than the tables, a deleted id is back without its vector",
     "unreadable": "the release fails at the collection: killed while the index files were written, or rows of an older release in the queue",
     "refused yet logged": "a write that the release refused, in a collection that it cannot read, is in the queue all the same",

@@ -41,8 +41,11 @@ fn without_folder(path: &Path) {
     fs::remove_dir_all(path.parent().expect("a folder")).expect("removes");
 }
 
-/// Every kind of damage to the index files: the file, what happens to it.
-const KINDS: [(&str, fn(&Path)); 9] = [
+/// What happens to a file.
+type Damage = fn(&Path);
+
+/// Every kind of damage to the index files.
+const KINDS: [(&str, Damage); 9] = [
     ("data_level0.bin", remove),
     ("data_level0.bin", cut),
     ("header.bin", remove),
@@ -55,7 +58,7 @@ const KINDS: [(&str, fn(&Path)); 9] = [
 ];
 
 /// A demo store with its index damaged, and how many of its 300 records have no vector any longer.
-fn damaged(db: &Db, file: &str, damage: fn(&Path)) -> (Store, i64) {
+fn damaged(db: &Db, file: &str, damage: Damage) -> (Store, i64) {
     let source = demo_store();
     damage(&segment(&source).join(file));
     let counts = db.line(&format!(

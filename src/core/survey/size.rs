@@ -73,6 +73,10 @@ pub struct Estimator {
 impl Estimator {
     /// Adds `record` of `collection`; its vector is not looked at.
     pub fn add(&mut self, collection: &Collection, record: &Record) {
+        // A damaged record is not migrated, and what is left of it says nothing.
+        if record.damage.is_some() {
+            return;
+        }
         if let Some(document) = &record.document {
             let characters = u64::try_from(document.chars().count()).unwrap_or(u64::MAX);
             self.characters = self.characters.saturating_add(characters);

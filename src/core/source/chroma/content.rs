@@ -11,6 +11,8 @@ use crate::record::{Metadata, Value};
 
 const DOCUMENT: &str = "chroma:document";
 const URI: &str = "chroma:uri";
+/// No release returns keys that begin so, whoever wrote them.
+const OWN: &str = "chroma:";
 
 /// Document, uri and metadata of one record.
 #[derive(Debug, Default, Clone, PartialEq)]
@@ -29,6 +31,7 @@ impl Content {
         match (key.as_str(), value) {
             (DOCUMENT, value) => self.document = value.as_ref().map(words),
             (URI, value) => self.uri = value.as_ref().map(words),
+            (own, _) if own.starts_with(OWN) => {}
             (_, Some(value)) => self.metadata.set(key, value),
             (_, None) => {
                 self.metadata.remove(&key);
@@ -144,6 +147,7 @@ mod tests {
         content.put("k".to_owned(), Some(Value::Int(1)));
         content.put("gone".to_owned(), Some(Value::Int(1)));
         content.put("gone".to_owned(), None);
+        content.put("chroma:other".to_owned(), Some(Value::Int(1)));
         assert_eq!(content.document.as_deref(), Some(""));
         assert_eq!(content.uri.as_deref(), Some("file:///a"));
         assert_eq!(content.metadata.len(), 1);
