@@ -104,6 +104,7 @@ start() {
   options="-c listen_addresses='' -c unix_socket_directories='$(socket_dir)' -c port=$port -c log_line_prefix='%m [%p] '"
   # Tests may lose their cluster in a power cut; a reader's demo should not.
   [ "$name" != test ] || options="$options -c fsync=off"
+  options="$options ${CLUSTER_OPTIONS:-}"
   # Descriptors of ours (locks) are not the server's.
   as_server "$PG_BIN/pg_ctl" -D "$dir/data" -l "$dir/log" -w -t 60 -s -o "$options" start </dev/null >/dev/null 8>&- 9>&- || {
     tail -n 15 "$dir/log" >&2

@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# Bench: migrate_chroma against COPY of the same rows, against Python, and stage by stage, on a private server.
+# Promise: the store is written once and kept; the server is stopped and its data removed in every case.
+#
+#   N=100000         records in the store; also 1000000 (writing that store takes about half an hour)
+#   DIM=384          dimensions
+#   SPACE=cosine     cosine, l2 or ip
+#   ROUNDS=5         how often each step is measured
+#   PYTHON_ROUNDS=   how often the Python route is (default: as ROUNDS, but 2 for more than 200,000 records)
+#   INDEX=1          how often the index is built (0: not at all)
+#   BENCH_DIR=       where stores and results are kept (default: target/bench)
+#
+# Needs the installed extension, cargo, python3.11 and, the first time, the Python package index.
+. "$(dirname "$0")/../../scripts/lib.sh"
+need_pg
+
+here=$ROOT/pgrx-tests/bench
+cluster=$ROOT/scripts/cluster.sh
+export N=${N:-100000} DIM=${DIM:-384} SPACE=${SPACE:-cosine} ROUNDS=${ROUNDS:-5} INDEX=${INDEX:-1}
+if [ "$N" -gt 200000 ]; then few=2; else few=$ROUNDS; fi
+export PYTHON_ROUNDS=${PYTHON_ROUNDS:-$few}
+mkdir -p "${BENCH_DIR:=$ROOT/target/bench}"
+BENCH_DIR=$(realpath "$BENCH_DIR")
+STORE=$BENCH_DIR/store-${N}x$DIM-$SPACE
+SQLITE_ONLY=$STORE.sqlite
+STAGES=${CARGO_TARGET_DIR:-$ROOT/target}/release/examples/bench_stages
+export BENCH_DIR STORE SQLITE_ONLY STAGES
+export ANONYMIZED_TELEMETRY=False PYTHONHASHSEED=0 PYTHONDONTWRITEBYTECODE=1 LC_ALL=C.UTF-8 TZ=UTC
+for number in "$N" "$DIM" "$ROUNDS" "$PYTHON_ROUNDS"; do
+  [[ $number =~ ^[1-9][0-9]*$ ]] || die "N, DIM, ROUNDS and PYTHON_ROUNDS are numbers from 1 on, not $number"
+done
+[ "$INDEX" -le "$ROUNDS" ] || die "INDEX cannot be more than ROUNDS"
+
+exec 9>"$BENCH_DIR/lock"
+flock -n 9 || die "another benchmark is running"
+
+python=$BENCH_DIR/venv/bin/python
+if ! cmp -s <(cat "$here/requirements.txt" "$here/../fixtures/requirements/1.5.9.txt") "$BENCH_DIR/venv/requirements.stamp"; then
+  say "python: installing chromadb, psycopg and pgvector into $BENCH_DIR/venv"
+  rm -rf "$BENCH_DIR/venv"
+  python3.11 -m venv "$BENCH_DIR/venv"
+  "$BENCH_DIR/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps -r "$here/requirements.txt"
+  cat "$here/requirements.txt" "$here/../fixtures/requirements/1.5.9.txt" >"$BENCH_DIR/venv/requirements.stamp"
+fi
+
+# Made last: a store without it is not finished, and is gone on with.
+if [ ! -e "$STORE.complete" ]; then
+  say "store: $STORE, $N records of $DIM dimensions"
+  "$python" "$here/make_store.py" "$STORE" "$N" "$DIM" "$SPACE"
+  chmod -R a+rX "$STORE"
+  touch "$STORE.complete"
+fi
+[ -z "$(as_server find "$STORE" ! -readable 2>&1 | sed -n 1p)" ] ||
+  die "the server's OS user $(server_user) cannot read $STORE" "keep the stores elsewhere: BENCH_DIR=/var/tmp/bench"
+mkdir -p "$SQLITE_ONLY"
+ln -f "$STORE/chroma.sqlite3" "$SQLITE_ONLY/chroma.sqlite3"
+
+say "stages: building"
+cargo build --quiet --release --manifest-path "$ROOT/Cargo.toml" -p vector_migrate_core --example bench_stages
+
+trap '"$cluster" destroy bench' EXIT
+trap 'exit 130' INT TERM
+"$cluster" destroy bench
+# Autovacuum would come at random; scans that begin anywhere would shuffle the file's rows.
+CLUSTER_OPTIONS="-c shared_buffers=512MB -c max_wal_size=4GB -c checkpoint_timeout=1h -c maintenance_work_mem=1GB \
+-c autovacuum=off -c synchronize_seqscans=off" "$cluster" start bench
+eval "$("$cluster" env bench)"
+scratch=$("$cluster" scratch bench)
+export BENCH_FILE=$scratch/rows.bin
+"$python" "$here/bench.py"
