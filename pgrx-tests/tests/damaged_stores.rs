@@ -246,3 +246,63 @@ fn a_vector_that_the_queue_proves_old_is_marked() {
         "XX001",
     );
 }
+
+/// A page of `embedding_metadata` that cannot be read: its records fail, each by its name, the others are whole.
+#[test]
+fn an_unreadable_page_loses_the_records_on_it() {
+    let (db, source) = (Db::new(), demo_store());
+    let texts = source.texts(
+        "SELECT string_value FROM embedding_metadata WHERE key = 'chroma:document' ORDER BY id LIMIT 1 OFFSET 150",
+    );
+    let text = texts[0].as_bytes();
+    let path = source.path().join("chroma.sqlite3");
+    let mut bytes = fs::read(&path).expect("reads");
+    let pages: Vec<usize> = bytes
+        .windows(text.len())
+        .enumerate()
+        .filter(|(_, part)| *part == text)
+        .map(|(at, _)| at / 4096 * 4096)
+        .collect();
+    assert!(!pages.is_empty());
+    for at in pages {
+        bytes[at..at + 4096].fill(0xff);
+    }
+    fs::write(&path, bytes).expect("writes");
+    let before = source.snapshot();
+    let arguments = "entity_target => NULL, orphans => 'keep'";
+    let failure = db.refused(
+        &format!(
+            "SELECT * FROM migrate_chroma({}, {arguments}, strict => true)",
+            source.sql()
+        ),
+        "XX001",
+    );
+    assert!(
+        failure.text().contains("embedding_metadata"),
+        "{failure:#?}"
+    );
+    db.notices();
+    let report = db.migrate(&source, arguments);
+    let failed = report.total().failed;
+    assert!((1..60).contains(&failed), "{failed}");
+    assert_eq!(report.outcome(), (300, 300 - failed, 0, failed));
+    assert_eq!(
+        db.line("SELECT count(*), count(DISTINCT record_id) FROM vector_migrate.run_errors WHERE reason = 'damaged'"),
+        format!("{failed}|{failed}")
+    );
+    let told = format!("{failed} of 300 records");
+    let notices = db.notices();
+    assert!(
+        notices.iter().any(|notice| notice.severity == "WARNING"
+            && notice.text.contains("chroma.sqlite3")
+            && notice.text.contains("embedding_metadata")
+            && notice.text.contains(&told)),
+        "{notices:#?}"
+    );
+    assert_eq!(source.snapshot(), before);
+
+    // With the store repaired, a second run brings the rest.
+    let whole = demo_store();
+    let report = db.migrate(&whole, arguments);
+    assert_eq!(report.outcome(), (300, failed, 300 - failed, 0));
+}
