@@ -1,8 +1,8 @@
-"""What one would write without the extension: `python_route.py DIRECTORY`, into the database that PGHOST, PGDATABASE ... name.
+"""What one would write without the extension: `python_route.py DIRECTORY`, into the database of PGHOST and PGDATABASE.
 
 Pages out of chromadb, one binary COPY into the table, one transaction; the rows are those of `migrate_chroma`. Timed
-from opening the store to the commit, without starting Python and importing. Prints seconds, its own
-processor time and its peak of memory as JSON.
+from opening the store to the commit, without starting Python and importing. Prints seconds, its own processor time and
+its peak of memory as JSON.
 """
 
 import json

@@ -35,12 +35,13 @@ exec 9>"$BENCH_DIR/lock"
 flock -n 9 || die "another benchmark is running"
 
 python=$BENCH_DIR/venv/bin/python
-if ! cmp -s <(cat "$here/requirements.txt" "$here/../fixtures/requirements/1.5.9.txt") "$BENCH_DIR/venv/requirements.stamp"; then
+wanted() { cat "$here/requirements.txt" "$here/../fixtures/requirements/1.5.9.txt"; }
+if ! cmp -s <(wanted) "$BENCH_DIR/venv/requirements.stamp"; then
   say "python: installing chromadb, psycopg and pgvector into $BENCH_DIR/venv"
   rm -rf "$BENCH_DIR/venv"
   python3.11 -m venv "$BENCH_DIR/venv"
   "$BENCH_DIR/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps -r "$here/requirements.txt"
-  cat "$here/requirements.txt" "$here/../fixtures/requirements/1.5.9.txt" >"$BENCH_DIR/venv/requirements.stamp"
+  wanted >"$BENCH_DIR/venv/requirements.stamp"
 fi
 
 # Made last: a store without it is not finished, and is gone on with.

@@ -89,8 +89,8 @@ def ask(statement, arguments=None):
 
 def equal_rows(table, file, tolerance):
     """How many rows of `table` are those of the binary file; vectors may be `tolerance` of their length apart."""
-    columns = [name for (name,) in ask("SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0", (table,))]
-    columns.remove("embedding")
+    rows = ask("SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0", (table,))
+    columns = [name for (name,) in rows if name != "embedding"]
     found, wanted = (", ".join(f"{side}.{name}" for name in columns) for side in ("f", "w"))
     ask(f"CREATE TABLE wanted (LIKE {table})")
     ask(f"COPY wanted FROM '{file}' (FORMAT binary)")
