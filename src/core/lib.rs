@@ -15,7 +15,8 @@
 //! | [`encode`] | a row as the bytes of a binary COPY tuple | map |
 //! | [`reason`] | why a record was not migrated | std |
 //! | [`report`] | counts that add up | reason |
-//! | [`seen`] | keys that a run has met | std |
+//! | [`key`] | ids as keys of 128 bits | std |
+//! | [`seen`] | keys that a run has met | key |
 //! | [`survey`] | a store in one row, and what it would be in PostgreSQL | record, source, map, encode |
 //! | [`pipeline`] | reads, maps and encodes on a thread of its own, bounded by bytes | all of the above but survey |
 
@@ -35,6 +36,7 @@
 
 pub mod embed;
 pub mod encode;
+pub mod key;
 pub mod map;
 pub mod pipeline;
 pub mod reason;

@@ -1,21 +1,18 @@
-//! The keys that a run has met, so that two records that would take one key are told. Imports nothing of this crate.
+//! The keys that a run has met, so that two records that would take one key are told. May import `key`.
 
-use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
+use crate::key::{KeySet, Keys};
 
-/// A set of keys, 16 bytes each: two hashes with random seeds, so that no store can be made to collide.
+/// A set of keys, 16 bytes each.
 #[derive(Debug, Default)]
 pub struct SeenKeys {
-    seeds: (RandomState, RandomState),
-    keys: HashSet<u128>,
+    keys: Keys,
+    seen: KeySet,
 }
 
 impl SeenKeys {
     /// Adds a key; `false` if it was there.
     pub fn insert(&mut self, key: &[Option<&str>]) -> bool {
-        let high = u128::from(self.seeds.0.hash_one(key));
-        let low = u128::from(self.seeds.1.hash_one(key));
-        self.keys.insert(high << 64 | low)
+        self.seen.insert(self.keys.of(key))
     }
 }
 

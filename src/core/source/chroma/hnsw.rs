@@ -1,6 +1,6 @@
 //! The index files of a vector segment.
 //!
-//! Stage: source. Promise: read with positioned reads through a small cache, never mapped (a file that another
+//! Stage: source. Promise: read with positioned reads, never mapped (a file that another
 //! process shortens would kill the server); every offset comes from a checked header. May import `error`,
 //! `layout` and `queue` (for the decoding of f32).
 //!
@@ -43,8 +43,8 @@ use super::queue::floats;
 /// Bytes of `header.bin`.
 const HEADER_BYTES: usize = 100;
 const VERSION: i32 = 1;
-const BLOCK: u64 = 64 * 1024;
-const BLOCKS: usize = 48;
+/// Bytes of elements read at once where all of them are.
+const BLOCK: u64 = 1 << 20;
 const LARGEST_ELEMENT: u64 = 1 << 24;
 
 /// The checked fields of `header.bin`.
@@ -132,7 +132,7 @@ impl Header {
 pub(super) struct Index {
     /// The header.
     pub header: Header,
-    elements: Window,
+    elements: Elements,
     lengths: Option<Vec<f32>>,
     /// Slots that the files really hold.
     pub slots: u32,
@@ -157,13 +157,10 @@ impl Index {
         };
         Ok(Index {
             header,
-            elements: Window {
+            elements: Elements {
                 file,
                 path: elements.to_owned(),
-                bytes: metadata.len(),
                 stat: FileStat::of(&metadata),
-                blocks: Vec::new(),
-                clock: 0,
             },
             lengths,
             slots: u32::try_from(whole).unwrap_or(u32::MAX - 1),
@@ -174,7 +171,7 @@ impl Index {
     /// are left out).
     pub fn labels(&mut self, stop: &AtomicBool) -> Result<(Vec<(u64, u32)>, u64), SourceError> {
         let mut labels = Vec::new();
-        let per_read = (BLOCK * 16 / self.header.stride.max(1)).max(1);
+        let per_read = (BLOCK / self.header.stride.max(1)).max(1);
         let stride = usize::try_from(self.header.stride).unwrap_or(usize::MAX);
         let label = usize::try_from(self.header.label).unwrap_or(usize::MAX);
         let mut slot = 0_u32;
@@ -208,7 +205,7 @@ impl Index {
     }
 
     /// The vector of `slot` as the file has it.
-    pub fn raw(&mut self, slot: u32) -> Result<Vec<f32>, SourceError> {
+    pub fn raw(&self, slot: u32) -> Result<Vec<f32>, SourceError> {
         if slot >= self.slots {
             return Err(damaged(
                 &self.elements.path,
@@ -242,93 +239,30 @@ fn read_lengths(path: &Path, slots: u64) -> Result<Vec<f32>, SourceError> {
     Ok(floats(&buffer).unwrap_or_default())
 }
 
-/// A file read through a few blocks, the least recently used one given up first.
-struct Window {
+/// The file of elements, as it was when it was opened.
+struct Elements {
     file: File,
     path: PathBuf,
-    bytes: u64,
     stat: FileStat,
-    blocks: Vec<Block>,
-    clock: u64,
 }
 
-struct Block {
-    number: u64,
-    used: u64,
-    bytes: Vec<u8>,
-}
-
-impl Window {
-    fn read(&mut self, mut at: u64, mut into: &mut [u8]) -> Result<(), SourceError> {
-        while !into.is_empty() {
-            let block = self.block(at / BLOCK)?;
-            let skip = usize::try_from(at % BLOCK).unwrap_or(usize::MAX);
-            let from = block.bytes.get(skip..).unwrap_or(&[]);
-            let part = from.len().min(into.len());
-            let (Some(from), Some((now, rest))) =
-                (from.get(..part), into.split_at_mut_checked(part))
-            else {
-                break;
-            };
-            if part == 0 {
-                return Err(damaged(
-                    &self.path,
-                    Some(at),
-                    "it ends too early".to_owned(),
-                ));
-            }
-            now.copy_from_slice(from);
-            into = rest;
-            at = at.saturating_add(u64::try_from(part).unwrap_or(u64::MAX));
+impl Elements {
+    /// Reads at `at`, exactly: vectors are asked for in the order of records, which is not that of slots, and what
+    /// lies around one is seldom wanted next.
+    fn read(&self, at: u64, into: &mut [u8]) -> Result<(), SourceError> {
+        read_at(&self.file, &self.path, into, at)?;
+        // A write changes the time before the bytes: what was read is of the file that was opened.
+        let now = self.file.metadata().map_err(|source| SourceError::Io {
+            path: self.path.clone(),
+            source,
+        })?;
+        if FileStat::of(&now) != self.stat {
+            return Err(busy(
+                &self.path,
+                "another process changed it while it was read",
+            ));
         }
         Ok(())
-    }
-
-    fn block(&mut self, number: u64) -> Result<&Block, SourceError> {
-        self.clock = self.clock.saturating_add(1);
-        let at = match self.blocks.iter().position(|block| block.number == number) {
-            Some(at) => at,
-            None => {
-                let start = number.saturating_mul(BLOCK);
-                let size = self.bytes.saturating_sub(start).min(BLOCK);
-                let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
-                read_at(&self.file, &self.path, &mut bytes, start)?;
-                // A write changes the time before the bytes: what was read is of the file that was opened.
-                let now = self.file.metadata().map_err(|source| SourceError::Io {
-                    path: self.path.clone(),
-                    source,
-                })?;
-                if FileStat::of(&now) != self.stat {
-                    return Err(busy(
-                        &self.path,
-                        "another process changed it while it was read",
-                    ));
-                }
-                if self.blocks.len() >= BLOCKS
-                    && let Some(oldest) = self
-                        .blocks
-                        .iter()
-                        .enumerate()
-                        .min_by_key(|(_, block)| block.used)
-                        .map(|(at, _)| at)
-                {
-                    self.blocks.swap_remove(oldest);
-                }
-                self.blocks.push(Block {
-                    number,
-                    used: 0,
-                    bytes,
-                });
-                self.blocks.len().saturating_sub(1)
-            }
-        };
-        match self.blocks.get_mut(at) {
-            Some(block) => {
-                block.used = self.clock;
-                Ok(block)
-            }
-            None => Err(damaged(&self.path, None, "it ends too early".to_owned())),
-        }
     }
 }
 
@@ -466,7 +400,6 @@ mod tests {
         for slot in (0..20_000).step_by(7).chain((0..20_000).rev().step_by(11)) {
             assert_eq!(index.raw(slot).unwrap(), [slot as f32, slot as f32 + 0.5]);
         }
-        assert!(index.elements.blocks.len() <= BLOCKS);
         assert_eq!(
             index.labels(&AtomicBool::new(false)).unwrap().0.len(),
             20_000
@@ -480,7 +413,7 @@ mod tests {
     #[test]
     fn a_file_that_became_shorter_is_noticed() {
         let elements: Vec<_> = (0..20_000).map(|label| element(label, false)).collect();
-        let (folder, mut index) = index(&elements, 20_000, 0);
+        let (folder, index) = index(&elements, 20_000, 0);
         std::fs::write(folder.path().join("data_level0.bin"), b"").unwrap();
         assert!(matches!(index.raw(19_999), Err(SourceError::Busy { .. })));
     }

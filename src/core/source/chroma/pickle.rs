@@ -2,7 +2,7 @@
 //!
 //! Stage: source. Promise: nothing is ever executed or imported; only the opcodes below are accepted, one class
 //! name among them; every length is bounded by the bytes left in the file, every stack by the size of the index.
-//! Imports nothing of this crate.
+//! May import `key`.
 //!
 //! | opcode | byte | argument | effect |
 //! | --- | --- | --- | --- |
@@ -23,19 +23,22 @@
 //! The root is a dict (chromadb 1.x), or an instance of `PersistentData` whose state is one (0.x).
 
 use std::io::{ErrorKind, Read};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::key::{Key, Keys};
 
 const MODULE: &str = "chromadb.segment.impl.vector.local_persistent_hnsw";
 const CLASS: &str = "PersistentData";
+/// Characters of a name that an error shows.
+const SHOWN: usize = 120;
 const MOST_DICTS: usize = 16;
 const MOST_MARKS: usize = 16;
 
 /// What an index's pickle says.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Persisted {
-    /// Ids with their labels.
-    pub labels: Vec<(Arc<str>, u64)>,
+    /// Ids, as keys, with their labels.
+    pub labels: Vec<(Key, u64)>,
     /// The last sequence number in the index, as releases before 0.5.6 wrote it.
     pub max_seq_id: Option<i64>,
     /// Dimensions, if they are told.
@@ -53,11 +56,37 @@ pub(super) struct PickleError {
     pub interrupted: bool,
 }
 
-#[derive(Debug, Clone)]
+/// The texts that mean something; of the others only the key is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Word {
+    Module,
+    Class,
+    IdToLabel,
+    IdToSeqId,
+    MaxSeqId,
+    Dimensionality,
+    Other,
+}
+
+impl Word {
+    fn of(text: &str) -> Word {
+        match text {
+            MODULE => Word::Module,
+            CLASS => Word::Class,
+            "id_to_label" => Word::IdToLabel,
+            "id_to_seq_id" => Word::IdToSeqId,
+            "max_seq_id" => Word::MaxSeqId,
+            "dimensionality" => Word::Dimensionality,
+            _ => Word::Other,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
 enum Item {
     None,
     Int(i64),
-    Text(Arc<str>),
+    Text(Key, Word),
     Class,
     Tuple,
     Dict(usize),
@@ -66,12 +95,17 @@ enum Item {
 
 #[derive(Default)]
 struct Dict {
-    numbers: Vec<(Arc<str>, i64)>,
-    others: Vec<(Arc<str>, Item)>,
+    /// It says nothing that is used.
+    idle: bool,
+    numbers: Vec<(Key, i64)>,
+    named: Vec<(Word, Item)>,
 }
 
-struct Machine<R> {
+struct Machine<'a, R> {
     reader: R,
+    keys: &'a Keys,
+    /// The last two texts, the last one second, for an error that names a class.
+    texts: [String; 2],
     size: u64,
     offset: u64,
     most: usize,
@@ -82,24 +116,15 @@ struct Machine<R> {
     dicts: Vec<Dict>,
 }
 
-/// Parses a pickle of `size` bytes that describes an index of at most `elements` elements.
+/// Parses a pickle of `size` bytes that describes an index of at most `elements` elements; ids become keys by `keys`.
 pub(super) fn parse(
     reader: impl Read,
     size: u64,
     elements: usize,
+    keys: &Keys,
     stop: &AtomicBool,
 ) -> Result<Persisted, PickleError> {
-    let mut machine = Machine {
-        reader,
-        size,
-        offset: 0,
-        most: elements.saturating_add(4096).saturating_mul(4),
-        entries: 0,
-        stack: Vec::new(),
-        marks: Vec::new(),
-        memo: Vec::new(),
-        dicts: Vec::new(),
-    };
+    let mut machine = Machine::new(reader, size, elements, keys);
     let mut steps = 0_u32;
     loop {
         steps = steps.wrapping_add(1);
@@ -127,7 +152,23 @@ fn refused(what: String, offset: u64) -> PickleError {
     }
 }
 
-impl<R: Read> Machine<R> {
+impl<'a, R: Read> Machine<'a, R> {
+    fn new(reader: R, size: u64, elements: usize, keys: &'a Keys) -> Machine<'a, R> {
+        Machine {
+            reader,
+            keys,
+            texts: [String::new(), String::new()],
+            size,
+            offset: 0,
+            most: elements.saturating_add(4096).saturating_mul(4),
+            entries: 0,
+            stack: Vec::new(),
+            marks: Vec::new(),
+            memo: Vec::new(),
+            dicts: Vec::new(),
+        }
+    }
+
     /// Executes one opcode; true at the end.
     fn step(&mut self) -> Result<bool, String> {
         let [opcode] = self.take::<1>()?;
@@ -169,8 +210,12 @@ impl<R: Read> Machine<R> {
                 if self.dicts.len() >= MOST_DICTS {
                     return Err("too many dicts".to_owned());
                 }
+                let idle = matches!(self.stack.last(), Some(Item::Text(_, Word::IdToSeqId)));
                 self.push(Item::Dict(self.dicts.len()))?;
-                self.dicts.push(Dict::default());
+                self.dicts.push(Dict {
+                    idle,
+                    ..Dict::default()
+                });
             }
             b'(' => {
                 if self.marks.len() >= MOST_MARKS {
@@ -179,7 +224,7 @@ impl<R: Read> Machine<R> {
                 self.marks.push(self.stack.len());
             }
             0x94 => {
-                let top = self.stack.last().cloned().ok_or("nothing to remember")?;
+                let top = self.stack.last().copied().ok_or("nothing to remember")?;
                 if self.memo.len() >= self.most {
                     return Err("remembers more than the index has elements".to_owned());
                 }
@@ -194,14 +239,11 @@ impl<R: Read> Machine<R> {
                 self.recall(usize::try_from(at).map_err(|_| "memo number too large")?)?;
             }
             0x93 => match (self.pop()?, self.pop()?) {
-                (Item::Text(name), Item::Text(module)) if *name == *CLASS && *module == *MODULE => {
+                (Item::Text(_, Word::Class), Item::Text(_, Word::Module)) => {
                     self.push(Item::Class)?;
                 }
-                (Item::Text(name), Item::Text(module)) => {
-                    return Err(format!(
-                        "class {:?} is not allowed",
-                        short(&format!("{module}.{name}"))
-                    ));
+                (Item::Text(..), Item::Text(..)) => {
+                    return Err(format!("class {:?} is not allowed", self.texts.join(".")));
                 }
                 _ => return Err("a class without a name".to_owned()),
             },
@@ -218,7 +260,7 @@ impl<R: Read> Machine<R> {
             b's' => {
                 let value = self.pop()?;
                 let key = self.pop()?;
-                self.set(vec![key, value])?;
+                self.set(&[key, value])?;
             }
             b'u' => {
                 let mark = self.marks.pop().ok_or("items without a mark")?;
@@ -226,7 +268,7 @@ impl<R: Read> Machine<R> {
                     return Err("items without a mark".to_owned());
                 }
                 let items = self.stack.split_off(mark);
-                self.set(items)?;
+                self.set(&items)?;
             }
             b'.' => return Ok(true),
             other => return Err(format!("opcode {other:#04x} is not allowed")),
@@ -263,7 +305,12 @@ impl<R: Read> Machine<R> {
             .map_err(|error| failed(&error))?;
         self.advance(length);
         let text = std::str::from_utf8(&bytes).map_err(|_| "a text that is not UTF-8")?;
-        self.push(Item::Text(text.into()))
+        self.texts.swap(0, 1);
+        if let Some(last) = self.texts.last_mut() {
+            last.clear();
+            last.extend(text.chars().take(SHOWN));
+        }
+        self.push(Item::Text(self.keys.of(text), Word::of(text)))
     }
 
     fn long(&mut self) -> Result<(), String> {
@@ -292,6 +339,32 @@ impl<R: Read> Machine<R> {
             return Err("holds more than the index has elements".to_owned());
         }
         self.stack.push(item);
+        self.settle()
+    }
+
+    /// Puts a pair into its dict as soon as the next key is there, so that the stack does not grow with the dict.
+    fn settle(&mut self) -> Result<(), String> {
+        let Some(mark) = self.marks.last().copied() else {
+            return Ok(());
+        };
+        let (Some(dict), Some(&[key, value, next])) = (
+            mark.checked_sub(1).and_then(|at| self.stack.get(at)),
+            self.stack
+                .get(mark..)
+                .and_then(|pair| pair.first_chunk::<3>()),
+        ) else {
+            return Ok(());
+        };
+        let plain = matches!(
+            (key, value),
+            (Item::Text(..), Item::Int(_)) | (Item::Int(_), Item::Text(..))
+        );
+        if !plain || !matches!(dict, Item::Dict(_)) || self.stack.len() != mark.saturating_add(3) {
+            return Ok(());
+        }
+        self.stack.truncate(mark);
+        self.set(&[key, value])?;
+        self.stack.push(next);
         Ok(())
     }
 
@@ -309,13 +382,13 @@ impl<R: Read> Machine<R> {
         let item = self
             .memo
             .get(at)
-            .cloned()
+            .copied()
             .ok_or_else(|| format!("memo number {at} was never written"))?;
         self.push(item)
     }
 
     /// Puts keys and values, in turn, into the dict on top of the stack.
-    fn set(&mut self, items: Vec<Item>) -> Result<(), String> {
+    fn set(&mut self, items: &[Item]) -> Result<(), String> {
         self.entries = self.entries.saturating_add(items.len() / 2);
         if self.entries > self.most {
             return Err("maps more than the index has elements".to_owned());
@@ -324,13 +397,22 @@ impl<R: Read> Machine<R> {
             return Err("items for something that is not a dict".to_owned());
         };
         let dict = self.dicts.get_mut(*at).ok_or("no such dict")?;
-        let mut items = items.into_iter();
+        let mut items = items.iter().copied();
         while let Some(key) = items.next() {
             match (key, items.next().ok_or("a key without a value")?) {
-                (Item::Text(key), Item::Int(number)) => dict.numbers.push((key, number)),
                 // The reverse map says nothing new.
-                (Item::Int(_), Item::Text(_)) => {}
-                (Item::Text(key), value) => dict.others.push((key, value)),
+                (Item::Int(_), Item::Text(..)) => {}
+                (Item::Text(..), _) if dict.idle => {}
+                (Item::Text(key, word), Item::Int(number)) => {
+                    dict.numbers.push((key, number));
+                    if word != Word::Other {
+                        dict.named.push((word, Item::Int(number)));
+                    }
+                }
+                (Item::Text(_, word), value) if word != Word::Other => {
+                    dict.named.push((word, value));
+                }
+                (Item::Text(..), _) => {}
                 _ => return Err("a key that is neither a text nor a number".to_owned()),
             }
         }
@@ -350,22 +432,21 @@ impl<R: Read> Machine<R> {
             .get_mut(root)
             .map(std::mem::take)
             .ok_or("the root is not a dict")?;
-        let number = |name: &str| {
-            root.numbers
+        let named = |word: Word| {
+            root.named
                 .iter()
                 .rev()
-                .find(|(key, _)| **key == *name)
+                .find(|(key, _)| *key == word)
                 .map(|(_, value)| *value)
         };
-        let labels = match root
-            .others
-            .iter()
-            .rev()
-            .find(|(key, _)| &**key == "id_to_label")
-        {
-            Some((_, Item::Dict(at))) => {
+        let number = |word: Word| match named(word) {
+            Some(Item::Int(number)) => Some(number),
+            _ => None,
+        };
+        let labels = match named(Word::IdToLabel) {
+            Some(Item::Dict(at)) => {
                 self.dicts
-                    .get_mut(*at)
+                    .get_mut(at)
                     .map(std::mem::take)
                     .unwrap_or_default()
                     .numbers
@@ -379,8 +460,8 @@ impl<R: Read> Machine<R> {
             .map_err(|_| "a negative label")?;
         Ok(Persisted {
             labels,
-            max_seq_id: number("max_seq_id"),
-            dimensionality: number("dimensionality"),
+            max_seq_id: number(Word::MaxSeqId),
+            dimensionality: number(Word::Dimensionality),
         })
     }
 }
@@ -393,16 +474,16 @@ fn failed(error: &std::io::Error) -> String {
     }
 }
 
-fn short(text: &str) -> String {
-    text.chars().take(120).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn parsed_with(keys: &Keys, bytes: &[u8]) -> Result<Persisted, PickleError> {
+        parse(bytes, bytes.len() as u64, 10, keys, &AtomicBool::new(false))
+    }
+
     fn parsed(bytes: &[u8]) -> Result<Persisted, PickleError> {
-        parse(bytes, bytes.len() as u64, 10, &AtomicBool::new(false))
+        parsed_with(&Keys::default(), bytes)
     }
 
     /// A dict as chromadb 1.x writes it: protocol 3, `{"id_to_label": {"a": 1, "b": 300}, "dimensionality": None}`.
@@ -438,15 +519,36 @@ mod tests {
 
     #[test]
     fn both_writers_are_understood() {
-        let found = parsed(&rust_style()).unwrap();
-        assert_eq!(found.labels, [("a".into(), 1), ("b".into(), 300)]);
+        let keys = Keys::default();
+        let found = parsed_with(&keys, &rust_style()).unwrap();
+        assert_eq!(found.labels, [(keys.of("a"), 1), (keys.of("b"), 300)]);
         assert_eq!((found.max_seq_id, found.dimensionality), (None, None));
-        let found = parsed(&python_style(MODULE, CLASS)).unwrap();
-        assert_eq!(found.labels, [("x".into(), 7)]);
+        let found = parsed_with(&keys, &python_style(MODULE, CLASS)).unwrap();
+        assert_eq!(found.labels, [(keys.of("x"), 7)]);
         assert_eq!(
             (found.max_seq_id, found.dimensionality),
             (Some(300), Some(8))
         );
+    }
+
+    /// 1.x writes a whole map between one mark and its SETITEMS.
+    #[test]
+    fn the_stack_does_not_grow_with_a_map() {
+        let mut bytes = b"\x80\x03}(X\x0b\0\0\0id_to_label}(".to_vec();
+        for label in 0..30_u8 {
+            bytes.extend([b"X\x01\0\0\0", &[b'A' + label][..], b"K", &[label]].concat());
+        }
+        bytes.extend(b"uu.");
+        let (keys, stop) = (Keys::default(), AtomicBool::new(false));
+        let mut machine = Machine::new(&bytes[..], bytes.len() as u64, 10, &keys);
+        let mut highest = 0;
+        while !machine.step().unwrap() {
+            highest = highest.max(machine.stack.len());
+        }
+        assert!(highest < 8, "{highest}");
+        let found = parse(&bytes[..], bytes.len() as u64, 10, &keys, &stop).unwrap();
+        assert_eq!(found.labels.len(), 30);
+        assert_eq!(found.labels[29], (keys.of("^"), 29));
     }
 
     #[test]
@@ -576,7 +678,8 @@ mod tests {
     #[test]
     fn a_raised_flag_ends_the_parsing() {
         let bytes = [&b"\x80\x03"[..], &b"\x80\x03".repeat(100_000)].concat();
-        let error = parse(&bytes[..], bytes.len() as u64, 10, &AtomicBool::new(true)).unwrap_err();
+        let (keys, stop) = (Keys::default(), AtomicBool::new(true));
+        let error = parse(&bytes[..], bytes.len() as u64, 10, &keys, &stop).unwrap_err();
         assert!(error.interrupted);
     }
 }

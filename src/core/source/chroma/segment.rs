@@ -12,6 +12,7 @@ use super::error::SourceError;
 use super::hnsw::Header;
 use super::layout::{ELEMENTS, HEADER, LENGTHS, PICKLE, open_file};
 use super::pickle::{self, Persisted};
+use crate::key::Keys;
 use crate::record::Space;
 
 /// The largest `index_metadata.pickle` that is read.
@@ -123,11 +124,12 @@ impl Files {
         Ok(())
     }
 
-    /// Header and pickle; `None` if the index was never persisted.
+    /// Header and pickle, whose ids become keys by `keys`; `None` if the index was never persisted.
     pub fn read(
         &self,
         database: &Database,
         entry: &Entry,
+        keys: &Keys,
     ) -> Result<Option<(Header, Persisted)>, SourceError> {
         let header = self.header(entry)?;
         self.check(entry, header)?;
@@ -146,7 +148,7 @@ impl Files {
         let elements = header.count.min(metadata.len() / 9);
         let elements = usize::try_from(elements).unwrap_or(usize::MAX);
         let reader = BufReader::with_capacity(1 << 16, file);
-        match pickle::parse(reader, metadata.len(), elements, database.stop()) {
+        match pickle::parse(reader, metadata.len(), elements, keys, database.stop()) {
             Ok(persisted) => Ok(Some((header, persisted))),
             Err(error) if error.interrupted => Err(SourceError::Interrupted),
             Err(error) => Err(SourceError::Damaged {

@@ -11,9 +11,7 @@
 //! 3. an older row of the queue (releases that lost vectors from the index still had them there);
 //! 4. an update that Chroma ignored, as nothing else is known.
 
-use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
 
 use super::catalog::Entry;
 use super::database::Database;
@@ -25,6 +23,7 @@ use super::queue::{Contents, Operation, Queue, QueueRow, scan};
 use super::rounding::{normalised, rounded, same};
 use super::salvage::Hole;
 use super::segment::{Files, broken};
+use crate::key::{Key, KeyMap, Keys};
 use crate::record::{Grade, Space, Vector};
 
 const NOWHERE: u32 = u32::MAX;
@@ -80,7 +79,11 @@ const UNKNOWN: Trace = Trace {
 
 /// The vectors of one collection.
 pub(super) struct Vectors {
-    traces: HashMap<Arc<str>, Trace>,
+    keys: Keys,
+    /// The index's ids with their slots, ascending.
+    slots: Vec<(Key, u32)>,
+    /// What the queue says, and of ids that it says nothing of: nothing.
+    traces: KeyMap<Trace>,
     index: Option<Index>,
     covered: Option<i64>,
     cosine: bool,
@@ -106,7 +109,9 @@ impl Vectors {
         entry: &Entry,
     ) -> Result<Vectors, SourceError> {
         let mut vectors = Vectors {
-            traces: HashMap::new(),
+            keys: Keys::default(),
+            slots: Vec::new(),
+            traces: KeyMap::default(),
             index: None,
             covered: entry.index_mark,
             cosine: entry.collection.space == Space::Cosine,
@@ -124,7 +129,7 @@ impl Vectors {
             Ok(()) => {}
             Err(error @ (SourceError::Damaged { .. } | SourceError::NotFound { .. })) => {
                 vectors.index = None;
-                vectors.traces.clear();
+                vectors.slots.clear();
                 vectors.notices.push(broken(entry, &error));
             }
             Err(error) => return Err(error),
@@ -152,7 +157,7 @@ impl Vectors {
         let Some(files) = Files::of(directory, entry) else {
             return Ok(());
         };
-        let Some((header, persisted)) = files.read(database, entry)? else {
+        let Some((header, persisted)) = files.read(database, entry, &self.keys)? else {
             return Ok(());
         };
         self.covered = entry.index_mark.or(persisted.max_seq_id);
@@ -169,24 +174,19 @@ impl Vectors {
         }
         let (labels, doubled) = index.labels(database.stop())?;
         let mut lost = 0_u64;
-        for (id, label) in persisted.labels {
+        self.slots.reserve_exact(persisted.labels.len());
+        for (key, label) in persisted.labels {
             match labels
                 .binary_search_by_key(&label, |(label, _)| *label)
                 .ok()
                 .and_then(|at| labels.get(at))
             {
-                Some((_, slot)) => {
-                    self.traces.insert(
-                        id,
-                        Trace {
-                            slot: *slot,
-                            ..UNKNOWN
-                        },
-                    );
-                }
+                Some((_, slot)) => self.slots.push((key, *slot)),
                 None => lost = lost.saturating_add(1),
             }
         }
+        self.slots.sort_unstable();
+        self.slots.dedup_by_key(|(key, _)| *key);
         if lost > 0 || doubled > 0 {
             self.notices.push(format!(
                 "the vector index of collection {name:?} has no element for {lost} ids and {doubled} elements of \
@@ -197,25 +197,40 @@ impl Vectors {
         Ok(())
     }
 
+    /// The slot of an id of the index; `NOWHERE` for others.
+    fn slot(&self, key: Key) -> u32 {
+        self.slots
+            .binary_search_by_key(&key, |(there, _)| *there)
+            .ok()
+            .and_then(|at| self.slots.get(at))
+            .map_or(NOWHERE, |(_, slot)| *slot)
+    }
+
+    /// What is known of an id, if anything is.
+    fn known(&self, key: Key) -> Option<Trace> {
+        if let Some(trace) = self.traces.get(&key) {
+            return Some(*trace);
+        }
+        let slot = self.slot(key);
+        (slot != NOWHERE).then_some(Trace { slot, ..UNKNOWN })
+    }
+
     /// Takes a row of the queue into account.
     fn replay(&mut self, row: QueueRow) {
         let newer = self.covered.is_none_or(|mark| row.sequence > mark);
-        let known = self.traces.get(row.id.as_str()).copied();
+        let key = self.keys.of(row.id.as_str());
+        let known = self.known(key);
         if row.operation == Operation::Delete {
-            match known {
-                Some(trace) if !newer && trace.slot != NOWHERE => {
-                    self.put(
-                        row.id,
-                        Trace {
-                            slot: trace.slot,
-                            ..UNKNOWN
-                        },
-                    );
-                }
-                Some(_) => {
-                    self.traces.remove(row.id.as_str());
-                }
-                None => {}
+            let left = match known {
+                Some(trace) if !newer => trace.slot,
+                _ => NOWHERE,
+            };
+            // What the index has of it must be hidden.
+            if left != NOWHERE || self.slot(key) != NOWHERE {
+                let slot = left;
+                self.traces.insert(key, Trace { slot, ..UNKNOWN });
+            } else {
+                self.traces.remove(&key);
             }
             return;
         }
@@ -248,16 +263,7 @@ impl Vectors {
             trace.fits = fits;
         }
         if taken.is_some() || known.is_some() || trace.recent {
-            self.put(row.id, trace);
-        }
-    }
-
-    fn put(&mut self, id: String, trace: Trace) {
-        match self.traces.get_mut(id.as_str()) {
-            Some(there) => *there = trace,
-            None => {
-                self.traces.insert(id.into(), trace);
-            }
+            self.traces.insert(key, trace);
         }
     }
 
@@ -273,7 +279,9 @@ impl Vectors {
         contents: &mut Contents<'_>,
     ) -> Result<(Option<Vector>, bool), SourceError> {
         let mut other = false;
-        let place = self.place(row, contents)?;
+        let trace = self.known(self.keys.of(row.id.as_str()));
+        let trace = trace.unwrap_or(UNKNOWN);
+        let place = self.place(trace, row, contents)?;
         let overtaken = self.overtaken(&place, row);
         let vector = match place {
             Place::Nowhere => None,
@@ -286,24 +294,19 @@ impl Vectors {
                 let (vector, confirmed) = self.stored(slot, given)?;
                 // What the queue holds of the last write is the record's, whatever the index has: Chroma before 1.0
                 // forgets vectors that are deleted and added in one batch, later ones an update of the only element.
-                other = older.is_some() && self.decides(row) && !confirmed;
+                other = older.is_some() && self.decides(&trace) && !confirmed;
                 vector
             }
         };
-        let recent = self
-            .traces
-            .get(row.id.as_str())
-            .is_some_and(|trace| trace.recent);
         let newer = self.covered.is_some_and(|mark| row.sequence > mark);
-        let stale = vector.is_some() && (newer && !recent || other || overtaken);
+        let stale = vector.is_some() && (newer && !trace.recent || other || overtaken);
         Ok((vector, stale))
     }
 
-    /// Whether the queue's older row about the record `row` took effect for certain: where the queue is cleaned up,
-    /// an add may have been ignored, as what came before it is not known.
-    fn decides(&self, row: &Row) -> bool {
-        let trace = self.traces.get(row.id.as_str());
-        self.complete || trace.is_some_and(|trace| !trace.added)
+    /// Whether the queue's older row took effect for certain: where the queue is cleaned up, an add may have been
+    /// ignored, as what came before it is not known.
+    fn decides(&self, trace: &Trace) -> bool {
+        self.complete || !trace.added
     }
 
     /// Whether a row of the queue that cannot be read may hold a newer vector of the record `row`.
@@ -318,10 +321,12 @@ impl Vectors {
             .any(|hole| hole.first <= row.sequence && since.is_none_or(|since| hole.last > since))
     }
 
-    fn place(&mut self, row: &Row, contents: &mut Contents<'_>) -> Result<Place, SourceError> {
-        let Some(trace) = self.traces.get(row.id.as_str()).copied() else {
-            return Ok(Place::Nowhere);
-        };
+    fn place(
+        &mut self,
+        trace: Trace,
+        row: &Row,
+        contents: &mut Contents<'_>,
+    ) -> Result<Place, SourceError> {
         if trace.passed_over != NEVER && self.was_an_insert(trace, row, contents)? {
             return Ok(Place::Row(trace.passed_over));
         }
@@ -334,7 +339,7 @@ impl Vectors {
                 .is_some_and(|index| !self.cosine || index.length(trace.slot).is_some());
         Ok(if in_slot {
             // Only a cosine space stores another vector than it was given; only some rows prove one wrong.
-            let asked = self.cosine || self.complete || !trace.added;
+            let asked = self.cosine || self.decides(&trace);
             let older = asked && in_row && trace.fits && trace.from == From::Older;
             Place::Slot(trace.slot, older.then_some(trace.sequence))
         } else if in_row {
@@ -435,8 +440,11 @@ mod tests {
     use super::*;
 
     fn vectors(covered: Option<i64>) -> Vectors {
+        let keys = Keys::default();
         Vectors {
-            traces: HashMap::from([("old".into(), Trace { slot: 3, ..UNKNOWN })]),
+            slots: vec![(keys.of("old"), 3)],
+            traces: KeyMap::default(),
+            keys,
             index: None,
             covered,
             cosine: false,
@@ -458,11 +466,14 @@ mod tests {
         }
     }
 
+    fn trace(vectors: &Vectors, id: &str) -> Trace {
+        vectors.known(vectors.keys.of(id)).unwrap_or(UNKNOWN)
+    }
+
     fn place(vectors: &Vectors, id: &str) -> Option<(From, i64, u32)> {
-        vectors
-            .traces
-            .get(id)
-            .map(|trace| (trace.from, trace.sequence, trace.slot))
+        let trace = trace(vectors, id);
+        let known = trace.from != From::Nothing || trace.slot != NOWHERE;
+        known.then_some((trace.from, trace.sequence, trace.slot))
     }
 
     #[test]
@@ -480,7 +491,7 @@ mod tests {
         found.replay(row(16, Operation::Add, "new", Some(8)));
         assert_eq!(place(&found, "new"), Some((From::Newer, 16, NOWHERE)));
         found.replay(row(17, Operation::Upsert, "short", Some(4)));
-        assert!(found.traces["new"].fits && !found.traces["short"].fits);
+        assert!(trace(&found, "new").fits && !trace(&found, "short").fits);
     }
 
     #[test]
@@ -490,9 +501,9 @@ mod tests {
         found.replay(row(12, Operation::Add, "old", Some(8)));
         found.replay(row(13, Operation::Add, "old", Some(8)));
         assert_eq!(place(&found, "old"), Some((From::Newer, 11, 3)));
-        assert_eq!(found.traces["old"].passed_over, 12);
+        assert_eq!(trace(&found, "old").passed_over, 12);
         found.replay(row(14, Operation::Upsert, "old", Some(8)));
-        assert_eq!(found.traces["old"].passed_over, NEVER);
+        assert_eq!(trace(&found, "old").passed_over, NEVER);
     }
 
     #[test]
