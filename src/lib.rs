@@ -19,6 +19,7 @@
 //! | `ledger` | which run put which row where, and undoing it | `owner` |
 //! | `model` | the embedder of this backend | no |
 //! | `interrupt` | cancels, and threads that take no signals | yes |
+//! | `settings` | settings for the length of a statement | yes |
 //! | `spi` | one-line queries | no |
 //! | `subxact` | subtransactions | yes |
 //! | `pg` | the few C calls that need no file of their own | yes |
@@ -40,6 +41,8 @@ mod model;
 mod pg;
 mod reader;
 mod run;
+#[allow(unsafe_code)]
+mod settings;
 mod sink;
 mod spi;
 #[allow(unsafe_code)]

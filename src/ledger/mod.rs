@@ -4,12 +4,18 @@
 //! created the extension, and callers have SELECT under row-level security), so that nobody can make a
 //! rollback delete what no run inserted.
 
-mod entries;
+mod array;
+mod block;
+mod failures;
+mod follow;
+mod journal;
 #[allow(unsafe_code)]
 mod owner;
 mod rollback;
 mod run;
+mod undo;
 
-pub use entries::{Entry, FailedRecord, write_entries, write_failures};
-pub use rollback::{Undone, follow, roll_back};
+pub use failures::{FailedRecord, write_failures};
+pub use journal::{Entry, Journal};
+pub use rollback::{Undone, roll_back};
 pub use run::{RunSummary, finish, next_run_id};

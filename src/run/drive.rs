@@ -60,6 +60,7 @@ pub fn migrate(path: PathBuf, options: &Options) -> Result<Vec<Line>, Error> {
     let prepared = plan::prepare(options, &shown, chosen)?;
     let fingerprint = store.fingerprint().to_json();
     load(store, stop, prepared, |prepared, counts| {
+        prepared.sink.close()?;
         build_indexes(prepared)?;
         let run_id = prepared
             .sink

@@ -14,7 +14,7 @@ use super::fillers::Fillers;
 
 use super::users::Users;
 use crate::error::Error;
-use crate::ledger::{self, FailedRecord};
+use crate::ledger::{self, FailedRecord, Journal};
 use crate::tables::{KeyPart, Target};
 
 /// What to do with a record whose key the target has.
@@ -58,7 +58,8 @@ pub struct Sink {
     seen: SeenKeys,
     users: Users,
     failures: Vec<FailedRecord>,
-    pub(super) next_entry: i64,
+    /// The ledger of the run; `None` in a dry run.
+    pub(super) journal: Option<Journal>,
     pub(super) fillers: Fillers,
 }
 
@@ -72,6 +73,15 @@ impl Sink {
         embeds_entities: bool,
         names: Vec<String>,
     ) -> Sink {
+        let journal = run.map(|run| {
+            Journal::new(
+                run,
+                content.oid,
+                content.key.contains(&KeyPart::User),
+                content.has(ContentColumn::ChromaCollection),
+                content.versioned,
+            )
+        });
         Sink {
             into_content: Some(content.clone()),
             into_entity: entity.clone(),
@@ -87,7 +97,7 @@ impl Sink {
             seen: SeenKeys::default(),
             users: Users::default(),
             failures: Vec::new(),
-            next_entry: 0,
+            journal,
             fillers: Fillers::default(),
         }
     }
@@ -136,6 +146,17 @@ impl Sink {
         }
         self.failures.clear();
         Ok(())
+    }
+
+    /// Ends the run's ledger: everything is in the tables afterwards.
+    ///
+    /// # Errors
+    /// The server's own.
+    pub fn close(&mut self) -> Result<(), Error> {
+        match &mut self.journal {
+            Some(journal) => journal.close(),
+            None => Ok(()),
+        }
     }
 
     /// Rows to load in one step: all, or few where the model takes its time, so that progress is told.

@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 
+use pgrx::datum::DatumWithOid;
 use vector_migrate_core::encode::ContentColumn;
 use vector_migrate_core::pipeline::Row;
 
 use crate::error::Error;
-use crate::spi;
-use crate::tables::{KeyPart, Target};
+use crate::tables::{KeyPart, Lookup, Parts, Target};
+use crate::{settings, spi};
 
 /// A row's key as far as it varies within one collection: id, and owner where the key has one.
 pub type Key = (String, Option<String>);
@@ -22,18 +23,36 @@ pub fn key_of(target: &Target<ContentColumn>, row: &Row) -> Key {
     (row.key.clone(), user)
 }
 
-/// The condition that picks rows `t` of one collection by id: parameter 1 is an array of ids as text,
-/// parameter 2 the collection's name.
-pub fn condition(target: &Target<ContentColumn>) -> String {
-    let ty = target
-        .sql_type(ContentColumn::Id)
-        .unwrap_or("pg_catalog.text");
-    let collection = if target.key.contains(&KeyPart::Collection) {
-        "t.chroma_collection OPERATOR(pg_catalog.=) $2"
-    } else {
-        "$2 IS NOT NULL"
+/// How rows of `target` are found by their keys.
+///
+/// # Errors
+/// The server's own.
+pub fn lookup(target: &Target<ContentColumn>) -> Result<Lookup, Error> {
+    let ty = |column| target.sql_type(column).unwrap_or("pg_catalog.text");
+    let parts = Parts {
+        id: ("id", ty(ContentColumn::Id)),
+        collection: target.key.contains(&KeyPart::Collection),
+        user: target
+            .key
+            .contains(&KeyPart::User)
+            .then(|| ty(ContentColumn::UserId)),
     };
-    format!("t.id OPERATOR(pg_catalog.=) ANY ($1::pg_catalog.text[]::{ty}[]) AND {collection}")
+    Lookup::new(target.oid, parts)
+}
+
+/// Keys of one collection as the relation of a [`Lookup`]: [`key_arrays`] are the parameters from 1 on.
+pub const KEYS: &str = "unnest($1, $2, pg_catalog.array_fill($3, ARRAY[pg_catalog.cardinality($1)])) \
+                        AS r(key, user_id, collection)";
+
+/// The parameters of [`KEYS`].
+pub fn key_arrays<'a>(
+    target: &Target<ContentColumn>,
+    collection: &str,
+    rows: impl Iterator<Item = &'a Row>,
+) -> [DatumWithOid<'static>; 3] {
+    let (ids, users): (Vec<String>, Vec<Option<String>>) =
+        rows.map(|row| key_of(target, row)).unzip();
+    [ids.into(), users.into(), collection.to_owned().into()]
 }
 
 /// The keys of `rows`, all of one collection, that `target` has already.
@@ -50,20 +69,19 @@ pub fn existing(
     } else {
         "NULL::pg_catalog.text"
     };
-    let ids: Vec<String> = rows.iter().map(|row| row.key.clone()).collect();
-    let found = spi::read(
-        &format!(
-            "SELECT t.id::pg_catalog.text, {user} FROM {} t WHERE {}",
-            target.name,
-            condition(target)
-        ),
-        &[ids.into(), collection.into()],
-        |row| {
+    let lookup = lookup(target)?;
+    let sql = format!(
+        "SELECT t.id::pg_catalog.text, {user} FROM {KEYS} JOIN {} t ON {}",
+        target.name, lookup.condition
+    );
+    let keys = key_arrays(target, collection, rows.iter().copied());
+    let found = settings::with(lookup.settings, || {
+        spi::read(&sql, &keys, |row| {
             Ok((
                 row.get::<String>(1)?.unwrap_or_default(),
                 row.get::<String>(2)?,
             ))
-        },
-    )?;
+        })
+    })?;
     Ok(found.into_iter().collect())
 }

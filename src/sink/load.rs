@@ -9,10 +9,18 @@ use super::ready::Ready;
 use super::update::{self, Before};
 use super::{copy, insert};
 use crate::error::Error;
-use crate::ledger::{self, Entry};
+use crate::ledger::Entry;
 use crate::subxact::Refused;
 use crate::tables::{Target, Via};
 use crate::{interrupt, pg, subxact};
+
+/// Rows that are in the tables.
+struct Written {
+    /// Their `xmin`.
+    xid: u32,
+    /// What was there.
+    before: Before,
+}
 
 impl Sink {
     /// Loads the rows; those that the server refuses become errors, each alone.
@@ -21,21 +29,16 @@ impl Sink {
         if rows.is_empty() {
             return Ok(());
         }
-        let first_entry = self.next_entry;
-        let put = subxact::run(
-            |put| matches!(put, Ok(true)),
-            || self.put(rows, first_entry),
-        );
+        let put = subxact::run(|put| matches!(put, Ok(Some(_))), || self.put(rows));
         match put {
-            Ok(Ok(true)) => {
-                self.next_entry += i64::try_from(rows.len()).unwrap_or(0);
+            Ok(Ok(Some(written))) => {
                 for ready in rows {
                     self.count(ready);
                 }
-                Ok(())
+                self.enter(rows, &written)
             }
             Ok(Err(error)) => Err(error),
-            Ok(Ok(false)) => self.split(rows, None),
+            Ok(Ok(None)) => self.split(rows, None),
             Err(refused) => self.split(rows, Some(refused)),
         }
     }
@@ -88,10 +91,11 @@ impl Sink {
         line.entities += ready.row.entities.len() as u64;
     }
 
-    /// Puts rows into the tables and the ledger; `false` if the server stored fewer than given.
-    fn put(&self, rows: &[Ready], first_entry: i64) -> Result<bool, Error> {
+    /// Puts rows into the tables; `None` if the server stored fewer than given.
+    fn put(&self, rows: &[Ready]) -> Result<Option<Written>, Error> {
+        let mut before = Before::new();
         let Some(content) = &self.into_content else {
-            return Ok(true);
+            return Ok(Some(Written { xid: 0, before }));
         };
         let in_place = self.run.is_some() || self.dry_in_place;
         let (updates, inserts): (Vec<&Ready>, Vec<&Ready>) =
@@ -100,13 +104,12 @@ impl Sink {
             .iter()
             .map(|ready| (ready.row.tuple.as_slice(), &ready.vector));
         let mut whole = self.put_tuples(content, tuples.collect())?;
-        let mut before = Before::new();
         for group in updates.chunk_by(|a, b| a.row.collection == b.row.collection) {
             let Some(first) = group.first() else { continue };
             let name = self.name(first.row.collection);
             let entity = self.entity.as_ref();
             let kept = update::keep(&self.content, entity, name, group)?;
-            let changed = update::overwrite(&self.content, entity, self.run, name, group, &kept)?;
+            let changed = update::overwrite(&self.content, entity, name, group)?;
             whole &= changed == group.len() as u64;
             before.extend(kept);
         }
@@ -121,10 +124,10 @@ impl Sink {
             });
             whole &= self.put_tuples(entity, tuples.collect())?;
         }
-        if let (Some(run), true) = (self.run, whole) {
-            self.enter(run, rows, first_entry, &before)?;
-        }
-        Ok(whole)
+        Ok(whole.then(|| Written {
+            xid: self.run.map_or(0, |_| pg::current_xid()),
+            before,
+        }))
     }
 
     /// Inserts tuples, each given without its embedding and with it beside; whether the server stored
@@ -166,24 +169,24 @@ impl Sink {
     }
 
     /// Writes the rows down in the ledger.
-    fn enter(&self, run: i64, rows: &[Ready], first: i64, before: &Before) -> Result<(), Error> {
-        let xid = pg::current_xid();
-        let entries: Vec<Entry> = rows
-            .iter()
-            .map(|ready| Entry {
-                target: self.content.oid,
-                collection: self.name(ready.row.collection).to_owned(),
-                key: ready.row.key.clone(),
-                user: ready.row.user.clone(),
-                entities: ready.row.entities.len(),
-                xid,
-                before: ready
-                    .exists
-                    .then(|| update::kept(before, &key_of(&self.content, &ready.row)))
-                    .flatten()
-                    .map(str::to_owned),
-            })
-            .collect();
-        ledger::write_entries(run, first, &entries)
+    fn enter(&mut self, rows: &[Ready], written: &Written) -> Result<(), Error> {
+        let Some(journal) = &mut self.journal else {
+            return Ok(());
+        };
+        for ready in rows {
+            let key = ready.exists.then(|| key_of(&self.content, &ready.row));
+            let collection = self.names.get(ready.row.collection);
+            journal.add(
+                collection.map_or("", String::as_str),
+                &Entry {
+                    key: &ready.row.key,
+                    user: ready.row.user.as_deref(),
+                    entities: ready.row.entities.len(),
+                    xid: written.xid,
+                    before: key.and_then(|key| update::kept(&written.before, &key)),
+                },
+            )?;
+        }
+        Ok(())
     }
 }

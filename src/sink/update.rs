@@ -1,51 +1,19 @@
 //! Rows that are there already, overwritten: `on_conflict => 'update'`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
+use pgrx::spi::{SpiHeapTupleData, SpiResult};
 use vector_migrate_core::encode::{ContentColumn, EntityColumn, TableColumn};
 
-use super::existing::{Key, condition};
+use super::existing::{self, Key};
 use super::insert;
 use super::ready::Ready;
 use crate::error::Error;
-use crate::tables::{KeyPart, RunTable, Target};
-use crate::{ledger, spi};
+use crate::tables::{KeyPart, Keys, Lookup, RunTable, Target};
+use crate::{settings, spi};
 
 /// What was there, by key: the `xmin` (as text) and what the ledger keeps to put it back.
 pub type Before = HashMap<Key, (String, String)>;
-
-/// Settings under which a value's text is exact and read back alike in any session.
-const EXACT: [(&str, &str); 3] = [
-    ("extra_float_digits", "3"),
-    ("datestyle", "ISO, YMD"),
-    ("intervalstyle", "iso_8601"),
-];
-
-/// Runs `work` with [`EXACT`] settings, and puts the session's own back.
-fn with_exact_text<R>(work: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
-    let set = |name: &str, value: String| {
-        spi::write_returning(
-            "SELECT pg_catalog.set_config($1, $2, true)",
-            &[name.into(), value.into()],
-            |row| row.get::<String>(1),
-        )
-    };
-    let mut before = Vec::new();
-    for (name, value) in EXACT {
-        let old = spi::read_one(
-            "SELECT pg_catalog.current_setting($1)",
-            &[name.into()],
-            |row| row.get::<String>(1),
-        )?;
-        before.push((name, old.flatten().unwrap_or_default()));
-        set(name, value.to_owned())?;
-    }
-    let result = work()?;
-    for (name, value) in before {
-        set(name, value)?;
-    }
-    Ok(result)
-}
 
 /// Keeps what `rows`, all of one collection, are about to overwrite, and locks it.
 ///
@@ -57,69 +25,72 @@ pub fn keep(
     collection: &str,
     rows: &[&Ready],
 ) -> Result<Before, Error> {
-    let gone = || Error::Bug(format!("{} is gone", content.name));
-    let table = RunTable::find(content.oid)?.ok_or_else(gone)?;
+    let table = RunTable::find(content.oid)?.ok_or_else(|| gone(&content.name))?;
     let user = if content.key.contains(&KeyPart::User) {
         "t.user_id::pg_catalog.text"
     } else {
         "NULL::pg_catalog.text"
     };
     let (xid, lock) = if content.versioned {
-        ("t.xmin::pg_catalog.text", "FOR UPDATE")
+        ("t.xmin::pg_catalog.text", "FOR UPDATE OF t")
     } else {
         ("'0'", "")
     };
-    let entities = match entity {
-        Some(entity) => entities_as_text(entity)?,
-        None => "NULL::pg_catalog.jsonb".to_owned(),
-    };
-    let ids: Vec<String> = rows.iter().map(|ready| ready.row.key.clone()).collect();
-    let kept = with_exact_text(|| {
-        spi::write_returning(
-            &format!(
-                "SELECT t.id::pg_catalog.text, {user}, {xid}, pg_catalog.jsonb_build_object( \
-                        'row', {row}, 'entities', {entities})::pg_catalog.text \
-                   FROM {name} t WHERE {condition} {lock}",
-                row = table.row_as_text("t"),
-                name = content.name,
-                condition = condition(content),
-            ),
-            &[ids.into(), collection.into()],
-            |row| {
-                Ok((
-                    (
-                        row.get::<String>(1)?.unwrap_or_default(),
-                        row.get::<String>(2)?,
-                    ),
-                    (
-                        row.get::<String>(3)?.unwrap_or_default(),
-                        row.get::<String>(4)?.unwrap_or_default(),
-                    ),
-                ))
-            },
-        )
+    let lookup = existing::lookup(content)?;
+    let sql = format!(
+        "SELECT t.id::pg_catalog.text, {user}, {xid}, {row}::pg_catalog.text \
+           FROM {keys} JOIN {name} t ON {condition} {lock}",
+        row = table.row_as_text("t"),
+        keys = existing::KEYS,
+        name = content.name,
+        condition = lookup.condition,
+    );
+    let keys = existing::key_arrays(content, collection, rows.iter().map(|ready| &ready.row));
+    let (kept, mut entities) = settings::with(settings::EXACT_TEXT, || {
+        let kept = settings::with(lookup.settings, || {
+            spi::write_returning(&sql, &keys, |row| {
+                let key: Key = (text(row, 1)?, row.get(2)?);
+                Ok((key, text(row, 3)?, text(row, 4)?))
+            })
+        })?;
+        let entities = match entity {
+            Some(entity) => entity_table(entity)?.entities_as_text(&ids(collection, rows))?,
+            None => HashMap::new(),
+        };
+        Ok::<_, Error>((kept, entities))
     })?;
-    Ok(kept.into_iter().collect())
+    Ok(kept
+        .into_iter()
+        .map(|(key, xid, row)| {
+            let entities = entities.remove(&key.0);
+            let entities = entities.as_deref().unwrap_or("null");
+            let json = format!("{{\"row\": {row}, \"entities\": {entities}}}");
+            (key, (xid, json))
+        })
+        .collect())
 }
 
-/// The SQL expression of the entity rows of content row `t`, whose collection is parameter 2.
-fn entities_as_text(entity: &Target<EntityColumn>) -> Result<String, Error> {
-    let gone = || Error::Bug(format!("{} is gone", entity.name));
-    let table = RunTable::find(entity.oid)?.ok_or_else(gone)?;
-    let row = table.row_as_text("e");
-    let ty = entity
-        .sql_type(EntityColumn::ContentId)
-        .unwrap_or("pg_catalog.text");
-    let collection = if entity.has(EntityColumn::ChromaCollection) {
-        "AND e.chroma_collection OPERATOR(pg_catalog.=) $2"
-    } else {
-        ""
-    };
-    Ok(format!(
-        "(SELECT pg_catalog.jsonb_agg({row}) FROM {} e \
-           WHERE e.content_id OPERATOR(pg_catalog.=) t.id::{ty} {collection})",
-        entity.name
-    ))
+fn text(row: &SpiHeapTupleData<'_>, at: usize) -> SpiResult<String> {
+    Ok(row.get(at)?.unwrap_or_default())
+}
+
+fn gone(name: &str) -> Error {
+    Error::Bug(format!("{name} is gone"))
+}
+
+fn entity_table(entity: &Target<EntityColumn>) -> Result<RunTable, Error> {
+    RunTable::find(entity.oid)?.ok_or_else(|| gone(&entity.name))
+}
+
+/// The ids of `rows`, each once, as entity rows refer to them.
+fn ids(collection: &str, rows: &[&Ready]) -> Keys {
+    let key: BTreeSet<&str> = rows.iter().map(|ready| ready.row.key.as_str()).collect();
+    Keys {
+        collection: collection.to_owned(),
+        number: (0..).take(key.len()).collect(),
+        key: key.into_iter().map(str::to_owned).collect(),
+        ..Keys::default()
+    }
 }
 
 /// Overwrites the rows, whose whole tuples are given, and removes the entity rows of what was there.
@@ -130,47 +101,22 @@ fn entities_as_text(entity: &Target<EntityColumn>) -> Result<String, Error> {
 pub fn overwrite(
     content: &Target<ContentColumn>,
     entity: Option<&Target<EntityColumn>>,
-    run: Option<i64>,
     collection: &str,
     rows: &[&Ready],
-    before: &Before,
 ) -> Result<u64, Error> {
-    let ids: Vec<String> = rows.iter().map(|ready| ready.row.key.clone()).collect();
     if let Some(entity) = entity {
-        let ty = entity
-            .sql_type(EntityColumn::ContentId)
-            .unwrap_or("pg_catalog.text");
-        let here = if entity.has(EntityColumn::ChromaCollection) {
-            "t.chroma_collection OPERATOR(pg_catalog.=) $2"
-        } else {
-            "$2 IS NOT NULL"
-        };
-        spi::write(
-            &format!(
-                "DELETE FROM {} t \
-                  WHERE t.content_id OPERATOR(pg_catalog.=) ANY ($1::pg_catalog.text[]::{ty}[]) AND {here}",
-                entity.name
-            ),
-            &[ids.into(), collection.into()],
-        )?;
+        entity_table(entity)?.remove(&ids(collection, rows), true)?;
     }
     let tuples: Vec<Vec<u8>> = rows.iter().map(|ready| ready.content_tuple()).collect();
-    let changed = spi::write(&statement(content), &insert::arrays(content, &tuples)?)?;
-    let overwritten: Vec<(String, String)> = before
-        .iter()
-        .map(|((key, _), (xid, _))| (key.clone(), xid.clone()))
-        .collect();
-    if let (Some(run), true) = (run, content.versioned) {
-        let apart = content
-            .has(ContentColumn::ChromaCollection)
-            .then_some(collection);
-        ledger::follow(run, content.oid, apart, &overwritten)?;
-    }
-    Ok(changed)
+    let arrays = insert::arrays(content, &tuples)?;
+    let lookup = existing::lookup(content)?;
+    settings::with(lookup.settings, || {
+        spi::write(&statement(content, &lookup), &arrays)
+    })
 }
 
 /// UPDATE of every column but the key's, from arrays.
-fn statement(content: &Target<ContentColumn>) -> String {
+fn statement(content: &Target<ContentColumn>, lookup: &Lookup) -> String {
     let in_key = |column: ContentColumn| match column {
         ContentColumn::Id => true,
         ContentColumn::ChromaCollection => content.key.contains(&KeyPart::Collection),
@@ -197,12 +143,7 @@ fn statement(content: &Target<ContentColumn>) -> String {
         same.push("t.chroma_collection OPERATOR(pg_catalog.=) u.chroma_collection".into());
     }
     if content.key.contains(&KeyPart::User) {
-        // IS NOT DISTINCT FROM would take its operator from the caller's search_path.
-        same.push(
-            "(t.user_id OPERATOR(pg_catalog.=) u.user_id \
-              OR t.user_id IS NULL AND u.user_id IS NULL)"
-                .into(),
-        );
+        same.push(lookup.same_user.to_owned());
     }
     format!(
         "UPDATE {} t SET {} FROM {} WHERE {}",
@@ -213,7 +154,8 @@ fn statement(content: &Target<ContentColumn>) -> String {
     )
 }
 
-/// What the ledger keeps of `ready`'s row, if it was there.
-pub fn kept<'b>(before: &'b Before, key: &Key) -> Option<&'b str> {
-    before.get(key).map(|(_, json)| json.as_str())
+/// What the ledger keeps of `ready`'s row, if it was there: its `xmin`, and the row.
+pub fn kept<'b>(before: &'b Before, key: &Key) -> Option<(&'b str, &'b str)> {
+    let (xid, json) = before.get(key)?;
+    Some((xid, json))
 }

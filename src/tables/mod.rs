@@ -8,18 +8,21 @@ mod describe;
 mod filler;
 pub mod imagined;
 pub mod index;
+mod lookup;
 mod name;
 mod pgvector;
 mod privileges;
+mod put_back;
 mod run_table;
 
 pub use attributes::column_names;
 pub use describe::{describe_content, describe_entity};
 pub use filler::Filler;
+pub use lookup::{Lookup, Parts};
 pub use name::{Place, find};
 pub use pgvector::Pgvector;
 pub use privileges::check_update_privilege;
-pub use run_table::{KeyArrays, RunTable};
+pub use run_table::{Keys, RunTable};
 
 use pgrx::pg_sys;
 use vector_migrate_core::encode::{Column, TableColumn, VectorType};

@@ -1,33 +1,33 @@
-//! A table that a run has written to, as rolling back needs it: rows found, removed and put back by the
-//! keys that the ledger has.
+//! A table that a run has written to, as rolling back needs it: rows found and removed by the keys that the
+//! ledger has. `put_back` has the rest.
 
 use pgrx::datum::DatumWithOid;
-use pgrx::{JsonB, pg_sys};
+use pgrx::pg_sys;
 
-use super::KeyPart;
 use super::describe;
+use super::{KeyPart, Lookup, Parts};
 use crate::error::Error;
-use crate::spi;
+use crate::{pg, settings, spi};
 
-/// Ledger entries as parallel arrays.
+/// Keys of rows of one collection, as parallel arrays.
 #[derive(Debug, Default)]
-pub struct KeyArrays {
-    /// Number of the entry.
-    pub row_no: Vec<i64>,
-    /// The content row's collection.
-    pub collection: Vec<String>,
+pub struct Keys {
+    /// The content rows' collection.
+    pub collection: String,
+    /// A number for each, by which answers name it.
+    pub number: Vec<i64>,
     /// The content row's id.
     pub key: Vec<String>,
-    /// The content row's owner.
-    pub user: Vec<Option<String>>,
+    /// The content row's owner, if the table's key has it.
+    pub user: Option<Vec<Option<String>>>,
     /// The `xmin` that the run gave the row.
     pub xid: Vec<String>,
 }
 
-impl KeyArrays {
-    fn args(&self) -> Vec<DatumWithOid<'static>> {
+impl Keys {
+    pub(super) fn args(&self) -> Vec<DatumWithOid<'static>> {
         vec![
-            self.row_no.clone().into(),
+            self.number.clone().into(),
             self.collection.clone().into(),
             self.key.clone().into(),
             self.user.clone().into(),
@@ -36,33 +36,34 @@ impl KeyArrays {
     }
 
     fn is_empty(&self) -> bool {
-        self.row_no.is_empty()
+        self.number.is_empty()
     }
 }
 
-/// The ledger's arrays as a relation. `unnest` of several arrays is the grammar's own and only knows the
-/// bare name, which it then takes from pg_catalog.
-const KEYS: &str = "unnest($1, $2, $3, $4, $5) AS r(row_no, collection, key, user_id, xid)";
+/// The keys as a relation, from parameter 1 on. `unnest` of several arrays is the grammar's own and only
+/// knows the bare name, which it then takes from pg_catalog.
+pub(super) const KEYS: &str = "unnest($1, pg_catalog.array_fill($2, ARRAY[pg_catalog.cardinality($1)]), $3, $4, $5) \
+                    AS r(number, collection, key, user_id, xid)";
 
 /// A column, its type, and whether UPDATE may assign it: not if it is GENERATED ALWAYS AS IDENTITY, which
 /// no UPDATE of ours has changed either.
-struct ColumnOf {
-    name: String,
-    ty: String,
-    assignable: bool,
+pub(super) struct ColumnOf {
+    pub name: String,
+    pub ty: String,
+    pub assignable: bool,
 }
 
 /// A content or entity table that a run has written to.
 pub struct RunTable {
     /// Qualified and quoted name.
-    name: String,
+    pub(super) name: String,
     /// The name as `regclass` shows it.
     pub shown: String,
-    columns: Vec<ColumnOf>,
+    pub(super) columns: Vec<ColumnOf>,
     /// The table keeps the rows of different collections apart.
     pub per_collection: bool,
-    /// The condition that joins `t` to the ledger's `r`.
-    matches: String,
+    /// How rows are found.
+    pub lookup: Lookup,
     /// The condition that `t` is as the run left it.
     untouched: &'static str,
 }
@@ -110,38 +111,32 @@ impl RunTable {
             },
         )?;
         let type_of = |name: &str| {
-            columns
-                .iter()
-                .find(|column| column.name == name)
-                .map(|column| column.ty.clone())
+            let column = columns.iter().find(|column| column.name == name);
+            column.map(|column| column.ty.as_str())
         };
-        let (id, ty) = match (type_of("content_id"), type_of("id")) {
+        let id = match (type_of("content_id"), type_of("id")) {
             (Some(ty), _) => ("content_id", ty),
             (None, Some(ty)) => ("id", ty),
             (None, None) => return Ok(None),
         };
-        let mut matches = format!("t.{id} OPERATOR(pg_catalog.=) r.key::{ty}");
-        let per_collection = type_of("chroma_collection").is_some();
-        if per_collection {
-            matches += " AND t.chroma_collection OPERATOR(pg_catalog.=) r.collection";
-        }
-        if id == "id" && describe::key_of_table(oid, false)?.contains(&KeyPart::User) {
-            // IS NOT DISTINCT FROM would take its operator from the caller's search_path.
-            matches += " AND (t.user_id::pg_catalog.text OPERATOR(pg_catalog.=) r.user_id \
-                         OR t.user_id IS NULL AND r.user_id IS NULL)";
-        }
-        let untouched = if versioned == Some(true) {
-            "t.xmin OPERATOR(pg_catalog.=) r.xid::pg_catalog.xid"
-        } else {
-            "false"
+        let with_user =
+            id.0 == "id" && describe::key_of_table(oid, false)?.contains(&KeyPart::User);
+        let parts = Parts {
+            id,
+            collection: type_of("chroma_collection").is_some(),
+            user: type_of("user_id").filter(|_| with_user),
         };
         Ok(Some(RunTable {
+            per_collection: parts.collection,
+            lookup: Lookup::new(oid, parts)?,
             name,
             shown,
             columns,
-            per_collection,
-            matches,
-            untouched,
+            untouched: if versioned == Some(true) {
+                "t.xmin OPERATOR(pg_catalog.=) r.xid::pg_catalog.xid"
+            } else {
+                "false"
+            },
         }))
     }
 
@@ -149,196 +144,94 @@ impl RunTable {
         if force { "true" } else { self.untouched }
     }
 
-    fn numbers(&self, sql: &str, keys: &KeyArrays) -> Result<Vec<i64>, Error> {
+    fn numbers(&self, sql: &str, keys: &Keys) -> Result<Vec<i64>, Error> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        spi::read(sql, &keys.args(), |row| {
-            Ok(row.get::<i64>(1)?.unwrap_or_default())
+        settings::with(self.lookup.settings, || {
+            spi::read(sql, &keys.args(), |row| {
+                Ok(row.get::<i64>(1)?.unwrap_or_default())
+            })
         })
     }
 
-    /// The entries whose content row is there and as the run left it (with `force`: is there).
+    fn delete(&self, condition: &str, keys: &Keys) -> Result<i64, Error> {
+        if keys.is_empty() {
+            return Ok(0);
+        }
+        let (name, matches) = (&self.name, &self.lookup.condition);
+        let sql = format!("DELETE FROM {name} t USING {KEYS} WHERE {matches} AND {condition}");
+        count(settings::with(self.lookup.settings, || {
+            spi::write(&sql, &keys.args())
+        }))
+    }
+
+    /// The keys whose content row is there and as the run left it (with `force`: is there).
     ///
     /// # Errors
     /// The server's own.
-    pub fn unchanged(&self, keys: &KeyArrays, force: bool) -> Result<Vec<i64>, Error> {
-        let (name, matches, untouched) = (&self.name, &self.matches, self.untouched(force));
+    pub fn unchanged(&self, keys: &Keys, force: bool) -> Result<Vec<i64>, Error> {
+        let (name, matches, untouched) =
+            (&self.name, &self.lookup.condition, self.untouched(force));
         self.numbers(
-            &format!("SELECT r.row_no FROM {KEYS} JOIN {name} t ON {matches} AND {untouched}"),
+            &format!("SELECT r.number FROM {KEYS} JOIN {name} t ON {matches} AND {untouched}"),
             keys,
         )
     }
 
-    /// Removes the content rows of these entries.
+    /// Removes the rows of these keys, content or entity rows, that are as the run left them (with
+    /// `force`: all).
     ///
     /// # Errors
     /// The server's own.
-    pub fn remove(&self, keys: &KeyArrays) -> Result<i64, Error> {
-        if keys.is_empty() {
-            return Ok(0);
-        }
-        let (name, matches) = (&self.name, &self.matches);
-        count(spi::write(
-            &format!("DELETE FROM {name} t USING {KEYS} WHERE {matches}"),
-            &keys.args(),
-        ))
+    pub fn remove(&self, keys: &Keys, force: bool) -> Result<i64, Error> {
+        self.delete(self.untouched(force), keys)
     }
 
-    /// Removes the entity rows that came with these entries' content rows.
+    /// As [`RunTable::remove`], and those that this subtransaction has changed itself, by a trigger.
     ///
     /// # Errors
     /// The server's own.
-    pub fn remove_entities(&self, keys: &KeyArrays, force: bool) -> Result<i64, Error> {
-        if keys.is_empty() {
-            return Ok(0);
+    pub fn remove_ours(&self, keys: &Keys, force: bool) -> Result<i64, Error> {
+        let condition = format!(
+            "({} OR t.xmin OPERATOR(pg_catalog.=) '{}'::pg_catalog.xid)",
+            self.untouched(force),
+            pg::current_xid()
+        );
+        match self.untouched(force) {
+            "true" | "false" => self.delete(self.untouched(force), keys),
+            _ => self.delete(&condition, keys),
         }
-        let (name, matches, untouched) = (&self.name, &self.matches, self.untouched(force));
-        count(spi::write(
-            &format!("DELETE FROM {name} t USING {KEYS} WHERE {matches} AND {untouched}"),
-            &keys.args(),
-        ))
     }
 
-    /// The entries whose content row has entity rows.
+    /// The keys whose content row has entity rows.
     ///
     /// # Errors
     /// The server's own.
-    pub fn still_has_entities(&self, keys: &KeyArrays) -> Result<Vec<i64>, Error> {
-        let (name, matches) = (&self.name, &self.matches);
+    pub fn still_has_entities(&self, keys: &Keys) -> Result<Vec<i64>, Error> {
+        let (name, matches) = (&self.name, &self.lookup.condition);
         self.numbers(
             &format!(
-                "SELECT r.row_no FROM {KEYS} WHERE EXISTS (SELECT FROM {name} t WHERE {matches})"
+                "SELECT r.number FROM {KEYS} WHERE EXISTS (SELECT FROM {name} t WHERE {matches})"
             ),
             keys,
         )
     }
 
-    /// Number of entity rows of these entries' content rows.
+    /// Number of entity rows of these keys' content rows.
     ///
     /// # Errors
     /// The server's own.
-    pub fn count_entities(&self, keys: &KeyArrays) -> Result<i64, Error> {
-        let (name, matches) = (&self.name, &self.matches);
+    pub fn count_entities(&self, keys: &Keys) -> Result<i64, Error> {
+        let (name, matches) = (&self.name, &self.lookup.condition);
         let counted = self.numbers(
             &format!("SELECT pg_catalog.count(*) FROM {KEYS} JOIN {name} t ON {matches}"),
             keys,
         )?;
         Ok(counted.into_iter().next().unwrap_or(0))
     }
-
-    /// Gives the content rows of these entries their columns back; `rows` has them by entry, as text.
-    /// Columns that the table has got since are left alone.
-    ///
-    /// # Errors
-    /// The server's own.
-    pub fn restore(
-        &self,
-        keys: &KeyArrays,
-        rows: &[(i64, serde_json::Value)],
-    ) -> Result<i64, Error> {
-        if rows.is_empty() {
-            return Ok(0);
-        }
-        let (name, matches) = (&self.name, &self.matches);
-        let assignments: Vec<String> = self
-            .columns
-            .iter()
-            .filter(|column| column.assignable)
-            .map(|column| {
-                let (ident, word) = (spi::ident(&column.name), literal(&column.name));
-                format!(
-                    "{ident} = CASE WHEN pg_catalog.jsonb_exists(b.row, {word}) \
-                       THEN (b.row OPERATOR(pg_catalog.->>) {word})::{} ELSE t.{ident} END",
-                    column.ty
-                )
-            })
-            .collect();
-        let mut args = keys.args();
-        args.push(
-            rows.iter()
-                .map(|(number, _)| *number)
-                .collect::<Vec<i64>>()
-                .into(),
-        );
-        args.push(
-            rows.iter()
-                .map(|(_, row)| JsonB(row.clone()))
-                .collect::<Vec<_>>()
-                .into(),
-        );
-        count(spi::write(
-            &format!(
-                "UPDATE {name} t SET {} \
-                   FROM {KEYS} JOIN unnest($6, $7) AS b(row_no, row) \
-                     ON b.row_no OPERATOR(pg_catalog.=) r.row_no \
-                  WHERE {matches}",
-                assignments.join(", ")
-            ),
-            &args,
-        ))
-    }
-
-    /// Inserts rows again, each given as an object of its columns as text.
-    ///
-    /// # Errors
-    /// The server's own.
-    pub fn put_back(&self, rows: &[serde_json::Value]) -> Result<i64, Error> {
-        if rows.is_empty() {
-            return Ok(0);
-        }
-        let names: Vec<String> = self
-            .columns
-            .iter()
-            .map(|column| spi::ident(&column.name))
-            .collect();
-        let values: Vec<String> = self
-            .columns
-            .iter()
-            .map(|column| {
-                format!(
-                    "(b.row OPERATOR(pg_catalog.->>) {})::{}",
-                    literal(&column.name),
-                    column.ty
-                )
-            })
-            .collect();
-        let rows: Vec<JsonB> = rows.iter().map(|row| JsonB(row.clone())).collect();
-        count(spi::write(
-            &format!(
-                "INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE \
-                 SELECT {} FROM pg_catalog.unnest($1) AS b(row)",
-                self.name,
-                names.join(", "),
-                values.join(", ")
-            ),
-            &[rows.into()],
-        ))
-    }
-
-    /// The SQL expression of the row called `alias` as a JSON object of its columns as text.
-    pub fn row_as_text(&self, alias: &str) -> String {
-        let pairs: Vec<String> = self
-            .columns
-            .iter()
-            .map(|column| {
-                let text = format!("{alias}.{}::pg_catalog.text", spi::ident(&column.name));
-                format!("({}, {text})", literal(&column.name))
-            })
-            .collect();
-        format!(
-            "(SELECT pg_catalog.jsonb_object_agg(c.name, c.value) \
-                FROM (VALUES {}) AS c(name, value))",
-            pairs.join(", ")
-        )
-    }
 }
 
-fn count(touched: Result<u64, Error>) -> Result<i64, Error> {
+pub(super) fn count(touched: Result<u64, Error>) -> Result<i64, Error> {
     Ok(i64::try_from(touched?).unwrap_or(i64::MAX))
-}
-
-/// `text` as an SQL string literal.
-fn literal(text: &str) -> String {
-    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }

@@ -1,0 +1,59 @@
+//! Settings for the length of one statement, put back afterwards as a function's SET clauses are.
+
+use std::ffi::{CStr, c_int};
+
+use pgrx::pg_sys;
+
+/// A setting that any role may change, and its value.
+pub type Setting = (&'static CStr, &'static CStr);
+
+/// Under which a value's text is exact and read back alike in any session.
+pub const EXACT_TEXT: &[Setting] = &[
+    (c"extra_float_digits", c"3"),
+    (c"datestyle", c"ISO, YMD"),
+    (c"intervalstyle", c"iso_8601"),
+];
+
+/// Under which rows are found through an index. A table that was never analyzed looks as if a batch of keys
+/// were best found by reading all of it, for every batch again.
+pub const BY_UNIQUE_INDEX: &[Setting] = &[(c"enable_seqscan", c"off")];
+
+/// The same where the index is not unique: such a table looks as if each key had a great many rows.
+pub const BY_INDEX: &[Setting] = &[
+    (c"enable_seqscan", c"off"),
+    (c"enable_hashjoin", c"off"),
+    (c"enable_mergejoin", c"off"),
+];
+
+/// Runs `work` under `settings`, and puts the session's own back, also when an error passes.
+pub fn with<R>(settings: &[Setting], work: impl FnOnce() -> R) -> R {
+    struct Restore(c_int);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            // SAFETY: the level that NewGUCNestLevel gave; deeper ones have ended, in subtransactions too.
+            unsafe { pg_sys::AtEOXact_GUC(true, self.0) };
+        }
+    }
+    if settings.is_empty() {
+        return work();
+    }
+    // SAFETY: on the backend's thread inside a transaction; the pattern of postgres_fdw's
+    // set_transmission_modes: what is set with GUC_ACTION_SAVE goes with the nest level.
+    let _restore = unsafe {
+        let level = Restore(pg_sys::NewGUCNestLevel());
+        for (name, value) in settings {
+            pg_sys::set_config_option(
+                name.as_ptr(),
+                value.as_ptr(),
+                pg_sys::GucContext::PGC_USERSET,
+                pg_sys::GucSource::PGC_S_SESSION,
+                pg_sys::GucAction::GUC_ACTION_SAVE,
+                true,
+                0,
+                false,
+            );
+        }
+        level
+    };
+    work()
+}

@@ -1,0 +1,110 @@
+//! How rows of a table are found by many keys at once.
+
+use pgrx::pg_sys;
+
+use crate::error::Error;
+use crate::settings::{self, Setting};
+use crate::spi;
+
+/// Which columns are a row's key, as far as the ledger and the records have them.
+#[derive(Debug, Clone, Copy)]
+pub struct Parts<'a> {
+    /// The column that has the id, and its type as SQL.
+    pub id: (&'a str, &'a str),
+    /// `chroma_collection` is part of it.
+    pub collection: bool,
+    /// `user_id` is part of it: its type as SQL.
+    pub user: Option<&'a str>,
+}
+
+/// Finding rows `t` of a table by rows `r(key, collection, user_id)` of texts.
+#[derive(Debug)]
+pub struct Lookup {
+    /// The condition that joins them.
+    pub condition: String,
+    /// The settings under which statements with [`Lookup::condition`] are planned.
+    pub settings: &'static [Setting],
+    /// The same for `user_id` given as its own type in `u`.
+    pub same_user: &'static str,
+}
+
+impl Lookup {
+    /// The lookup for `table`.
+    ///
+    /// # Errors
+    /// The server's own.
+    pub fn new(table: pg_sys::Oid, parts: Parts<'_>) -> Result<Lookup, Error> {
+        let (id, ty) = parts.id;
+        let mut condition = format!("t.{id} OPERATOR(pg_catalog.=) r.key::{ty}");
+        let mut columns = vec![id.to_owned()];
+        if parts.collection {
+            // Compared with a column of `r`, not with a constant: the planner must not take an index on the
+            // collection alone for selective.
+            condition += " AND t.chroma_collection OPERATOR(pg_catalog.=) r.collection";
+            columns.push("chroma_collection".to_owned());
+        }
+        // IS NOT DISTINCT FROM would take its operator from the caller's search_path.
+        let mut same_user = "(t.user_id OPERATOR(pg_catalog.=) u.user_id \
+                              OR t.user_id IS NULL AND u.user_id IS NULL)";
+        if let Some(ty) = parts.user {
+            if user_is_required(table)? {
+                // An index can serve this one.
+                condition += &format!(" AND t.user_id OPERATOR(pg_catalog.=) r.user_id::{ty}");
+                same_user = "t.user_id OPERATOR(pg_catalog.=) u.user_id";
+                columns.push("user_id".to_owned());
+            } else {
+                condition += " AND (t.user_id::pg_catalog.text OPERATOR(pg_catalog.=) r.user_id \
+                               OR t.user_id IS NULL AND r.user_id IS NULL)";
+            }
+        }
+        Ok(Lookup {
+            condition,
+            settings: settings_for(table, columns)?,
+            same_user,
+        })
+    }
+}
+
+fn user_is_required(table: pg_sys::Oid) -> Result<bool, Error> {
+    let required = spi::read_one(
+        "SELECT a.attnotnull FROM pg_catalog.pg_attribute a \
+          WHERE a.attrelid OPERATOR(pg_catalog.=) $1 AND a.attname OPERATOR(pg_catalog.=) 'user_id'",
+        &[table.into()],
+        |row| row.get::<bool>(1),
+    )?;
+    Ok(required.flatten().unwrap_or_default())
+}
+
+/// The settings that make a join on `columns`, the id first, go through an index where there is one for it:
+/// a unique index without other columns, or any that begins with the id.
+fn settings_for(table: pg_sys::Oid, columns: Vec<String>) -> Result<&'static [Setting], Error> {
+    let indexes = spi::read(
+        "SELECT i.indisunique AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a \
+                  WHERE a.attrelid OPERATOR(pg_catalog.=) i.indrelid \
+                    AND a.attnum OPERATOR(pg_catalog.=) ANY ((i.indkey::pg_catalog.int2[]) \
+                          [0:i.indnkeyatts OPERATOR(pg_catalog.-) 1]) \
+                    AND a.attname OPERATOR(pg_catalog.<>) ALL ($2::pg_catalog.name[])), \
+                f.attname OPERATOR(pg_catalog.=) ($2::pg_catalog.name[])[1] \
+           FROM pg_catalog.pg_index i \
+           JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) i.indexrelid \
+           JOIN pg_catalog.pg_am m ON m.oid OPERATOR(pg_catalog.=) c.relam \
+           JOIN pg_catalog.pg_attribute f ON f.attrelid OPERATOR(pg_catalog.=) i.indrelid \
+            AND f.attnum OPERATOR(pg_catalog.=) i.indkey[0] \
+          WHERE i.indrelid OPERATOR(pg_catalog.=) $1 AND i.indisvalid AND i.indpred IS NULL \
+            AND i.indexprs IS NULL AND m.amname OPERATOR(pg_catalog.=) 'btree'",
+        &[table.into(), columns.into()],
+        |row| {
+            Ok((
+                row.get::<bool>(1)? == Some(true),
+                row.get::<bool>(2)? == Some(true),
+            ))
+        },
+    )?;
+    Ok(if indexes.iter().any(|(unique, _)| *unique) {
+        settings::BY_UNIQUE_INDEX
+    } else if indexes.iter().any(|(_, id_first)| *id_first) {
+        settings::BY_INDEX
+    } else {
+        &[]
+    })
+}
