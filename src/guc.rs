@@ -135,6 +135,11 @@ pub fn allowed_roots() -> Vec<PathBuf> {
     })
 }
 
+/// The memory ceiling of a run, in bytes.
+pub fn max_memory_bytes() -> u64 {
+    u64::try_from(MAX_MEMORY_MB.get()).unwrap_or(0) * 1024 * 1024
+}
+
 /// Bytes in a batch of rows: the setting, and at most a quarter of the memory ceiling, as up to three
 /// batches are in memory at once and the third is copied once.
 pub fn batch_bytes() -> usize {

@@ -7,8 +7,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use vector_migrate_core::pipeline::{Next, Sender, Worker};
-use vector_migrate_core::source::SourceError;
 use vector_migrate_core::source::chroma::{ChromaStore, Options, Snapshot};
+use vector_migrate_core::source::{Source, SourceError};
 
 use crate::error::Error;
 use crate::{interrupt, pg};
@@ -60,20 +60,41 @@ pub fn options(stop: Arc<AtomicBool>) -> Options {
     }
 }
 
-/// Opens a store on a thread, as it may have to wait for a writer's lock; gives the flag that stops it, too.
+/// An open store.
+pub struct Opened {
+    /// The store.
+    pub store: ChromaStore,
+    /// The flag that stops it.
+    pub stop: Arc<AtomicBool>,
+    /// The number of live records of each of its collections.
+    pub records: Vec<u64>,
+}
+
+/// Opens a store on a thread, as it may have to wait for a writer's lock.
 ///
 /// # Errors
 /// What the source refuses.
-pub fn open(path: PathBuf) -> Result<(ChromaStore, Arc<AtomicBool>), Error> {
+pub fn open(path: PathBuf) -> Result<Opened, Error> {
     let stop = Arc::new(AtomicBool::new(false));
     let options = options(stop.clone());
-    let mut reader = start(stop.clone(), move |sender: Sender<ChromaStore>| {
-        sender.send(ChromaStore::open_with(&path, options)?);
-        Ok(())
-    })?;
-    let store = next(&mut reader)?;
+    let mut reader = start(
+        stop.clone(),
+        move |sender: Sender<(ChromaStore, Vec<u64>)>| {
+            let store = ChromaStore::open_with(&path, options)?;
+            let counts = store.collections().iter().map(|it| store.count(it));
+            let records = counts.collect::<Result<_, _>>()?;
+            sender.send((store, records));
+            Ok(())
+        },
+    )?;
+    let opened = next(&mut reader)?;
     // To its end: a reader dropped before would raise the flag that the store goes on to use.
     next(&mut reader)?;
-    let store = store.ok_or_else(|| Error::Bug("the reader's thread gave no store".into()))?;
-    Ok((store, stop))
+    let (store, records) =
+        opened.ok_or_else(|| Error::Bug("the reader's thread gave no store".into()))?;
+    Ok(Opened {
+        store,
+        stop,
+        records,
+    })
 }

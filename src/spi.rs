@@ -5,6 +5,7 @@ use pgrx::datum::DatumWithOid;
 use pgrx::spi::{SpiHeapTupleData, SpiResult};
 
 use crate::error::Error;
+use crate::interrupt;
 
 /// Runs a query that only reads; one `T` a row.
 pub fn read<T>(
@@ -28,6 +29,38 @@ pub fn read_one<T>(
     take: impl Fn(&SpiHeapTupleData<'_>) -> SpiResult<T>,
 ) -> Result<Option<T>, Error> {
     Ok(read(sql, args, take)?.into_iter().next())
+}
+
+/// Runs a query that only reads, and takes its rows `step` at a time, so that they are never all in memory.
+pub fn stream(
+    sql: &str,
+    args: &[DatumWithOid<'_>],
+    step: i64,
+    mut take: impl FnMut(&SpiHeapTupleData<'_>) -> SpiResult<()>,
+) -> Result<(), Error> {
+    let name = Spi::connect(|client| {
+        let cursor = client.try_open_cursor(sql, args)?;
+        Ok::<_, Error>(cursor.detach_into_name())
+    })?;
+    loop {
+        interrupt::check();
+        // A connection of its own for each step: what it fetches is freed with it.
+        let more = Spi::connect(|client| {
+            let mut cursor = client.find_cursor(&name)?;
+            let mut some = false;
+            for row in cursor.fetch(step)? {
+                some = true;
+                take(&row)?;
+            }
+            if some {
+                cursor.detach_into_name();
+            }
+            Ok::<_, Error>(some)
+        })?;
+        if !more {
+            return Ok(());
+        }
+    }
 }
 
 /// Runs a statement that writes; gives the rows that it touched.

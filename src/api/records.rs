@@ -58,6 +58,11 @@ struct Batches<'a> {
 }
 
 impl Consumer for Batches<'_> {
+    fn wants_vector(&mut self, record: &Record) -> bool {
+        self.filter
+            .is_none_or(|filter| filter.matches(&record.metadata))
+    }
+
     fn take(&mut self, record: Record) -> ControlFlow<()> {
         // The store's notice counts the damaged ones.
         if record.damage.is_some()
@@ -143,7 +148,7 @@ fn chroma_records(
 > {
     let filter = filter.map(|json| run::parse_filter(&json.0)).transpose()?;
     let path = access::check(path)?;
-    let (store, stop) = reader::open(path)?;
+    let reader::Opened { store, stop, .. } = reader::open(path)?;
     for warning in store.warnings() {
         warning!("{warning}");
     }

@@ -152,8 +152,10 @@ pub struct Record {
     pub uri: Option<String>,
     /// The application's metadata: Chroma's own keys (`chroma:document`, `chroma:uri`) are not in it.
     pub metadata: Metadata,
-    /// The vector; `None` if the store has none for this record.
+    /// The vector; `None` if the store has none for this record, or if nobody wanted it.
     pub vector: Option<Vector>,
+    /// The store has no vector for this record.
+    pub missing: bool,
     /// When Chroma inserted the record: microseconds since 1970-01-01 UTC.
     pub created_at: Option<i64>,
     /// The record changed after the last state of its vector that the store still has.

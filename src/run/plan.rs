@@ -7,7 +7,7 @@ use vector_migrate_core::record::{Collection, Space};
 use super::options::Options;
 use super::tables::{self, Making};
 use crate::error::Error;
-use crate::sink::{OnConflict, Sink};
+use crate::sink::{OnConflict, Sink, known_keys};
 use crate::tables::{Pgvector, Target};
 use crate::{guc, ledger, model, subxact};
 
@@ -66,7 +66,7 @@ fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// Describes or creates the tables and fits the plan to them.
+/// Describes or creates the tables and fits the plan to them; the collections have `records` records.
 ///
 /// # Errors
 /// Everything that can be wrong with tables, dimensions and arguments, before a record is read.
@@ -74,6 +74,7 @@ pub fn prepare(
     options: &Options,
     path: &str,
     collections: Vec<Collection>,
+    records: u64,
 ) -> Result<Prepared, Error> {
     let pgvector = Pgvector::find()?;
     let making = Making::of(options.dry_run);
@@ -129,6 +130,8 @@ pub fn prepare(
         default_user: options.default_user_id.clone(),
         keep_orphans: options.keep_orphans,
         filter: options.parsed_filter()?,
+        known: known_keys(&content, &names, records)?,
+        overwrites: options.on_conflict == OnConflict::Update,
         batch_bytes: guc::batch_bytes(),
         collections,
     };

@@ -162,7 +162,7 @@ impl Sink {
     /// Rows to load in one step: all, or few where the model takes its time, so that progress is told.
     fn step(&self, rows: &[(Row, bool)]) -> usize {
         let slow =
-            |row: &Row| row.vector.is_none() || (self.embeds_entities && !row.entities.is_empty());
+            |row: &Row| !row.has_vector || (self.embeds_entities && !row.entities.is_empty());
         if rows.iter().any(|(row, _)| slow(row)) {
             SLOW_STEP
         } else {
@@ -287,13 +287,18 @@ impl Sink {
         let mut there: HashSet<(usize, Key)> = HashSet::new();
         for group in rows.chunk_by(|a, b| a.collection == b.collection) {
             let Some(first) = group.first() else { continue };
-            let group: Vec<&Row> = group.iter().collect();
+            let group: Vec<&Row> = group.iter().filter(|row| row.exists.is_none()).collect();
+            if group.is_empty() {
+                continue;
+            }
             let found = existing(&self.content, self.name(first.collection), &group)?;
             there.extend(found.into_iter().map(|key| (first.collection, key)));
         }
         let mut left = Vec::with_capacity(rows.len());
         for row in rows {
-            let exists = there.contains(&(row.collection, key_of(&self.content, &row)));
+            let exists = row
+                .exists
+                .unwrap_or_else(|| there.contains(&(row.collection, key_of(&self.content, &row))));
             match self.on_conflict {
                 OnConflict::Skip if exists => {
                     let message = format!("{} has a row with this key", self.content.name);

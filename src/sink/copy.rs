@@ -2,11 +2,12 @@
 //!
 //! `BeginCopyFrom` takes a callback that hands it the file's bytes; indexes, constraints, triggers,
 //! defaults, partitions and `pg_stat_progress_copy` then come for free. It checks neither privileges nor
-//! row-level security: whoever describes a target does. The callback has no context argument, so the bytes
-//! lie in a stack of feeds of this thread (a stack, as a trigger may start another COPY).
+//! row-level security: whoever describes a target does. The callback has no context argument, so what
+//! it reads next is on top of a stack of feeds of this thread (a stack, as a trigger may start another COPY).
 
 use std::cell::RefCell;
 use std::ffi::{c_int, c_void};
+use std::marker::PhantomData;
 
 use pgrx::prelude::*;
 use pgrx::{PgRelation, pg_sys};
@@ -19,27 +20,63 @@ const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 /// What it ends with: a field count of -1.
 const TRAILER: &[u8] = &[0xff, 0xff];
 
-/// The bytes of one COPY, and how many of them are read.
+/// The pieces of one COPY that are not read yet.
 struct Feed {
-    bytes: Vec<u8>,
-    read: usize,
+    pieces: std::vec::IntoIter<*const [u8]>,
+    current: *const [u8],
+}
+
+impl Feed {
+    /// Copies what comes next to `out`, at most `room` bytes; how many it was, 0 at the end.
+    ///
+    /// # Safety
+    /// `out` has room for `room` bytes, and the pieces that [`FeedGuard::push`] was given are still there.
+    unsafe fn give(&mut self, out: *mut u8, room: usize) -> usize {
+        let mut given = 0;
+        while given < room {
+            // SAFETY: as this function's own.
+            let piece = unsafe { &*self.current };
+            if piece.is_empty() {
+                match self.pieces.next() {
+                    Some(next) => self.current = next,
+                    None => break,
+                }
+                continue;
+            }
+            let (now, later) = piece.split_at(piece.len().min(room - given));
+            // SAFETY: `out` has room for `room` bytes, of which `given` are used, and is COPY's own memory.
+            unsafe { std::ptr::copy_nonoverlapping(now.as_ptr(), out.add(given), now.len()) };
+            given += now.len();
+            self.current = later;
+        }
+        given
+    }
 }
 
 thread_local! {
     static FEEDS: RefCell<Vec<Feed>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Takes the feed away again, also when COPY raises.
-struct FeedGuard;
+/// Takes the feed away again, also when COPY raises; the pieces are borrowed for so long.
+struct FeedGuard<'a>(PhantomData<&'a [u8]>);
 
-impl FeedGuard {
-    fn push(bytes: Vec<u8>) -> FeedGuard {
-        FEEDS.with_borrow_mut(|feeds| feeds.push(Feed { bytes, read: 0 }));
-        FeedGuard
+impl<'a> FeedGuard<'a> {
+    fn push(pieces: impl Iterator<Item = &'a [u8]>) -> FeedGuard<'a> {
+        let pieces: Vec<*const [u8]> = std::iter::once(HEADER)
+            .chain(pieces)
+            .chain(std::iter::once(TRAILER))
+            .map(std::ptr::from_ref)
+            .collect();
+        let feed = Feed {
+            pieces: pieces.into_iter(),
+            current: std::ptr::from_ref::<[u8]>(&[]),
+        };
+        FEEDS.with_borrow_mut(|feeds| feeds.push(feed));
+        FeedGuard(PhantomData)
     }
 }
 
-impl Drop for FeedGuard {
+impl Drop for FeedGuard<'_> {
     fn drop(&mut self) {
         FEEDS.with_borrow_mut(Vec::pop);
     }
@@ -52,13 +89,11 @@ extern "C-unwind" fn feed(out: *mut c_void, _minread: c_int, maxread: c_int) -> 
         let Some(feed) = feeds.last_mut() else {
             return 0;
         };
-        let left = feed.bytes.get(feed.read..).unwrap_or_default();
-        let count = left.len().min(usize::try_from(maxread).unwrap_or(0));
-        // SAFETY: COPY gives room for `maxread` bytes at `out`, `left` has at least `count`, and the two
-        // cannot overlap, as `left` is ours.
-        unsafe { std::ptr::copy_nonoverlapping(left.as_ptr(), out.cast::<u8>(), count) };
-        feed.read += count;
-        c_int::try_from(count).unwrap_or(0)
+        let room = usize::try_from(maxread).unwrap_or(0);
+        // SAFETY: COPY gives room for `maxread` bytes at `out`; the guard of the feed on top, which borrows its
+        // pieces, is dropped by the caller of COPY only.
+        let given = unsafe { feed.give(out.cast::<u8>(), room) };
+        c_int::try_from(given).unwrap_or(0)
     })
 }
 
@@ -70,12 +105,7 @@ pub fn copy_tuples<'a>(
     columns: &[&str],
     parts: impl Iterator<Item = &'a [u8]>,
 ) -> u64 {
-    let mut bytes = HEADER.to_vec();
-    for part in parts {
-        bytes.extend_from_slice(part);
-    }
-    bytes.extend_from_slice(TRAILER);
-    let _feed = FeedGuard::push(bytes);
+    let _feed = FeedGuard::push(parts);
     let stored = pg::receiving_utf8(|| copy(table, columns));
     pg::next_command();
     stored

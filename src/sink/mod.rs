@@ -10,6 +10,7 @@ mod existing;
 mod fillers;
 #[allow(unsafe_code)]
 mod insert;
+mod known;
 mod load;
 mod ready;
 mod update;
@@ -17,3 +18,4 @@ mod users;
 
 pub use batch::{OnConflict, Sink};
 pub use copy::copy_tuples;
+pub use known::known_keys;

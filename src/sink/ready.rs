@@ -14,7 +14,7 @@ use crate::tables::Target;
 pub struct Ready {
     /// The row.
     pub row: Row,
-    /// Its embedding as a COPY field, length word included.
+    /// Its embedding as a COPY field, length word included, if it was made here; else the row's tuple has it.
     pub(super) vector: Vec<u8>,
     /// The embedding was made here.
     pub(super) embedded: bool,
@@ -45,7 +45,7 @@ impl Sink {
     pub(super) fn with_vectors(&mut self, rows: Vec<(Row, bool)>) -> Result<Vec<Ready>, Error> {
         let missing: Vec<&str> = rows
             .iter()
-            .filter(|(row, _)| row.vector.is_none())
+            .filter(|(row, _)| !row.has_vector)
             .map(|(row, _)| row.text.as_str())
             .collect();
         let mut made = model::embed("records without a vector need one", &missing)?.into_iter();
@@ -60,15 +60,15 @@ impl Sink {
             model::embed("the store has entities, which are embedded", &texts)?.into_iter();
         let mut ready = Vec::with_capacity(rows.len());
         for (row, exists) in rows {
-            let encoded = match (
-                &row.vector,
-                row.vector.is_none().then(|| made.next()).flatten(),
-            ) {
-                (Some(vector), _) => Ok(field(vector)),
-                (None, Some(values)) => encode_vector(&values, self.content.vector)
-                    .map(|bytes| field(&bytes))
-                    .map_err(no_vector),
-                (None, None) => Err(Rejection::new(Reason::NoVector, "the model gave no vector")),
+            let encoded = if row.has_vector {
+                Ok(Vec::new())
+            } else {
+                match made.next() {
+                    Some(values) => encode_vector(&values, self.content.vector)
+                        .map(|bytes| field(&bytes))
+                        .map_err(no_vector),
+                    None => Err(Rejection::new(Reason::NoVector, "the model gave no vector")),
+                }
             };
             let mut fields = Vec::with_capacity(row.entities.len());
             let mut refused = None;
@@ -89,7 +89,7 @@ impl Sink {
             }
             match (encoded, refused) {
                 (Ok(vector), None) => ready.push(Ready {
-                    embedded: row.vector.is_none(),
+                    embedded: !row.has_vector,
                     vector,
                     row,
                     entity_vectors: fields,

@@ -14,7 +14,7 @@ mod vector;
 
 pub use column::{Column, ColumnType, ContentColumn, EntityColumn, Kind, TableColumn};
 pub use field::canonical_key;
-pub use tuple::{TupleBuffer, content_tuple, entity_tuple};
+pub use tuple::{TupleBuffer, append_field, content_tuple, entity_tuple};
 pub use vector::{VectorType, encode_vector};
 
 #[cfg(doc)]

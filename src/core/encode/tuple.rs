@@ -51,6 +51,17 @@ impl TupleBuffer {
     }
 }
 
+/// Appends one more field to a tuple.
+///
+/// # Errors
+/// [`Reason::Constraint`] beyond 1 GB.
+pub fn append_field(tuple: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Rejection> {
+    tuple.reserve_exact(4 + bytes.len());
+    tuple.extend_from_slice(&field::length_word(bytes.len())?);
+    tuple.extend_from_slice(bytes);
+    Ok(())
+}
+
 fn field_count(columns: usize) -> Result<i16, Rejection> {
     i16::try_from(columns)
         .map_err(|_| Rejection::new(Reason::Constraint, "the table has too many columns"))

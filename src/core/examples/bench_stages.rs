@@ -98,6 +98,8 @@ fn read_map_and_encode(path: &Path) -> (f64, usize) {
         default_user: None,
         keep_orphans: false,
         filter: None,
+        known: None,
+        overwrites: false,
         batch_bytes: BATCH_BYTES,
     };
     let rows = |batch: &[Item]| batch.iter().filter(|it| matches!(it, Item::Row(_))).count();

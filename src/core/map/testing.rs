@@ -15,6 +15,7 @@ pub(super) fn record_with<const N: usize>(metadata: [(&str, Value); N]) -> Recor
         metadata: all,
         vector: None,
         created_at: Some(1_000_000),
+        missing: false,
         stale: false,
         damage: None,
     }

@@ -4,13 +4,14 @@ use std::ops::ControlFlow;
 
 use super::worker::{Outbox, Sender};
 use crate::encode::{
-    Column, ColumnType, ContentColumn, EntityColumn, VectorType, canonical_key, content_tuple,
-    encode_vector, entity_tuple,
+    Column, ColumnType, ContentColumn, EntityColumn, VectorType, append_field, canonical_key,
+    content_tuple, encode_vector, entity_tuple,
 };
 use crate::map::filter::Filter;
 use crate::map::{ContentRow, Owner, Shape, map_record, owner_of};
 use crate::reason::{Reason, Rejection};
 use crate::record::{Collection, Grade, Record};
+use crate::seen::KnownKeys;
 use crate::source::{Consumer, Source, SourceError};
 
 /// Where vectors come from.
@@ -47,6 +48,10 @@ pub struct Plan {
     pub keep_orphans: bool,
     /// Only records whose metadata contains this.
     pub filter: Option<Filter>,
+    /// The keys that the target has, where they are known beforehand.
+    pub known: Option<KnownKeys>,
+    /// Records that the target has are to be overwritten: they are mapped, too.
+    pub overwrites: bool,
     /// A batch is handed over when it holds this many bytes.
     pub batch_bytes: usize,
 }
@@ -71,10 +76,13 @@ pub struct Row {
     pub key: String,
     /// The owner as the target's column spells it.
     pub user: Option<String>,
-    /// The content tuple without its last field.
+    /// The target has the key; `None`: not known.
+    pub exists: Option<bool>,
+    /// The content tuple; without its last field, the embedding, unless the store has it. Empty for a record that
+    /// is not wanted, as the target has it.
     pub tuple: Vec<u8>,
-    /// The vector in binary; `None`: embed `text`.
-    pub vector: Option<Vec<u8>>,
+    /// The tuple holds the store's vector; else embed `text`.
+    pub has_vector: bool,
     /// The store's vector was multiplied back by its length.
     pub restored: bool,
     /// The record changed after the last state of its vector that the store still has.
@@ -118,12 +126,7 @@ impl Item {
                     .iter()
                     .map(|e| e.tuple.len() + e.text.len() + 64)
                     .sum();
-                row.tuple.len()
-                    + row.vector.as_ref().map_or(0, Vec::len)
-                    + row.text.len()
-                    + 2 * row.record_id.len()
-                    + entities
-                    + 256
+                row.tuple.len() + row.text.len() + 2 * row.record_id.len() + entities + 256
             }
             Item::Rejected {
                 record_id,
@@ -151,6 +154,7 @@ pub fn run(
         batch: Vec::new(),
         bytes: 0,
         outbox: Outbox::new(sender),
+        exists: None,
     };
     for (index, collection) in plan.collections.iter().enumerate() {
         batches.index = index;
@@ -169,14 +173,28 @@ struct Batches<'a> {
     batch: Vec<Item>,
     bytes: usize,
     outbox: Outbox<'a, Vec<Item>>,
+    /// Of the record to come: whether the target has it.
+    exists: Option<bool>,
 }
 
 impl Consumer for Batches<'_> {
+    fn wants_vector(&mut self, record: &Record) -> bool {
+        if !self.plan.asks_for(record) {
+            return false;
+        }
+        let collection = self.plan.collections.get(self.index);
+        self.exists = collection.and_then(|collection| self.plan.exists(collection, record));
+        self.plan.mode != Mode::Generate && !self.plan.leaves_out(self.exists)
+    }
+
     fn take(&mut self, record: Record) -> ControlFlow<()> {
         let Some(collection) = self.plan.collections.get(self.index) else {
             return ControlFlow::Break(());
         };
-        if let Some(item) = self.plan.item(self.index, collection, record) {
+        if let Some(item) = self
+            .plan
+            .item(self.index, collection, record, self.exists.take())
+        {
             self.bytes += item.bytes();
             self.batch.push(item);
             if self.bytes >= self.plan.batch_bytes {
@@ -197,27 +215,25 @@ impl Consumer for Batches<'_> {
 
 impl Plan {
     /// The item that `record` becomes; `None` if the caller did not ask for it.
-    fn item(&self, index: usize, collection: &Collection, record: Record) -> Option<Item> {
+    fn item(
+        &self,
+        index: usize,
+        collection: &Collection,
+        record: Record,
+        exists: Option<bool>,
+    ) -> Option<Item> {
         if let Some(what) = &record.damage {
             return self.damaged(index, &record, what);
         }
-        if self
-            .filter
-            .as_ref()
-            .is_some_and(|filter| !filter.matches(&record.metadata))
-        {
+        if !self.asks_for(&record) {
             return None;
         }
         let (user, problem) = self.owner(&record);
-        if let Some(wanted) = &self.user
-            && (problem.is_some() || user.as_ref() != Some(wanted))
-        {
-            return None;
-        }
-        let missing = record.vector.is_none();
+        let missing = record.missing;
         let row = match problem {
             Some(rejection) => Err(rejection),
-            None => self.row(index, collection, &record, user.as_deref()),
+            None if self.leaves_out(exists) => self.there(index, &record, user.as_deref()),
+            None => self.row(index, collection, &record, user.as_deref(), exists),
         };
         Some(match row {
             Ok(row) => Item::Row(row),
@@ -247,6 +263,70 @@ impl Plan {
             user,
             missing: false,
             rejection: Rejection::new(Reason::Damaged, what),
+        })
+    }
+
+    /// Whether the caller asked for the record: its metadata, its owner.
+    fn asks_for(&self, record: &Record) -> bool {
+        let filtered = self
+            .filter
+            .as_ref()
+            .is_some_and(|filter| !filter.matches(&record.metadata));
+        if filtered {
+            return false;
+        }
+        self.user.as_ref().is_none_or(|wanted| {
+            let (user, problem) = self.owner(record);
+            problem.is_none() && user.as_ref() == Some(wanted)
+        })
+    }
+
+    /// Whether a record is left out as the target has it.
+    fn leaves_out(&self, exists: Option<bool>) -> bool {
+        exists == Some(true) && !self.overwrites
+    }
+
+    /// Whether the target has the record, if that is known beforehand.
+    fn exists(&self, collection: &Collection, record: &Record) -> Option<bool> {
+        let known = self.known.as_ref()?;
+        if known.is_empty() {
+            return Some(false);
+        }
+        let key = canonical_key(self.column_type(ContentColumn::Id), &record.id).ok()?;
+        let user = match known.per_user() {
+            true => self.owner(record).0,
+            false => None,
+        };
+        Some(known.contains(&collection.qualified_name(), &key, user.as_deref()))
+    }
+
+    /// A record that the target has, without what is in it.
+    fn there(&self, index: usize, record: &Record, user: Option<&str>) -> Result<Row, Rejection> {
+        Ok(Row {
+            collection: index,
+            record_id: record.id.clone(),
+            key: self.key(record)?,
+            user: user.map(str::to_owned),
+            exists: Some(true),
+            tuple: Vec::new(),
+            has_vector: true,
+            restored: false,
+            stale: false,
+            missing: record.missing,
+            text: String::new(),
+            entities: Vec::new(),
+        })
+    }
+
+    /// The record's id as the column spells it.
+    fn key(&self, record: &Record) -> Result<String, Rejection> {
+        canonical_key(self.column_type(ContentColumn::Id), &record.id).map_err(|why| {
+            let reason = if record.id.contains('\0') {
+                Reason::BadText
+            } else {
+                Reason::BadId
+            };
+            Rejection::new(reason, format!("id: {why}"))
         })
     }
 
@@ -289,16 +369,9 @@ impl Plan {
         collection: &Collection,
         record: &Record,
         user: Option<&str>,
+        exists: Option<bool>,
     ) -> Result<Row, Rejection> {
-        let key =
-            canonical_key(self.column_type(ContentColumn::Id), &record.id).map_err(|why| {
-                let reason = if record.id.contains('\0') {
-                    Reason::BadText
-                } else {
-                    Reason::BadId
-                };
-                Rejection::new(reason, format!("id: {why}"))
-            })?;
+        let key = self.key(record)?;
         let has_metadata = self
             .content
             .iter()
@@ -309,7 +382,10 @@ impl Plan {
         };
         let content = map_record(collection, record, shape)?;
         let (vector, text) = self.vector(record, &content)?;
-        let tuple = content_tuple(&content, &key, user, &self.content)?;
+        let mut tuple = content_tuple(&content, &key, user, &self.content)?;
+        if let Some(vector) = &vector {
+            append_field(&mut tuple, vector)?;
+        }
         let entities = content
             .entities
             .iter()
@@ -326,15 +402,16 @@ impl Plan {
             record_id: record.id.clone(),
             key,
             user: user.map(str::to_owned),
+            exists,
             tuple,
+            has_vector: vector.is_some(),
             restored: vector.is_some()
                 && record
                     .vector
                     .as_ref()
                     .is_some_and(|v| v.grade == Grade::Restored),
             stale: vector.is_some() && record.stale,
-            missing: record.vector.is_none(),
-            vector,
+            missing: record.missing,
             text,
             entities,
         })

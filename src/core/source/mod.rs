@@ -44,6 +44,10 @@ pub trait Source {
 
 /// Takes records, at its own pace.
 pub trait Consumer {
+    /// Whether the vector of `record`, which comes without it, is wanted: reading it costs time. Asked before each
+    /// record is given.
+    fn wants_vector(&mut self, record: &Record) -> bool;
+
     /// Takes a record; breaks to end the reading.
     fn take(&mut self, record: Record) -> ControlFlow<()>;
 
@@ -56,6 +60,10 @@ pub trait Consumer {
 struct AtOnce<'a>(&'a mut dyn FnMut(Record) -> ControlFlow<()>);
 
 impl Consumer for AtOnce<'_> {
+    fn wants_vector(&mut self, _: &Record) -> bool {
+        true
+    }
+
     fn take(&mut self, record: Record) -> ControlFlow<()> {
         (self.0)(record)
     }

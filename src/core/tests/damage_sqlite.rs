@@ -384,6 +384,7 @@ fn lost_writes_of_the_queue_are_told() {
         for (left, right) in left.iter().zip(&right) {
             let without = |record: &Record| Record {
                 vector: None,
+                missing: false,
                 stale: false,
                 ..record.clone()
             };
@@ -734,6 +735,8 @@ fn pipeline(copy: &Copy, user: Option<&str>) -> (Vec<(String, Option<String>)>, 
         default_user: Some("somebody".to_owned()),
         keep_orphans: false,
         filter: None,
+        known: None,
+        overwrites: false,
         batch_bytes: 1 << 20,
     };
     let stop = Arc::new(AtomicBool::new(false));

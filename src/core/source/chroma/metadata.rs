@@ -25,6 +25,7 @@ use super::salvage::{Hole, Trouble, readable};
 use super::schema::Schema;
 use super::spans::{ends, spans};
 use super::values::{Pairs, Values, lists};
+use crate::record::Record;
 
 /// After damage, so many records are looked up singly before a range is read again.
 const SINGLY: usize = 256;
@@ -54,6 +55,21 @@ pub(super) struct Damage {
 }
 
 impl Row {
+    /// The record without its vector.
+    pub fn into_record(self) -> Record {
+        Record {
+            id: self.id,
+            document: self.content.document,
+            uri: self.content.uri,
+            metadata: self.content.metadata,
+            vector: None,
+            missing: false,
+            created_at: self.created_at,
+            stale: false,
+            damage: self.damage.map(|damage| damage.what),
+        }
+    }
+
     /// Marks the record as not whole; the first cause stays.
     pub fn lose(&mut self, table: &'static str, what: impl Into<String>) {
         let what = what.into();

@@ -30,16 +30,7 @@ impl ChromaStore {
                     return Ok(ControlFlow::Continue(()));
                 }
                 given = given.saturating_add(1);
-                Ok(each(Record {
-                    id: row.id,
-                    document: row.content.document,
-                    uri: row.content.uri,
-                    metadata: row.content.metadata,
-                    vector: None,
-                    created_at: row.created_at,
-                    stale: false,
-                    damage: row.damage.map(|damage| damage.what),
-                }))
+                Ok(each(row.into_record()))
             })
         })
     }

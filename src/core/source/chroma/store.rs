@@ -48,8 +48,8 @@ use super::schema::Schema;
 use super::segment::glance;
 use super::snapshot::{self, Loose, State};
 use super::tail::{Outcome, Tail, apply};
-use super::vectors::Vectors;
-use crate::record::{Collection, Inventory, Record};
+use super::vectors::{Vectors, Wanted};
+use crate::record::{Collection, Inventory};
 use crate::source::{Consumer, Source};
 
 /// How long a moment without a writer is waited for.
@@ -477,23 +477,25 @@ impl Source for ChromaStore {
                     again -= 1;
                     return Ok(ControlFlow::Continue(()));
                 }
-                let (vector, stale) = match row.damage {
-                    Some(_) => (None, false),
-                    None => vectors.fetch(&row, contents)?,
-                };
-                let damage = row.damage.map(|damage| damage.what);
+                let sequence = row.sequence;
+                let mut record = row.into_record();
+                if record.damage.is_none() {
+                    let wants = consumer.wants_vector(&record);
+                    let wanted = Wanted {
+                        id: &record.id,
+                        sequence,
+                        created_at: record.created_at,
+                    };
+                    if wants {
+                        (record.vector, record.stale) = vectors.fetch(wanted, contents)?;
+                        record.missing = record.vector.is_none();
+                    } else {
+                        record.missing = !vectors.has(wanted, contents)?;
+                    }
+                }
                 given = given.saturating_add(1);
-                grades.count(vector.is_none() && damage.is_none(), stale);
-                let flow = consumer.take(Record {
-                    id: row.id,
-                    document: row.content.document,
-                    uri: row.content.uri,
-                    metadata: row.content.metadata,
-                    vector,
-                    created_at: row.created_at,
-                    stale,
-                    damage,
-                });
+                grades.count(record.missing, record.stale);
+                let flow = consumer.take(record);
                 whole = flow.is_continue();
                 while whole && !consumer.ready() {
                     state.database.check_stop()?;
@@ -517,7 +519,12 @@ impl Source for ChromaStore {
             let dimension = entry.collection.dimension;
             self.rows(state, entry, Depth::Counts, &mut |row, contents| {
                 if row.damage.is_none() {
-                    let (vector, stale) = vectors.fetch(&row, contents)?;
+                    let wanted = Wanted {
+                        id: &row.id,
+                        sequence: row.sequence,
+                        created_at: row.created_at,
+                    };
+                    let (vector, stale) = vectors.fetch(wanted, contents)?;
                     count(&mut found, vector.as_ref(), stale, dimension);
                 }
                 found.records = found.records.saturating_add(1);

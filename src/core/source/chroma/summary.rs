@@ -11,8 +11,9 @@ use super::listing::Listing;
 use super::losses::missing;
 use super::salvage::{Trouble, readable};
 use super::snapshot::State;
-use super::store::{ChromaStore, original};
+use super::store::{ChromaStore, entry, original};
 use super::tail::Tail;
+use crate::record::Collection;
 
 /// A store, summed up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,6 +127,14 @@ impl ChromaStore {
             .zip(covered)
             .map(|(tables, index)| tables.min(index));
         u64::try_from(self.queue.after(&entry.collection.id, mark).len()).unwrap_or(u64::MAX)
+    }
+
+    /// The number of live records of `collection`, from the index of its table and the queue.
+    ///
+    /// # Errors
+    /// What [`SourceError`] lists.
+    pub fn count(&self, collection: &Collection) -> Result<u64, SourceError> {
+        self.politely(|state| self.live(state, entry(state, collection)?, &mut Vec::new()))
     }
 
     /// Live records of `entry`.

@@ -18,7 +18,6 @@ use super::database::Database;
 use super::error::SourceError;
 use super::hnsw::Index;
 use super::layout::{ELEMENTS, LENGTHS};
-use super::metadata::Row;
 use super::queue::{Contents, Operation, Queue, QueueRow, scan};
 use super::rounding::{normalised, rounded, same};
 use super::salvage::Hole;
@@ -65,6 +64,17 @@ enum Place {
     Row(i64),
     /// In this slot of the index, perhaps also in this row of the queue.
     Slot(u32, Option<i64>),
+}
+
+/// A record whose vector is wanted, as the metadata tables and the queue's tail have it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// Sequence number of the last write applied to it.
+    pub sequence: i64,
+    /// Microseconds since 1970.
+    pub created_at: Option<i64>,
 }
 
 const UNKNOWN: Trace = Trace {
@@ -275,11 +285,11 @@ impl Vectors {
     /// The vector of the record `row`; and whether it may be older than the record.
     pub fn fetch(
         &mut self,
-        row: &Row,
+        row: Wanted<'_>,
         contents: &mut Contents<'_>,
     ) -> Result<(Option<Vector>, bool), SourceError> {
         let mut other = false;
-        let trace = self.known(self.keys.of(row.id.as_str()));
+        let trace = self.known(self.keys.of(row.id));
         let trace = trace.unwrap_or(UNKNOWN);
         let place = self.place(trace, row, contents)?;
         let overtaken = self.overtaken(&place, row);
@@ -303,6 +313,16 @@ impl Vectors {
         Ok((vector, stale))
     }
 
+    /// Whether the store has a vector of the record `row`.
+    pub fn has(
+        &mut self,
+        row: Wanted<'_>,
+        contents: &mut Contents<'_>,
+    ) -> Result<bool, SourceError> {
+        let trace = self.known(self.keys.of(row.id)).unwrap_or(UNKNOWN);
+        Ok(!matches!(self.place(trace, row, contents)?, Place::Nowhere))
+    }
+
     /// Whether the queue's older row took effect for certain: where the queue is cleaned up, an add may have been
     /// ignored, as what came before it is not known.
     fn decides(&self, trace: &Trace) -> bool {
@@ -310,7 +330,7 @@ impl Vectors {
     }
 
     /// Whether a row of the queue that cannot be read may hold a newer vector of the record `row`.
-    fn overtaken(&self, place: &Place, row: &Row) -> bool {
+    fn overtaken(&self, place: &Place, row: Wanted<'_>) -> bool {
         let since = match place {
             Place::Nowhere => return false,
             Place::Row(at) => Some(*at),
@@ -324,7 +344,7 @@ impl Vectors {
     fn place(
         &mut self,
         trace: Trace,
-        row: &Row,
+        row: Wanted<'_>,
         contents: &mut Contents<'_>,
     ) -> Result<Place, SourceError> {
         if trace.passed_over != NEVER && self.was_an_insert(trace, row, contents)? {
@@ -354,7 +374,7 @@ impl Vectors {
     fn was_an_insert(
         &mut self,
         trace: Trace,
-        row: &Row,
+        row: Wanted<'_>,
         contents: &mut Contents<'_>,
     ) -> Result<bool, SourceError> {
         let added = trace.passed_over;
@@ -421,7 +441,11 @@ fn exact(values: Vec<f32>) -> Vector {
 
 /// Whether the row of `trace` took effect on the record `row`. An add does not if the id was there already, which
 /// shows where the index cannot tell: the record was last changed before, or created before.
-fn counts(trace: &Trace, row: &Row, contents: &mut Contents<'_>) -> Result<bool, SourceError> {
+fn counts(
+    trace: &Trace,
+    row: Wanted<'_>,
+    contents: &mut Contents<'_>,
+) -> Result<bool, SourceError> {
     if !trace.added || row.sequence == trace.sequence {
         return Ok(true);
     }
