@@ -124,7 +124,8 @@ fn load(
     let for_thread = plan.clone();
     let mut items = reader::start(stop, move |sender| {
         let mut last = pipeline::run(&store, &for_thread, &sender)?;
-        last.extend(store.take_notices().into_iter().map(Item::Warning));
+        last.items
+            .extend(store.take_notices().into_iter().map(Item::Warning));
         // A writer need not wait for the last batch to be taken.
         drop(store);
         sender.send(last);

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use vector_migrate_core::encode::{ContentColumn, EntityColumn};
-use vector_migrate_core::pipeline::{Item, Row};
+use vector_migrate_core::pipeline::{Batch, Item, Row};
 use vector_migrate_core::reason::{Reason, Rejection};
 use vector_migrate_core::report::Report;
 use vector_migrate_core::seen::SeenKeys;
@@ -102,14 +102,14 @@ impl Sink {
         }
     }
 
-    /// Takes a batch of items; every one of them is in the report afterwards. `tick` is called between
+    /// Takes a batch; every item of them is in the report afterwards. `tick` is called between
     /// steps, with the report as it stands.
     ///
     /// # Errors
     /// [`Error::AlreadyExists`], [`Error::NoModel`], [`Error::Damage`], the model's, and the server's own.
-    pub fn take(&mut self, items: Vec<Item>, tick: &mut dyn FnMut(&Report)) -> Result<(), Error> {
+    pub fn take(&mut self, batch: Batch, tick: &mut dyn FnMut(&Report)) -> Result<(), Error> {
         let mut rows = Vec::new();
-        for item in items {
+        for item in batch.items {
             match item {
                 Item::Row(row) => {
                     self.count_missing(row.collection, row.user.as_deref(), row.missing);
@@ -135,7 +135,7 @@ impl Sink {
         while !rows.is_empty() {
             let step = self.step(&rows).min(rows.len());
             let later = rows.split_off(step);
-            let ready = self.with_vectors(rows)?;
+            let ready = self.with_vectors(rows, &batch.tuples)?;
             self.load(&ready)?;
             rows = later;
             tick(&self.report);

@@ -24,7 +24,7 @@ struct Written {
 
 impl Sink {
     /// Loads the rows; those that the server refuses become errors, each alone.
-    pub(super) fn load(&mut self, rows: &[Ready]) -> Result<(), Error> {
+    pub(super) fn load(&mut self, rows: &[Ready<'_>]) -> Result<(), Error> {
         interrupt::check();
         if rows.is_empty() {
             return Ok(());
@@ -44,7 +44,7 @@ impl Sink {
     }
 
     /// Loads the halves of what was refused as a whole; a single row is the guilty one.
-    fn split(&mut self, rows: &[Ready], refused: Option<Refused>) -> Result<(), Error> {
+    fn split(&mut self, rows: &[Ready<'_>], refused: Option<Refused>) -> Result<(), Error> {
         if let [guilty] = rows {
             let unique = pgrx::PgSqlErrorCode::ERRCODE_UNIQUE_VIOLATION;
             let message = match refused {
@@ -65,7 +65,7 @@ impl Sink {
         self.load(second)
     }
 
-    fn has_appeared(&self, ready: &Ready) -> Result<bool, Error> {
+    fn has_appeared(&self, ready: &Ready<'_>) -> Result<bool, Error> {
         if ready.exists || self.on_conflict != OnConflict::Skip {
             return Ok(false);
         }
@@ -73,7 +73,7 @@ impl Sink {
         Ok(!existing(&self.content, name, &[&ready.row])?.is_empty())
     }
 
-    fn count(&mut self, ready: &Ready) {
+    fn count(&mut self, ready: &Ready<'_>) {
         if ready.row.stale && !ready.embedded {
             self.mark_stale(&ready.row);
         }
@@ -92,17 +92,15 @@ impl Sink {
     }
 
     /// Puts rows into the tables; `None` if the server stored fewer than given.
-    fn put(&self, rows: &[Ready]) -> Result<Option<Written>, Error> {
+    fn put(&self, rows: &[Ready<'_>]) -> Result<Option<Written>, Error> {
         let mut before = Before::new();
         let Some(content) = &self.into_content else {
             return Ok(Some(Written { xid: 0, before }));
         };
         let in_place = self.run.is_some() || self.dry_in_place;
-        let (updates, inserts): (Vec<&Ready>, Vec<&Ready>) =
+        let (updates, inserts): (Vec<&Ready<'_>>, Vec<&Ready<'_>>) =
             rows.iter().partition(|ready| ready.exists && in_place);
-        let tuples = inserts
-            .iter()
-            .map(|ready| (ready.row.tuple.as_slice(), &ready.vector));
+        let tuples = inserts.iter().map(|ready| (ready.tuple, &ready.vector));
         let mut whole = self.put_tuples(content, tuples.collect())?;
         for group in updates.chunk_by(|a, b| a.row.collection == b.row.collection) {
             let Some(first) = group.first() else { continue };
@@ -169,7 +167,7 @@ impl Sink {
     }
 
     /// Writes the rows down in the ledger.
-    fn enter(&mut self, rows: &[Ready], written: &Written) -> Result<(), Error> {
+    fn enter(&mut self, rows: &[Ready<'_>], written: &Written) -> Result<(), Error> {
         let Some(journal) = &mut self.journal else {
             return Ok(());
         };

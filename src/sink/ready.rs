@@ -11,9 +11,11 @@ use crate::tables::Target;
 
 /// A record that is ready to load.
 #[derive(Debug)]
-pub struct Ready {
+pub struct Ready<'b> {
     /// The row.
     pub row: Row,
+    /// Its content tuple, without the embedding if that was made here.
+    pub tuple: &'b [u8],
     /// Its embedding as a COPY field, length word included, if it was made here; else the row's tuple has it.
     pub(super) vector: Vec<u8>,
     /// The embedding was made here.
@@ -24,10 +26,10 @@ pub struct Ready {
     pub(super) exists: bool,
 }
 
-impl Ready {
+impl Ready<'_> {
     /// The whole content tuple.
     pub fn content_tuple(&self) -> Vec<u8> {
-        [self.row.tuple.as_slice(), &self.vector].concat()
+        [self.tuple, &self.vector].concat()
     }
 }
 
@@ -41,8 +43,12 @@ fn field(bytes: &[u8]) -> Vec<u8> {
 }
 
 impl Sink {
-    /// Makes the vectors that the rows lack, and those of their entities.
-    pub(super) fn with_vectors(&mut self, rows: Vec<(Row, bool)>) -> Result<Vec<Ready>, Error> {
+    /// Makes the vectors that the rows lack, and those of their entities. Their tuples are in `tuples`.
+    pub(super) fn with_vectors<'b>(
+        &mut self,
+        rows: Vec<(Row, bool)>,
+        tuples: &'b [u8],
+    ) -> Result<Vec<Ready<'b>>, Error> {
         let missing: Vec<&str> = rows
             .iter()
             .filter(|(row, _)| !row.has_vector)
@@ -91,6 +97,7 @@ impl Sink {
                 (Ok(vector), None) => ready.push(Ready {
                     embedded: !row.has_vector,
                     vector,
+                    tuple: tuples.get(row.tuple.clone()).unwrap_or_default(),
                     row,
                     entity_vectors: fields,
                     exists,

@@ -23,7 +23,7 @@ pub fn keep(
     content: &Target<ContentColumn>,
     entity: Option<&Target<EntityColumn>>,
     collection: &str,
-    rows: &[&Ready],
+    rows: &[&Ready<'_>],
 ) -> Result<Before, Error> {
     let table = RunTable::find(content.oid)?.ok_or_else(|| gone(&content.name))?;
     let user = if content.key.contains(&KeyPart::User) {
@@ -83,7 +83,7 @@ fn entity_table(entity: &Target<EntityColumn>) -> Result<RunTable, Error> {
 }
 
 /// The ids of `rows`, each once, as entity rows refer to them.
-fn ids(collection: &str, rows: &[&Ready]) -> Keys {
+fn ids(collection: &str, rows: &[&Ready<'_>]) -> Keys {
     let key: BTreeSet<&str> = rows.iter().map(|ready| ready.row.key.as_str()).collect();
     Keys {
         collection: collection.to_owned(),
@@ -102,7 +102,7 @@ pub fn overwrite(
     content: &Target<ContentColumn>,
     entity: Option<&Target<EntityColumn>>,
     collection: &str,
-    rows: &[&Ready],
+    rows: &[&Ready<'_>],
 ) -> Result<u64, Error> {
     if let Some(entity) = entity {
         entity_table(entity)?.remove(&ids(collection, rows), true)?;

@@ -14,7 +14,11 @@ pub struct TupleBuffer {
 impl TupleBuffer {
     /// A tuple of `fields` fields, none written yet.
     pub fn new(fields: i16) -> TupleBuffer {
-        let mut bytes = Vec::with_capacity(1024);
+        TupleBuffer::behind(Vec::with_capacity(1024), fields)
+    }
+
+    /// A tuple of `fields` fields behind what `bytes` holds.
+    pub fn behind(mut bytes: Vec<u8>, fields: i16) -> TupleBuffer {
         bytes.extend_from_slice(&fields.to_be_bytes());
         TupleBuffer { bytes }
     }
@@ -56,7 +60,6 @@ impl TupleBuffer {
 /// # Errors
 /// [`Reason::Constraint`] beyond 1 GB.
 pub fn append_field(tuple: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Rejection> {
-    tuple.reserve_exact(4 + bytes.len());
     tuple.extend_from_slice(&field::length_word(bytes.len())?);
     tuple.extend_from_slice(bytes);
     Ok(())
@@ -67,7 +70,7 @@ fn field_count(columns: usize) -> Result<i16, Rejection> {
         .map_err(|_| Rejection::new(Reason::Constraint, "the table has too many columns"))
 }
 
-/// The content row's tuple without its last field, the embedding.
+/// Appends the content row's tuple without its last field, the embedding, to `into`; nothing if it fails.
 ///
 /// `key` and `user` are spelled by [`canonical_key`](super::canonical_key) for their columns.
 ///
@@ -78,8 +81,25 @@ pub fn content_tuple(
     key: &str,
     user: Option<&str>,
     columns: &[Column<ContentColumn>],
-) -> Result<Vec<u8>, Rejection> {
-    let mut out = TupleBuffer::new(field_count(columns.len())?);
+    into: &mut Vec<u8>,
+) -> Result<(), Rejection> {
+    let (start, count) = (into.len(), field_count(columns.len())?);
+    let mut out = TupleBuffer::behind(std::mem::take(into), count);
+    let written = content_fields(row, key, user, columns, &mut out);
+    *into = out.into_bytes();
+    if written.is_err() {
+        into.truncate(start);
+    }
+    written
+}
+
+fn content_fields(
+    row: &ContentRow<'_>,
+    key: &str,
+    user: Option<&str>,
+    columns: &[Column<ContentColumn>],
+    out: &mut TupleBuffer,
+) -> Result<(), Rejection> {
     let text = |out: &mut TupleBuffer, value: Option<&str>| match value {
         Some(value) => out.field(value.as_bytes()),
         None => {
@@ -103,35 +123,35 @@ pub fn content_tuple(
             }
         };
         match column {
-            ContentColumn::ChromaCollection => text(&mut out, Some(&row.chroma_collection))?,
-            ContentColumn::Id => field::key(&mut out, ty, key, Reason::BadId)?,
+            ContentColumn::ChromaCollection => text(out, Some(&row.chroma_collection))?,
+            ContentColumn::Id => field::key(out, ty, key, Reason::BadId)?,
             ContentColumn::UserId => match user {
-                Some(user) => field::key(&mut out, ty, user, Reason::BadUserId)?,
+                Some(user) => field::key(out, ty, user, Reason::BadUserId)?,
                 None => out.null(),
             },
-            ContentColumn::Title => text(&mut out, Some(&row.title))?,
-            ContentColumn::ContentType => text(&mut out, Some(&row.content_type))?,
-            ContentColumn::Mode => text(&mut out, Some(&row.mode))?,
-            ContentColumn::Summary => text(&mut out, row.summary.as_deref())?,
-            ContentColumn::Topics => list(&mut out, &row.topics)?,
-            ContentColumn::Tags => list(&mut out, &row.tags)?,
-            ContentColumn::Collections => list(&mut out, &row.collections)?,
-            ContentColumn::SourceUrl => text(&mut out, row.source_url.as_deref())?,
+            ContentColumn::Title => text(out, Some(&row.title))?,
+            ContentColumn::ContentType => text(out, Some(&row.content_type))?,
+            ContentColumn::Mode => text(out, Some(&row.mode))?,
+            ContentColumn::Summary => text(out, row.summary.as_deref())?,
+            ContentColumn::Topics => list(out, &row.topics)?,
+            ContentColumn::Tags => list(out, &row.tags)?,
+            ContentColumn::Collections => list(out, &row.collections)?,
+            ContentColumn::SourceUrl => text(out, row.source_url.as_deref())?,
             ContentColumn::HasTranscript => out.field(&[u8::from(row.has_transcript)])?,
-            ContentColumn::FullContent => field::json(&mut out, ty, &row.full_content)?,
+            ContentColumn::FullContent => field::json(out, ty, &row.full_content)?,
             ContentColumn::FileSizeBytes => match row.file_size_bytes {
-                Some(bytes) => field::count(&mut out, ty, bytes)?,
+                Some(bytes) => field::count(out, ty, bytes)?,
                 None => out.null(),
             },
-            ContentColumn::SearchableText => text(&mut out, Some(&row.searchable_text))?,
-            ContentColumn::Metadata => field::json(&mut out, ty, &row.metadata)?,
-            ContentColumn::Uri => text(&mut out, row.uri)?,
-            ContentColumn::CreatedAt => time(&mut out, row.created_at)?,
-            ContentColumn::UpdatedAt => time(&mut out, row.updated_at)?,
+            ContentColumn::SearchableText => text(out, Some(&row.searchable_text))?,
+            ContentColumn::Metadata => field::json(out, ty, &row.metadata)?,
+            ContentColumn::Uri => text(out, row.uri)?,
+            ContentColumn::CreatedAt => time(out, row.created_at)?,
+            ContentColumn::UpdatedAt => time(out, row.updated_at)?,
             ContentColumn::Embedding => {}
         }
     }
-    Ok(out.into_bytes())
+    Ok(())
 }
 
 /// An entity row's tuple without its last field, the embedding.

@@ -112,7 +112,7 @@ fn read_map_and_encode(path: &Path) -> (f64, usize) {
     .expect("a thread");
     loop {
         match worker.next(Duration::from_secs(1)) {
-            Next::Batch(batch) => found += rows(&batch),
+            Next::Batch(batch) => found += rows(&batch.items),
             Next::Waiting => {}
             Next::Done(result) => break result.expect("the records"),
             Next::Panicked => unreachable!("the producer panicked"),

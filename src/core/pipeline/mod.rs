@@ -7,5 +7,5 @@
 mod rows;
 mod worker;
 
-pub use rows::{EntityTuple, Item, Mode, Plan, Row, run};
+pub use rows::{Batch, EntityTuple, Item, Mode, Plan, Row, run};
 pub use worker::{Next, Outbox, QUEUED, Sender, Worker};

@@ -1,6 +1,6 @@
 //! The producer of `migrate_chroma`: records in, encoded rows and rejections out.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use super::worker::{Outbox, Sender};
 use crate::encode::{
@@ -78,9 +78,9 @@ pub struct Row {
     pub user: Option<String>,
     /// The target has the key; `None`: not known.
     pub exists: Option<bool>,
-    /// The content tuple; without its last field, the embedding, unless the store has it. Empty for a record that
-    /// is not wanted, as the target has it.
-    pub tuple: Vec<u8>,
+    /// Where in [`Batch::tuples`] the content tuple is; without its last field, the embedding, unless the store has
+    /// it. Empty for a record that is not wanted, as the target has it.
+    pub tuple: Range<usize>,
     /// The tuple holds the store's vector; else embed `text`.
     pub has_vector: bool,
     /// The store's vector was multiplied back by its length.
@@ -126,7 +126,7 @@ impl Item {
                     .iter()
                     .map(|e| e.tuple.len() + e.text.len() + 64)
                     .sum();
-                row.tuple.len() + row.text.len() + 2 * row.record_id.len() + entities + 256
+                row.text.len() + 2 * row.record_id.len() + entities + 256
             }
             Item::Rejected {
                 record_id,
@@ -138,20 +138,26 @@ impl Item {
     }
 }
 
+/// Items, and the tuples of those that are rows, one behind the other: in one piece, as a million small ones would
+/// cost more to allocate than to fill.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// In the order of the records.
+    pub items: Vec<Item>,
+    /// What [`Row::tuple`] points into.
+    pub tuples: Vec<u8>,
+}
+
 /// Reads every collection of the plan and hands items over in batches; gives the last one back, for a caller that
 /// wants to close the source before it waits for room again.
 ///
 /// # Errors
 /// What the source refuses. A consumer that is gone is not an error.
-pub fn run(
-    source: &dyn Source,
-    plan: &Plan,
-    sender: &Sender<Vec<Item>>,
-) -> Result<Vec<Item>, SourceError> {
+pub fn run(source: &dyn Source, plan: &Plan, sender: &Sender<Batch>) -> Result<Batch, SourceError> {
     let mut batches = Batches {
         plan,
         index: 0,
-        batch: Vec::new(),
+        batch: Batch::default(),
         bytes: 0,
         outbox: Outbox::new(sender),
         exists: None,
@@ -170,9 +176,9 @@ pub fn run(
 struct Batches<'a> {
     plan: &'a Plan,
     index: usize,
-    batch: Vec<Item>,
+    batch: Batch,
     bytes: usize,
-    outbox: Outbox<'a, Vec<Item>>,
+    outbox: Outbox<'a, Batch>,
     /// Of the record to come: whether the target has it.
     exists: Option<bool>,
 }
@@ -191,13 +197,16 @@ impl Consumer for Batches<'_> {
         let Some(collection) = self.plan.collections.get(self.index) else {
             return ControlFlow::Break(());
         };
-        if let Some(item) = self
-            .plan
-            .item(self.index, collection, record, self.exists.take())
-        {
+        if let Some(item) = self.plan.item(
+            self.index,
+            collection,
+            record,
+            self.exists.take(),
+            &mut self.batch.tuples,
+        ) {
             self.bytes += item.bytes();
-            self.batch.push(item);
-            if self.bytes >= self.plan.batch_bytes {
+            self.batch.items.push(item);
+            if self.bytes + self.batch.tuples.len() >= self.plan.batch_bytes {
                 self.bytes = 0;
                 self.outbox.put(std::mem::take(&mut self.batch));
             }
@@ -221,6 +230,7 @@ impl Plan {
         collection: &Collection,
         record: Record,
         exists: Option<bool>,
+        tuples: &mut Vec<u8>,
     ) -> Option<Item> {
         if let Some(what) = &record.damage {
             return self.damaged(index, &record, what);
@@ -233,7 +243,7 @@ impl Plan {
         let row = match problem {
             Some(rejection) => Err(rejection),
             None if self.leaves_out(exists) => self.there(index, &record, user.as_deref()),
-            None => self.row(index, collection, &record, user.as_deref(), exists),
+            None => self.row(index, collection, &record, user.as_deref(), exists, tuples),
         };
         Some(match row {
             Ok(row) => Item::Row(row),
@@ -308,7 +318,7 @@ impl Plan {
             key: self.key(record)?,
             user: user.map(str::to_owned),
             exists: Some(true),
-            tuple: Vec::new(),
+            tuple: 0..0,
             has_vector: true,
             restored: false,
             stale: false,
@@ -370,6 +380,7 @@ impl Plan {
         record: &Record,
         user: Option<&str>,
         exists: Option<bool>,
+        tuples: &mut Vec<u8>,
     ) -> Result<Row, Rejection> {
         let key = self.key(record)?;
         let has_metadata = self
@@ -382,10 +393,6 @@ impl Plan {
         };
         let content = map_record(collection, record, shape)?;
         let (vector, text) = self.vector(record, &content)?;
-        let mut tuple = content_tuple(&content, &key, user, &self.content)?;
-        if let Some(vector) = &vector {
-            append_field(&mut tuple, vector)?;
-        }
         let entities = content
             .entities
             .iter()
@@ -397,13 +404,18 @@ impl Plan {
                 })
             })
             .collect::<Result<_, Rejection>>()?;
+        let start = tuples.len();
+        content_tuple(&content, &key, user, &self.content, tuples)?;
+        if let Some(vector) = &vector {
+            append_field(tuples, vector)?;
+        }
         Ok(Row {
             collection: index,
             record_id: record.id.clone(),
             key,
             user: user.map(str::to_owned),
             exists,
-            tuple,
+            tuple: start..tuples.len(),
             has_vector: vector.is_some(),
             restored: vector.is_some()
                 && record

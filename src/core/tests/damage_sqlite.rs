@@ -749,7 +749,7 @@ fn pipeline(copy: &Copy, user: Option<&str>) -> (Vec<(String, Option<String>)>, 
     loop {
         match worker.next(std::time::Duration::from_secs(60)) {
             Next::Batch(items) => {
-                for item in items {
+                for item in items.items {
                     match item {
                         Item::Rejected {
                             record_id,
