@@ -100,10 +100,7 @@ impl Journal {
             followers.push(Move {
                 collection: collection.to_owned(),
                 key: entry.key.to_owned(),
-                user: entry
-                    .user
-                    .filter(|_| self.with_users)
-                    .map(str::to_owned),
+                user: entry.user.filter(|_| self.with_users).map(str::to_owned),
                 from: before.to_owned(),
                 to: entry.xid.to_string(),
             })?;
@@ -166,7 +163,12 @@ impl Journal {
         out.field(self.collection.as_bytes())?;
         array(&mut out, true, &block.keys, pg_sys::TEXTOID)?;
         array(&mut out, self.with_users, &block.users, pg_sys::TEXTOID)?;
-        array(&mut out, block.has_entities, &block.entities, pg_sys::INT4OID)?;
+        array(
+            &mut out,
+            block.has_entities,
+            &block.entities,
+            pg_sys::INT4OID,
+        )?;
         array(&mut out, true, &block.xids, pg_sys::XIDOID)?;
         let overwritten = block.before.len() > 0;
         array(&mut out, overwritten, &block.before, pg_sys::TEXTOID)?;

@@ -168,8 +168,7 @@ fn undo(tables: &Tables, block: &Block, wanted: &[usize]) -> Result<Option<Done>
         force,
     } = tables;
     let mut step = Step::default();
-    let mine: HashSet<usize> =
-        places(content.unchanged(&block.keys(wanted), *force)?).collect();
+    let mine: HashSet<usize> = places(content.unchanged(&block.keys(wanted), *force)?).collect();
     let mut mine: Vec<usize> = wanted
         .iter()
         .copied()
