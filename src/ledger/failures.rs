@@ -1,5 +1,7 @@
 //! `run_errors`, written by COPY.
 
+use std::borrow::Cow;
+
 use pgrx::pg_sys;
 use vector_migrate_core::encode::TupleBuffer;
 use vector_migrate_core::reason::Rejection;
@@ -35,16 +37,6 @@ pub(super) fn too_long(rejection: Rejection) -> Error {
     Error::Bug(format!("ledger: {}", rejection.message))
 }
 
-fn optional(out: &mut TupleBuffer, text: Option<&str>) -> Result<(), Rejection> {
-    match text {
-        Some(text) => out.field(text.as_bytes()),
-        None => {
-            out.null();
-            Ok(())
-        }
-    }
-}
-
 /// Writes records that run `run` did not migrate.
 ///
 /// # Errors
@@ -53,20 +45,7 @@ pub fn write_failures(run: i64, failures: &[FailedRecord]) -> Result<(), Error> 
     if failures.is_empty() {
         return Ok(());
     }
-    let tuple = |failed: &FailedRecord| -> Result<Vec<u8>, Rejection> {
-        let mut out = TupleBuffer::new(6);
-        out.field(&run.to_be_bytes())?;
-        out.field(storable(&failed.collection).as_bytes())?;
-        out.field(storable(&failed.record_id).as_bytes())?;
-        optional(&mut out, failed.user.as_deref().map(storable).as_deref())?;
-        out.field(failed.rejection.reason.as_str().as_bytes())?;
-        out.field(storable(&failed.rejection.message).as_bytes())?;
-        Ok(out.into_bytes())
-    };
-    let mut tuples = Vec::with_capacity(failures.len());
-    for failed in failures {
-        tuples.push(tuple(failed).map_err(too_long)?);
-    }
+    let tuples = encode(run, failures).map_err(too_long)?;
     copy_tuples(
         table("vector_migrate.run_errors")?,
         &[
@@ -77,12 +56,40 @@ pub fn write_failures(run: i64, failures: &[FailedRecord]) -> Result<(), Error> 
             "reason",
             "message",
         ],
-        tuples.iter().map(Vec::as_slice),
+        std::iter::once(tuples.as_slice()),
     );
     Ok(())
 }
 
+fn encode(run: i64, failures: &[FailedRecord]) -> Result<Vec<u8>, Rejection> {
+    const FIELDS: i16 = 6;
+    let mut out: Option<TupleBuffer> = None;
+    for failed in failures {
+        let out = match &mut out {
+            Some(out) => {
+                out.next_tuple(FIELDS);
+                out
+            }
+            None => out.insert(TupleBuffer::new(FIELDS)),
+        };
+        out.field(&run.to_be_bytes())?;
+        out.field(storable(&failed.collection).as_bytes())?;
+        out.field(storable(&failed.record_id).as_bytes())?;
+        match &failed.user {
+            Some(user) => out.field(storable(user).as_bytes())?,
+            None => out.null(),
+        }
+        out.field(failed.rejection.reason.as_str().as_bytes())?;
+        out.field(storable(&failed.rejection.message).as_bytes())?;
+    }
+    Ok(out.map(TupleBuffer::into_bytes).unwrap_or_default())
+}
+
 /// The text with U+0000, which `text` cannot hold, shown as U+2400 (the symbol for it).
-fn storable(text: &str) -> String {
-    text.replace('\0', "\u{2400}")
+fn storable(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') {
+        Cow::Owned(text.replace('\0', "\u{2400}"))
+    } else {
+        Cow::Borrowed(text)
+    }
 }

@@ -23,6 +23,11 @@ impl TupleBuffer {
         TupleBuffer { bytes }
     }
 
+    /// Begins another tuple of `fields` fields in the same bytes, after a whole one.
+    pub fn next_tuple(&mut self, fields: i16) {
+        self.bytes.extend_from_slice(&fields.to_be_bytes());
+    }
+
     /// Appends NULL.
     pub fn null(&mut self) {
         self.bytes.extend_from_slice(&(-1i32).to_be_bytes());
