@@ -436,6 +436,7 @@ fn lost_contents_of_the_queue_are_lost_for_their_record_only() {
                         || *found
                             == Record {
                                 vector: None,
+                                missing: true,
                                 ..intact.clone()
                             },
                     "{found:?} {intact:?}"
@@ -551,6 +552,7 @@ fn honest(store: &ChromaStore, collection: &Collection, wanted: &[Record], place
         };
         let vector_lost = Record {
             vector: before.vector.clone(),
+            missing: before.missing,
             stale: before.stale,
             ..record.clone()
         };

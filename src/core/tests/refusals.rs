@@ -345,6 +345,7 @@ fn damaged(file: &str, change: impl Fn(&Path)) -> (usize, String) {
         assert!(same_vector, "{}", found.id);
         let without = |record: &Record| Record {
             vector: None,
+            missing: false,
             ..record.clone()
         };
         assert_eq!(without(found), without(wanted));
