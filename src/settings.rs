@@ -16,13 +16,17 @@ pub const EXACT_TEXT: &[Setting] = &[
 
 /// Under which rows are found through an index. A table that was never analyzed looks as if a batch of keys
 /// were best found by reading all of it, for every batch again.
-pub const BY_UNIQUE_INDEX: &[Setting] = &[(c"enable_seqscan", c"off")];
+///
+/// Without the JIT compiler: a plan that the settings could not avoid has a cost of 10^10, and a foreign key's check
+/// would be compiled for each row.
+pub const BY_UNIQUE_INDEX: &[Setting] = &[(c"enable_seqscan", c"off"), (c"jit", c"off")];
 
 /// The same where the index is not unique: such a table looks as if each key had a great many rows.
 pub const BY_INDEX: &[Setting] = &[
     (c"enable_seqscan", c"off"),
     (c"enable_hashjoin", c"off"),
     (c"enable_mergejoin", c"off"),
+    (c"jit", c"off"),
 ];
 
 /// Runs `work` under `settings`, and puts the session's own back, also when an error passes.

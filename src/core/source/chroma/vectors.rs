@@ -302,9 +302,9 @@ impl Vectors {
                     None => None,
                 };
                 let (vector, confirmed) = self.stored(slot, given)?;
-                // What the queue holds of the last write is the record's, whatever the index has: Chroma before 1.0
-                // forgets vectors that are deleted and added in one batch, later ones an update of the only element.
-                other = older.is_some() && self.decides(&trace) && !confirmed;
+                // A whole history knows better than the index which vector was the last: Chroma before 1.0 forgets
+                // vectors that are deleted and added in one batch.
+                other = older.is_some() && self.complete && !confirmed;
                 vector
             }
         };
@@ -321,12 +321,6 @@ impl Vectors {
     ) -> Result<bool, SourceError> {
         let trace = self.known(self.keys.of(row.id)).unwrap_or(UNKNOWN);
         Ok(!matches!(self.place(trace, row, contents)?, Place::Nowhere))
-    }
-
-    /// Whether the queue's older row took effect for certain: where the queue is cleaned up, an add may have been
-    /// ignored, as what came before it is not known.
-    fn decides(&self, trace: &Trace) -> bool {
-        self.complete || !trace.added
     }
 
     /// Whether a row of the queue that cannot be read may hold a newer vector of the record `row`.
@@ -358,8 +352,8 @@ impl Vectors {
                 .as_ref()
                 .is_some_and(|index| !self.cosine || index.length(trace.slot).is_some());
         Ok(if in_slot {
-            // Only a cosine space stores another vector than it was given; only some rows prove one wrong.
-            let asked = self.cosine || self.decides(&trace);
+            // Only a cosine space stores another vector than it was given; only a whole history proves one wrong.
+            let asked = self.cosine || self.complete;
             let older = asked && in_row && trace.fits && trace.from == From::Older;
             Place::Slot(trace.slot, older.then_some(trace.sequence))
         } else if in_row {
