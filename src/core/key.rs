@@ -10,6 +10,14 @@ use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key(u64, u64);
 
+impl Key {
+    /// About where the key is among `count` ascending ones: keys are spread evenly.
+    pub fn place(self, count: usize) -> usize {
+        let count = u128::try_from(count).unwrap_or(0);
+        usize::try_from((u128::from(self.0) * count) >> 64).unwrap_or(0)
+    }
+}
+
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.1);

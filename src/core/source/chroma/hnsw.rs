@@ -43,8 +43,6 @@ use super::queue::floats;
 /// Bytes of `header.bin`.
 const HEADER_BYTES: usize = 100;
 const VERSION: i32 = 1;
-/// Bytes of elements read at once where all of them are.
-const BLOCK: u64 = 1 << 20;
 const LARGEST_ELEMENT: u64 = 1 << 24;
 
 /// The checked fields of `header.bin`.
@@ -169,27 +167,29 @@ impl Index {
 
     /// Labels with their slots, ascending, without deleted ones; and how many labels occur more than once (they
     /// are left out).
-    pub fn labels(&mut self, stop: &AtomicBool) -> Result<(Vec<(u64, u32)>, u64), SourceError> {
+    pub fn labels(&self, stop: &AtomicBool) -> Result<(Vec<(u64, u32)>, u64), SourceError> {
         let mut labels = Vec::new();
-        let per_read = (BLOCK / self.header.stride.max(1)).max(1);
-        let stride = usize::try_from(self.header.stride).unwrap_or(usize::MAX);
-        let label = usize::try_from(self.header.label).unwrap_or(usize::MAX);
-        let mut slot = 0_u32;
-        while slot < self.slots {
-            check_stop(stop)?;
-            let part = per_read.min(u64::from(self.slots - slot));
-            let mut bytes = vec![0; stride.saturating_mul(usize::try_from(part).unwrap_or(1))];
-            let at = u64::from(slot).saturating_mul(self.header.stride);
-            read_at(&self.elements.file, &self.elements.path, &mut bytes, at)?;
-            for element in bytes.chunks_exact(stride.max(1)) {
-                let deleted = element.get(2).is_some_and(|flags| flags & 1 == 1);
-                if let Some(word) = element.get(label..).and_then(|rest| rest.first_chunk())
-                    && !deleted
-                {
-                    labels.push((u64::from_le_bytes(*word), slot));
-                }
-                slot = slot.saturating_add(1);
+        // A label and, right behind it, the beginning of the next element with its flags; what lies between is
+        // left alone, as it is most of the file.
+        let mut bytes = [0_u8; 11];
+        let mut deleted = self.slots > 0 && self.first_is_deleted()?;
+        for slot in 0..self.slots {
+            if slot % 4096 == 0 {
+                check_stop(stop)?;
             }
+            let at = u64::from(slot)
+                .saturating_mul(self.header.stride)
+                .saturating_add(self.header.label);
+            let last = slot.saturating_add(1) == self.slots;
+            let (label, flags) = bytes.split_at_mut(if last { 8 } else { 11 });
+            read_at(&self.elements.file, &self.elements.path, label, at)?;
+            flags.fill(0);
+            if let Some(word) = bytes.first_chunk()
+                && !deleted
+            {
+                labels.push((u64::from_le_bytes(*word), slot));
+            }
+            deleted = bytes.last().is_some_and(|flags| flags & 1 == 1);
         }
         labels.sort_unstable();
         let before = labels.len();
@@ -202,6 +202,12 @@ impl Index {
             .collect();
         let doubled = u64::try_from(before.saturating_sub(labels.len())).unwrap_or(u64::MAX);
         Ok((labels, doubled))
+    }
+
+    fn first_is_deleted(&self) -> Result<bool, SourceError> {
+        let mut flags = [0_u8; 3];
+        read_at(&self.elements.file, &self.elements.path, &mut flags, 0)?;
+        Ok(flags.last().is_some_and(|flags| flags & 1 == 1))
     }
 
     /// The vector of `slot` as the file has it.
@@ -376,7 +382,7 @@ mod tests {
             element(5, false),
             element(5, false),
         ];
-        let (_folder, mut index) = index(&elements, 5, 0);
+        let (_folder, index) = index(&elements, 5, 0);
         let (labels, doubled) = index.labels(&AtomicBool::new(false)).unwrap();
         assert_eq!(labels, [(4, 2), (9, 0)]);
         assert_eq!(doubled, 2);
@@ -386,7 +392,7 @@ mod tests {
 
     #[test]
     fn a_cut_file_holds_what_is_whole() {
-        let (_folder, mut index) = index(&[element(1, false), element(2, false)], 2, 1);
+        let (_folder, index) = index(&[element(1, false), element(2, false)], 2, 1);
         assert_eq!(index.slots, 1);
         assert_eq!(index.labels(&AtomicBool::new(false)).unwrap().0, [(1, 0)]);
         assert!(index.raw(1).is_err());
@@ -396,7 +402,7 @@ mod tests {
     #[test]
     fn vectors_across_blocks_are_whole() {
         let elements: Vec<_> = (0..20_000).map(|label| element(label, false)).collect();
-        let (_folder, mut index) = index(&elements, 20_000, 0);
+        let (_folder, index) = index(&elements, 20_000, 0);
         for slot in (0..20_000).step_by(7).chain((0..20_000).rev().step_by(11)) {
             assert_eq!(index.raw(slot).unwrap(), [slot as f32, slot as f32 + 0.5]);
         }

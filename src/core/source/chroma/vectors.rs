@@ -172,7 +172,7 @@ impl Vectors {
         };
         self.covered = entry.index_mark.or(persisted.max_seq_id);
         let lengths = self.cosine.then(|| files.path(LENGTHS));
-        let mut index = Index::open(header, &files.path(ELEMENTS), lengths.as_deref())?;
+        let index = Index::open(header, &files.path(ELEMENTS), lengths.as_deref())?;
         let name = entry.collection.qualified_name();
         if u64::from(index.slots) < header.count {
             self.notices.push(format!(
@@ -207,13 +207,25 @@ impl Vectors {
         Ok(())
     }
 
-    /// The slot of an id of the index; `NOWHERE` for others.
+    /// The slot of an id of the index; `NOWHERE` for others. Looked for around where the key must be.
     fn slot(&self, key: Key) -> u32 {
-        self.slots
-            .binary_search_by_key(&key, |(there, _)| *there)
-            .ok()
-            .and_then(|at| self.slots.get(at))
-            .map_or(NOWHERE, |(_, slot)| *slot)
+        let (all, guess) = (self.slots.as_slice(), key.place(self.slots.len()));
+        let mut radius = 32_usize;
+        loop {
+            let (from, to) = (
+                guess.saturating_sub(radius),
+                guess.saturating_add(radius).min(all.len()),
+            );
+            let near = all.get(from..to).unwrap_or(&[]);
+            let inside = (from == 0 || near.first().is_some_and(|(first, _)| *first <= key))
+                && (to == all.len() || near.last().is_some_and(|(last, _)| *last >= key));
+            if inside {
+                let found = near.binary_search_by_key(&key, |(there, _)| *there);
+                let found = found.ok().and_then(|at| near.get(at));
+                return found.map_or(NOWHERE, |(_, slot)| *slot);
+            }
+            radius = radius.saturating_mul(4);
+        }
     }
 
     /// What is known of an id, if anything is.
@@ -412,7 +424,10 @@ impl Vectors {
             let confirmed = given.is_some_and(|given| same(&given, &raw));
             return Ok((Some(exact(raw)), confirmed));
         };
-        let restored: Vec<f32> = raw.iter().map(|component| component * length).collect();
+        let mut restored = raw;
+        restored
+            .iter_mut()
+            .for_each(|component| *component *= length);
         Ok(match given {
             Some(given) if same(&rounded(&given), &restored) => (Some(exact(given)), true),
             _ => {
@@ -539,6 +554,24 @@ mod tests {
         found.unsure = true;
         found.replay(row(10, Operation::Update, "lost", Some(8)));
         assert_eq!(place(&found, "lost"), Some((From::Older, 10, NOWHERE)));
+    }
+
+    #[test]
+    fn every_id_of_the_index_is_found_and_no_other() {
+        let mut found = vectors(None);
+        for count in [0, 1, 2, 50, 5000] {
+            let id = |slot: u32| format!("id {slot}");
+            found.slots = (0..count)
+                .map(|slot| (found.keys.of(id(slot).as_str()), slot))
+                .collect();
+            found.slots.sort_unstable();
+            for slot in 0..count {
+                assert_eq!(found.slot(found.keys.of(id(slot).as_str())), slot);
+            }
+            for slot in count..count + 100 {
+                assert_eq!(found.slot(found.keys.of(id(slot).as_str())), NOWHERE);
+            }
+        }
     }
 
     #[test]
