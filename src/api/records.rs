@@ -58,6 +58,10 @@ struct Batches<'a> {
 }
 
 impl Consumer for Batches<'_> {
+    fn knows(&mut self, _: &str) -> bool {
+        false
+    }
+
     fn wants_vector(&mut self, record: &Record) -> bool {
         self.filter
             .is_none_or(|filter| filter.matches(&record.metadata))

@@ -154,7 +154,7 @@ pub struct Record {
     pub metadata: Metadata,
     /// The vector; `None` if the store has none for this record, or if nobody wanted it.
     pub vector: Option<Vector>,
-    /// The store has no vector for this record.
+    /// The vector was wanted, and the store has none for this record.
     pub missing: bool,
     /// When Chroma inserted the record: microseconds since 1970-01-01 UTC.
     pub created_at: Option<i64>,

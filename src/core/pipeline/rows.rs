@@ -184,6 +184,11 @@ struct Batches<'a> {
 }
 
 impl Consumer for Batches<'_> {
+    fn knows(&mut self, id: &str) -> bool {
+        let collection = self.plan.collections.get(self.index);
+        collection.is_some_and(|collection| self.plan.has_id(collection, id))
+    }
+
     fn wants_vector(&mut self, record: &Record) -> bool {
         if !self.plan.asks_for(record) {
             return false;
@@ -294,6 +299,17 @@ impl Plan {
     /// Whether a record is left out as the target has it.
     fn leaves_out(&self, exists: Option<bool>) -> bool {
         exists == Some(true) && !self.overwrites
+    }
+
+    /// Whether the target has the record of this id, which is then left out whatever else is in it.
+    fn has_id(&self, collection: &Collection, id: &str) -> bool {
+        let known = self.known.as_ref().filter(|known| {
+            !known.is_empty() && !known.per_user() && !self.overwrites && self.filter.is_none()
+        });
+        known.is_some_and(|known| {
+            canonical_key(self.column_type(ContentColumn::Id), id)
+                .is_ok_and(|key| known.contains(&collection.qualified_name(), &key, None))
+        })
     }
 
     /// Whether the target has the record, if that is known beforehand.

@@ -44,6 +44,10 @@ pub trait Source {
 
 /// Takes records, at its own pace.
 pub trait Consumer {
+    /// Whether the consumer has the record of this id already, and only needs to know whose it is: then of its
+    /// metadata just `user_id` is read, and no document.
+    fn knows(&mut self, id: &str) -> bool;
+
     /// Whether the vector of `record`, which comes without it, is wanted: reading it costs time. Asked before each
     /// record is given.
     fn wants_vector(&mut self, record: &Record) -> bool;
@@ -60,6 +64,10 @@ pub trait Consumer {
 struct AtOnce<'a>(&'a mut dyn FnMut(Record) -> ControlFlow<()>);
 
 impl Consumer for AtOnce<'_> {
+    fn knows(&mut self, _: &str) -> bool {
+        false
+    }
+
     fn wants_vector(&mut self, _: &Record) -> bool {
         true
     }

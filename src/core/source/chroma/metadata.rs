@@ -86,6 +86,12 @@ pub(super) enum Depth {
     Counts,
 }
 
+/// Whether only the owner of the record with this id is of interest.
+pub(super) type Knows<'a> = dyn FnMut(&str) -> bool + 'a;
+
+/// The key that names the owner.
+const OWNER: &str = "user_id";
+
 /// Reads the metadata tables of one collection.
 pub(super) struct Tables<'a> {
     database: &'a Database,
@@ -128,6 +134,7 @@ impl<'a> Tables<'a> {
     /// Gives every row to `each`, in the order of insertion, until it breaks.
     pub fn read(
         &mut self,
+        knows: &mut Knows<'_>,
         mut each: impl FnMut(Row) -> Result<ControlFlow<()>, SourceError>,
     ) -> Result<ControlFlow<()>, SourceError> {
         let numbers = match readable(numbers(self.database, self.segment))? {
@@ -137,7 +144,7 @@ impl<'a> Tables<'a> {
         for span in spans(&numbers) {
             let mut rest = span;
             while !rest.is_empty() {
-                let flow = readable(self.together(&mut rest, &mut each))?;
+                let flow = readable(self.together(&mut rest, knows, &mut each))?;
                 if flow.is_some_and(|flow| flow.is_break()) {
                     return Ok(ControlFlow::Break(()));
                 }
@@ -158,6 +165,7 @@ impl<'a> Tables<'a> {
     fn together(
         &mut self,
         rest: &mut &[i64],
+        knows: &mut Knows<'_>,
         each: &mut impl FnMut(Row) -> Result<ControlFlow<()>, SourceError>,
     ) -> Result<ControlFlow<()>, Trouble> {
         let (first, last) = ends(rest);
@@ -178,7 +186,8 @@ impl<'a> Tables<'a> {
             }
             self.database.check_stop()?;
             let mut found = head(row).map_err(failed)?.ok_or(Trouble::Page)?;
-            let pairs = values.all(number)?;
+            let only = knows(&found.id).then_some(OWNER);
+            let pairs = values.some(number, only)?;
             let more = match &mut arrays {
                 Some(arrays) => arrays.all(number)?,
                 None => Pairs::new(),

@@ -24,7 +24,7 @@ impl ChromaStore {
         self.politely(|state| {
             let entry = entry(state, collection)?;
             let mut again = given;
-            self.rows(state, entry, Depth::Full, &mut |row, _| {
+            self.rows(state, entry, Depth::Full, &mut |_| false, &mut |row, _| {
                 if again > 0 {
                     again -= 1;
                     return Ok(ControlFlow::Continue(()));

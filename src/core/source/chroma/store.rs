@@ -39,7 +39,7 @@ use super::grades::{Grades, count};
 use super::layout::{self, Location};
 use super::locks::Claim;
 use super::losses::Losses;
-use super::metadata::{Depth, Row, Tables};
+use super::metadata::{Depth, Knows, Row, Tables};
 use super::opening::{PAUSE, open_database, purges, rest, unreadable};
 use super::options::{Options, Snapshot};
 use super::queue::{Contents, Queue};
@@ -387,6 +387,7 @@ impl ChromaStore {
         state: &State,
         entry: &Entry,
         depth: Depth,
+        knows: &mut Knows<'_>,
         each: &mut EachRow<'_>,
     ) -> Result<(), SourceError> {
         let database = &state.database;
@@ -427,7 +428,7 @@ impl ChromaStore {
         };
         let mut holes = Vec::new();
         if let Some(mut tables) = Tables::new(database, &self.schema, entry, depth)? {
-            let flow = tables.read(|row| match tail.outcome(&row.id) {
+            let flow = tables.read(knows, |row| match tail.outcome(&row.id) {
                 Outcome::Stays(numbers) => {
                     let numbers = numbers.to_vec();
                     give(row, &numbers)
@@ -469,29 +470,32 @@ impl Source for ChromaStore {
         let mut whole = false;
         self.politely(|state| {
             let entry = entry(state, collection)?;
-            let mut vectors = self.vectors(state, entry)?;
+            // Found when the first one is wanted.
+            let mut vectors = None;
             let mut again = given;
             whole = true;
-            self.rows(state, entry, Depth::Full, &mut |row, contents| {
+            let consumer = RefCell::new(&mut *consumer);
+            let knows = &mut |id: &str| consumer.borrow_mut().knows(id);
+            self.rows(state, entry, Depth::Full, knows, &mut |row, contents| {
+                let mut consumer = consumer.borrow_mut();
                 if again > 0 {
                     again -= 1;
                     return Ok(ControlFlow::Continue(()));
                 }
                 let sequence = row.sequence;
                 let mut record = row.into_record();
-                if record.damage.is_none() {
-                    let wants = consumer.wants_vector(&record);
+                if record.damage.is_none() && consumer.wants_vector(&record) {
+                    let vectors = match &mut vectors {
+                        Some(vectors) => vectors,
+                        None => vectors.insert(self.vectors(state, entry)?),
+                    };
                     let wanted = Wanted {
                         id: &record.id,
                         sequence,
                         created_at: record.created_at,
                     };
-                    if wants {
-                        (record.vector, record.stale) = vectors.fetch(wanted, contents)?;
-                        record.missing = record.vector.is_none();
-                    } else {
-                        record.missing = !vectors.has(wanted, contents)?;
-                    }
+                    (record.vector, record.stale) = vectors.fetch(wanted, contents)?;
+                    record.missing = record.vector.is_none();
                 }
                 given = given.saturating_add(1);
                 grades.count(record.missing, record.stale);
@@ -517,28 +521,34 @@ impl Source for ChromaStore {
             let mut found = Inventory::default();
             let mut users = BTreeSet::new();
             let dimension = entry.collection.dimension;
-            self.rows(state, entry, Depth::Counts, &mut |row, contents| {
-                if row.damage.is_none() {
-                    let wanted = Wanted {
-                        id: &row.id,
-                        sequence: row.sequence,
-                        created_at: row.created_at,
-                    };
-                    let (vector, stale) = vectors.fetch(wanted, contents)?;
-                    count(&mut found, vector.as_ref(), stale, dimension);
-                }
-                found.records = found.records.saturating_add(1);
-                found.documents = found
-                    .documents
-                    .saturating_add(u64::from(row.content.document.is_some()));
-                // A blank user_id names nobody, as in `map::owner_of`.
-                if let Some(user) = row.content.metadata.get("user_id").map(words)
-                    && !user.trim().is_empty()
-                {
-                    users.insert(user);
-                }
-                Ok(ControlFlow::Continue(()))
-            })?;
+            self.rows(
+                state,
+                entry,
+                Depth::Counts,
+                &mut |_| false,
+                &mut |row, contents| {
+                    if row.damage.is_none() {
+                        let wanted = Wanted {
+                            id: &row.id,
+                            sequence: row.sequence,
+                            created_at: row.created_at,
+                        };
+                        let (vector, stale) = vectors.fetch(wanted, contents)?;
+                        count(&mut found, vector.as_ref(), stale, dimension);
+                    }
+                    found.records = found.records.saturating_add(1);
+                    found.documents = found
+                        .documents
+                        .saturating_add(u64::from(row.content.document.is_some()));
+                    // A blank user_id names nobody, as in `map::owner_of`.
+                    if let Some(user) = row.content.metadata.get("user_id").map(words)
+                        && !user.trim().is_empty()
+                    {
+                        users.insert(user);
+                    }
+                    Ok(ControlFlow::Continue(()))
+                },
+            )?;
             found.users = u64::try_from(users.len()).unwrap_or(u64::MAX);
             self.tell(Grades::of(&found).sentences(&collection.qualified_name()));
             found.queued = self.queued(entry, vectors.covered());

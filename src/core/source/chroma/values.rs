@@ -162,10 +162,17 @@ pub(super) struct Cursor<'s> {
 impl Cursor<'_> {
     /// The keys and values of `number`; earlier numbers are passed over.
     pub fn all(&mut self, number: i64) -> Result<Pairs, Trouble> {
+        self.some(number, None)
+    }
+
+    /// The keys and values of `number`, or just those of the key `only`; earlier numbers are passed over.
+    pub fn some(&mut self, number: i64, only: Option<&str>) -> Result<Pairs, Trouble> {
+        let left_out = |key: &str| only.is_some_and(|only| only != key);
         let failed = |error| Trouble::of(self.database, error);
         let mut pairs = Pairs::new();
         loop {
             match self.ahead.take() {
+                Some((at, key, _)) if at == number && left_out(&key) => {}
                 Some((at, key, value)) if at == number => {
                     pairs.push((key, value));
                     self.database.check_count(pairs.len())?;
@@ -183,10 +190,11 @@ impl Cursor<'_> {
             if at < number {
                 continue;
             }
-            let (key, string) = (
-                row.get_ref(1).map_err(failed)?,
-                row.get_ref(2).map_err(failed)?,
-            );
+            let key = row.get_ref(1).map_err(failed)?;
+            if at == number && key.as_str().is_ok_and(left_out) {
+                continue;
+            }
+            let string = row.get_ref(2).map_err(failed)?;
             // A key is never NULL.
             if key.data_type() != Type::Text || spoiled(key) || spoiled(string) {
                 return Err(Trouble::Page);

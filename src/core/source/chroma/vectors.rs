@@ -325,16 +325,6 @@ impl Vectors {
         Ok((vector, stale))
     }
 
-    /// Whether the store has a vector of the record `row`.
-    pub fn has(
-        &mut self,
-        row: Wanted<'_>,
-        contents: &mut Contents<'_>,
-    ) -> Result<bool, SourceError> {
-        let trace = self.known(self.keys.of(row.id)).unwrap_or(UNKNOWN);
-        Ok(!matches!(self.place(trace, row, contents)?, Place::Nowhere))
-    }
-
     /// Whether a row of the queue that cannot be read may hold a newer vector of the record `row`.
     fn overtaken(&self, place: &Place, row: Wanted<'_>) -> bool {
         let since = match place {
