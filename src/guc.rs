@@ -17,7 +17,7 @@ static ALLOWED_ROOTS: GucSetting<Option<CString>> = GucSetting::<Option<CString>
 static MAX_MEMORY_MB: GucSetting<i32> = GucSetting::<i32>::new(1024);
 static EMBED_THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
 static EMBED_BATCH_TOKENS: GucSetting<i32> = GucSetting::<i32>::new(2048);
-static BATCH_BYTES: GucSetting<i32> = GucSetting::<i32>::new(8192);
+static BATCH_BYTES: GucSetting<i32> = GucSetting::<i32>::new(2048);
 static PROGRESS_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(5);
 
 /// Registers every setting and reserves the prefix.
