@@ -2,6 +2,7 @@
 
 use pgrx::pg_sys;
 use vector_migrate_core::encode::ContentColumn;
+use vector_migrate_core::survey::CONTENT_TOAST_TARGET;
 
 use super::{KeyPart, Pgvector, Place, Target};
 use crate::error::Error;
@@ -15,10 +16,6 @@ pub enum Life {
     /// A temporary table without them, gone with the subtransaction.
     Temporary,
 }
-
-/// Rows up to this many bytes stay on their page, vector and text included: moving them out makes a load half as
-/// fast and every distance a second lookup. Measured; see `docs/storage.md`.
-const TOAST_TUPLE_TARGET: u32 = 8160;
 
 /// Most dimensions that pgvector's `vector` can have.
 const MAX_DIMENSIONS: u32 = 16_000;
@@ -82,7 +79,7 @@ pub fn content(
                uri pg_catalog.text, \
                created_at pg_catalog.timestamptz DEFAULT pg_catalog.now(), \
                updated_at pg_catalog.timestamptz DEFAULT pg_catalog.now(){primary_key}) \
-             WITH (toast_tuple_target = {TOAST_TUPLE_TARGET})",
+             WITH (toast_tuple_target = {CONTENT_TOAST_TARGET})",
             create = create(life),
         ),
         &[],

@@ -12,7 +12,7 @@ mod toast;
 
 use std::ops::ControlFlow;
 
-pub use size::{Estimator, Size};
+pub use size::{CONTENT_TOAST_TARGET, Estimator, Size};
 
 use crate::source::chroma::{ChromaStore, StoreSummary};
 use crate::source::{Source, SourceError};

@@ -46,6 +46,11 @@ pub struct Size {
     pub bytes: u64,
 }
 
+/// `toast_tuple_target` of the content tables that we create: rows up to so many bytes stay on their page, vector and
+/// text included. Moving them out makes a load half as fast and every distance a second lookup; `docs/storage.md` has
+/// the figures.
+pub const CONTENT_TOAST_TARGET: u32 = 8160;
+
 /// A table with the indexes that each of ours has.
 #[derive(Debug, Default)]
 struct Table {
@@ -58,7 +63,7 @@ struct Table {
 }
 
 /// Adds records up.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Estimator {
     characters: u64,
     content: Table,
@@ -68,6 +73,23 @@ pub struct Estimator {
     entities: HashMap<u64, u32>,
     hasher: RandomState,
     samples: [Sample; 3],
+}
+
+impl Default for Estimator {
+    fn default() -> Estimator {
+        Estimator {
+            characters: 0,
+            content: Table {
+                toast: Toast::with_target(CONTENT_TOAST_TARGET.into()),
+                ..Table::default()
+            },
+            entity: Table::default(),
+            content_ids: Tree::default(),
+            entities: HashMap::new(),
+            hasher: RandomState::default(),
+            samples: Default::default(),
+        }
+    }
 }
 
 impl Estimator {

@@ -2,14 +2,15 @@
 //!
 //! Promise: the steps of PostgreSQL's own toaster, in numbers. May import nothing outside this stage.
 //!
-//! A row of more than 2032 bytes is brought below: its largest values are compressed, the largest first, and one that
+//! A row of more bytes than the table's target is brought below (2032 by default, more in the content table that we
+//! create): its largest values are compressed, the largest first, and one that
 //! is still too large alone is moved out; if that is not enough, the largest of the rest are moved out. What is moved
 //! out lies in chunks of 1996 bytes; 18 bytes stay behind. pgvector's vectors are moved out but never compressed.
 
 use super::pages::Pages;
 
-/// A row that is larger is brought below.
-const LARGEST_ROW: u64 = 2032;
+/// The server's default target for the bytes of a row.
+const DEFAULT_TARGET: u64 = 2032;
 /// Bytes that stay in the row of a value that was moved out.
 const POINTER: u64 = 18;
 const CHUNK: u64 = 1996;
@@ -46,13 +47,30 @@ impl Field {
 }
 
 /// A TOAST table with its index.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Toast {
+    /// A row that is larger is brought below.
+    target: u64,
     chunks: u64,
     pages: Pages,
 }
 
+impl Default for Toast {
+    fn default() -> Toast {
+        Toast::with_target(DEFAULT_TARGET)
+    }
+}
+
 impl Toast {
+    /// That of a table with this `toast_tuple_target`.
+    pub fn with_target(target: u64) -> Toast {
+        Toast {
+            target,
+            chunks: 0,
+            pages: Pages::default(),
+        }
+    }
+
     /// Takes a value in chunks.
     fn put(&mut self, bytes: u64) {
         let whole = bytes / CHUNK;
@@ -83,19 +101,19 @@ pub(super) fn row(fixed: u64, fields: &mut [Field], toast: &mut Toast) -> u64 {
     let mut size = fields
         .iter()
         .fold(fixed, |sum, field| sum.saturating_add(field.bytes));
-    while size > LARGEST_ROW {
+    while size > toast.target {
         let Some(field) = largest(fields, |field| field.packed > 0) else {
             break;
         };
         size = size.saturating_sub(field.bytes);
         field.bytes = stored(field.packed);
         field.packed = 0;
-        if field.bytes > LARGEST_ROW - 32 {
+        if field.bytes > toast.target.saturating_sub(32) {
             move_out(field, toast);
         }
         size = size.saturating_add(field.bytes);
     }
-    while size > LARGEST_ROW {
+    while size > toast.target {
         let Some(field) = largest(fields, |_| true) else {
             break;
         };
@@ -144,6 +162,14 @@ mod tests {
             toasted(64, &[(100, 10), (1544, 1544)]),
             (64 + 101 + 1548, 0)
         );
+    }
+
+    #[test]
+    fn a_larger_target_keeps_more_in_the_row() {
+        let mut toast = Toast::with_target(8160);
+        let mut fields = [Field::new(1000, 300), Field::new(6148, 6148)];
+        assert_eq!(row(64, &mut fields, &mut toast), 64 + 1004 + 6152);
+        assert_eq!(toast.chunks(), 0);
     }
 
     #[test]
