@@ -159,6 +159,24 @@ fn strict_refuses_any_damage_and_writes_nothing() {
     }
 }
 
+/// Also where nothing of what is damaged would be needed.
+#[test]
+fn strict_refuses_damage_to_records_that_are_skipped() {
+    let (db, source) = (Db::new(), demo_store());
+    let arguments = "entity_target => NULL, orphans => 'keep'";
+    db.migrate(&source, arguments);
+    cut(&segment(&source).join("data_level0.bin"));
+    let again = db.migrate(&source, arguments);
+    assert_eq!(again.outcome(), (300, 0, 300, 0));
+    db.refused(
+        &format!(
+            "SELECT * FROM migrate_chroma({}, {arguments}, strict => true)",
+            source.sql()
+        ),
+        "XX001",
+    );
+}
+
 #[test]
 fn strict_takes_a_whole_store() {
     let (db, source) = (Db::new(), demo_store());

@@ -132,6 +132,7 @@ pub fn prepare(
         filter: options.parsed_filter()?,
         known: known_keys(&content, &names, records)?,
         overwrites: options.on_conflict == OnConflict::Update,
+        strict: options.strict,
         batch_bytes: guc::batch_bytes(),
         collections,
     };

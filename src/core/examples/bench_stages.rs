@@ -100,6 +100,7 @@ fn read_map_and_encode(path: &Path) -> (f64, usize) {
         filter: None,
         known: None,
         overwrites: false,
+        strict: false,
         batch_bytes: BATCH_BYTES,
     };
     let rows = |batch: &[Item]| batch.iter().filter(|it| matches!(it, Item::Row(_))).count();

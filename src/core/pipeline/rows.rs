@@ -52,6 +52,8 @@ pub struct Plan {
     pub known: Option<KnownKeys>,
     /// Records that the target has are to be overwritten: they are mapped, too.
     pub overwrites: bool,
+    /// Any damage counts: all of the store is read, also what is not needed.
+    pub strict: bool,
     /// A batch is handed over when it holds this many bytes.
     pub batch_bytes: usize,
 }
@@ -190,12 +192,13 @@ impl Consumer for Batches<'_> {
     }
 
     fn wants_vector(&mut self, record: &Record) -> bool {
-        if !self.plan.asks_for(record) {
+        if !self.plan.strict && !self.plan.asks_for(record) {
             return false;
         }
         let collection = self.plan.collections.get(self.index);
         self.exists = collection.and_then(|collection| self.plan.exists(collection, record));
-        self.plan.mode != Mode::Generate && !self.plan.leaves_out(self.exists)
+        let needed = self.plan.mode != Mode::Generate && !self.plan.leaves_out(self.exists);
+        needed || self.plan.strict
     }
 
     fn take(&mut self, record: Record) -> ControlFlow<()> {
@@ -304,7 +307,8 @@ impl Plan {
     /// Whether the target has the record of this id, which is then left out whatever else is in it.
     fn has_id(&self, collection: &Collection, id: &str) -> bool {
         let known = self.known.as_ref().filter(|known| {
-            !known.is_empty() && !known.per_user() && !self.overwrites && self.filter.is_none()
+            let whole = self.strict || self.overwrites || self.filter.is_some();
+            !known.is_empty() && !known.per_user() && !whole
         });
         known.is_some_and(|known| {
             canonical_key(self.column_type(ContentColumn::Id), id)

@@ -739,6 +739,7 @@ fn pipeline(copy: &Copy, user: Option<&str>) -> (Vec<(String, Option<String>)>, 
         filter: None,
         known: None,
         overwrites: false,
+        strict: false,
         batch_bytes: 1 << 20,
     };
     let stop = Arc::new(AtomicBool::new(false));
