@@ -119,7 +119,7 @@ fn load(
         },
         prepared.sink.content.name
     );
-    let mut progress = Progress::start();
+    let mut progress = Progress::start(prepared.records);
     let plan = Arc::new(prepared.plan);
     let for_thread = plan.clone();
     let mut items = reader::start(stop, move |sender| {

@@ -10,16 +10,19 @@ use crate::guc;
 
 /// Progress lines, one each `vector_migrate.progress_interval`.
 pub struct Progress {
+    /// Records to read, where that is known.
+    total: Option<u64>,
     started: Instant,
     last: Instant,
     every: Option<Duration>,
 }
 
 impl Progress {
-    /// Starts the clock.
-    pub fn start() -> Progress {
+    /// Starts the clock for a run over `total` records; `None` if it is not known how many are asked for.
+    pub fn start(total: Option<u64>) -> Progress {
         let now = Instant::now();
         Progress {
+            total,
             started: now,
             last: now,
             every: guc::progress_interval(),
@@ -34,13 +37,19 @@ impl Progress {
         }
         self.last = Instant::now();
         let total = report.total();
+        let (found, rate) = (total.found(), self.rate(total.found()));
+        let (share, left) = match self.total.filter(|all| *all >= found && found > 0) {
+            Some(all) => (
+                format!(" of {all}"),
+                format!(", about {} s left", (all - found).div_ceil(rate.max(1))),
+            ),
+            None => (String::new(), String::new()),
+        };
         notice!(
-            "{} records read, {} migrated, {} skipped, {} failed; {} records/s",
-            total.found(),
+            "{found}{share} records read, {} migrated, {} skipped, {} failed; {rate} records/s{left}",
             total.migrated,
             total.skipped,
             total.failed,
-            self.rate(total.found())
         );
     }
 

@@ -23,6 +23,8 @@ pub struct Prepared {
     pub model: Option<String>,
     /// pgvector in this database.
     pub pgvector: Pgvector,
+    /// Records to read, where all of the collections' are asked for.
+    pub records: Option<u64>,
 }
 
 /// Dimensions of the vectors that the run will write.
@@ -136,6 +138,8 @@ pub fn prepare(
         batch_bytes: guc::batch_bytes(),
         collections,
     };
+    let whole = plan.user.is_none() && plan.filter.is_none();
+    let records = whole.then_some(records);
     let space = common_space(&plan.collections, &content.name, content.created);
     let embeds = options.mode != Mode::Stored;
     let mut sink = Sink::new(content, entity, run, options.on_conflict, embeds, names);
@@ -147,6 +151,7 @@ pub fn prepare(
         space,
         model: None,
         pgvector,
+        records,
     })
 }
 
