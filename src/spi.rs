@@ -1,5 +1,7 @@
 //! One-line queries. Every name in a query is qualified by its writer; values go in as parameters only.
 
+use std::ops::ControlFlow;
+
 use pgrx::Spi;
 use pgrx::datum::DatumWithOid;
 use pgrx::spi::{SpiHeapTupleData, SpiResult};
@@ -31,12 +33,13 @@ pub fn read_one<T>(
     Ok(read(sql, args, take)?.into_iter().next())
 }
 
-/// Runs a query that only reads, and takes its rows `step` at a time, so that they are never all in memory.
+/// Runs a query that only reads, and takes its rows `step` at a time, so that they are never all in memory, until
+/// `take` breaks.
 pub fn stream(
     sql: &str,
     args: &[DatumWithOid<'_>],
     step: i64,
-    mut take: impl FnMut(&SpiHeapTupleData<'_>) -> SpiResult<()>,
+    mut take: impl FnMut(&SpiHeapTupleData<'_>) -> SpiResult<ControlFlow<()>>,
 ) -> Result<(), Error> {
     let name = Spi::connect(|client| {
         let cursor = client.try_open_cursor(sql, args)?;
@@ -49,8 +52,10 @@ pub fn stream(
             let mut cursor = client.find_cursor(&name)?;
             let mut some = false;
             for row in cursor.fetch(step)? {
-                some = true;
-                take(&row)?;
+                some = take(&row)?.is_continue();
+                if !some {
+                    break;
+                }
             }
             if some {
                 cursor.detach_into_name();
