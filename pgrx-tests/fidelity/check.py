@@ -119,9 +119,9 @@ class Check:
     def instead(self, where, meant, found):
         """What the release should say of a collection that it cannot read: what the script wrote. None: nobody knows."""
         self.why["unreadable"] += len(found)
-        doubtful = {id for id in found if id in meant["doubtful"]}
+        doubtful = {id for id in found if id in meant.get("doubtful", ())}
         self.why["refused yet logged"] += len(doubtful)
-        certain = {id: held for id, held in meant["records"].items() if id not in meant["doubtful"]}
+        certain = {id: held for id, held in meant["records"].items() if id not in meant.get("doubtful", ())}
         meant["records"] = {**certain, **dict.fromkeys(doubtful)}
         answers = {}
         for id, reader in found.items():
