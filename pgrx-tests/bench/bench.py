@@ -72,7 +72,7 @@ def main():
     result["sizes"] = facts.store_sizes(env["STORE"]) | steps.sizes | {"file_bytes": file.stat().st_size}
     result["results"] = steps.results
     result["targets"] = targets.judge(result, small_result(folder, result))
-    if facts.library() != result["versions"]["library"]:
+    if facts.digest_of_library() != result["versions"]["library"]:
         result["warnings"].append("the installed library was replaced during the run: not all rounds measured the same")
     if max(result["machine"]["load_before"], result["machine"]["load_after"]) > result["machine"]["cores"]:
         result["warnings"].append("more processes wanted a processor than there are: other work spoilt the figures")

@@ -39,7 +39,7 @@ def machine():
     }
 
 
-def library():
+def digest_of_library():
     """The installed library's digest: it must be one and the same in all rounds."""
     folder = subprocess.check_output([os.environ["PG_CONFIG"], "--pkglibdir"], text=True).strip()
     return hashlib.sha256(Path(folder, "vector_migrate.so").read_bytes()).hexdigest()[:16]
@@ -51,7 +51,7 @@ def versions():
         "postgresql": server.ask("SHOW server_version")[0][0],
         "pgvector": extensions["vector"],
         "vector_migrate": extensions["vector_migrate"],
-        "library": library(),
+        "library": digest_of_library(),
         "commit": subprocess.check_output(["git", "describe", "--always", "--dirty"], text=True).strip(),
         "chromadb": importlib.metadata.version("chromadb"),
         "psycopg": importlib.metadata.version("psycopg"),

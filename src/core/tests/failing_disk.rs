@@ -24,6 +24,7 @@ static BAD: AtomicI64 = AtomicI64::new(0);
 static FAILURES: AtomicU32 = AtomicU32::new(0);
 static ORIGINAL: OnceLock<ffi::sqlite3_io_methods> = OnceLock::new();
 static FAILING: OnceLock<ffi::sqlite3_io_methods> = OnceLock::new();
+// SAFETY: called only by `open_file`, with the arguments that SQLite gave it.
 type Open = unsafe extern "C" fn(
     *mut ffi::sqlite3_vfs,
     ffi::sqlite3_filename,
@@ -33,6 +34,10 @@ type Open = unsafe extern "C" fn(
 ) -> c_int;
 static OPEN: OnceLock<Open> = OnceLock::new();
 
+/// SQLite's `xRead`, but for the bad page.
+///
+/// # Safety
+/// `file` was opened by the original file system, and `into` has room for `bytes` bytes: SQLite promises both.
 unsafe extern "C" fn read(
     file: *mut ffi::sqlite3_file,
     into: *mut c_void,
@@ -48,6 +53,10 @@ unsafe extern "C" fn read(
     unsafe { original(file, into, bytes, at) }
 }
 
+/// SQLite's `xOpen`; the store's own file gets [`read`].
+///
+/// # Safety
+/// `name` is NULL or terminated, and `file` has room for the original file system's structure: SQLite promises both.
 unsafe extern "C" fn open_file(
     vfs: *mut ffi::sqlite3_vfs,
     name: ffi::sqlite3_filename,

@@ -32,29 +32,33 @@ fn subtract(bytes: usize) {
 // SAFETY: every call is handed to the system's allocator as it came; the counters are plain cells of this thread
 // that need no allocation and no destructor.
 unsafe impl GlobalAlloc for Counting {
+    // SAFETY: the caller keeps what `GlobalAlloc::alloc` asks for.
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         add(layout.size());
-        // SAFETY: the caller keeps what `alloc` asks for.
+        // SAFETY: as this function's own.
         unsafe { System.alloc(layout) }
     }
 
+    // SAFETY: the caller keeps what `GlobalAlloc::alloc_zeroed` asks for.
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         add(layout.size());
-        // SAFETY: the caller keeps what `alloc_zeroed` asks for.
+        // SAFETY: as this function's own.
         unsafe { System.alloc_zeroed(layout) }
     }
 
+    // SAFETY: `at` came from this allocator, which is the system's, with this layout.
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
         subtract(layout.size());
-        // SAFETY: `at` came from the system's allocator with this layout.
+        // SAFETY: as this function's own.
         unsafe { System.dealloc(at, layout) }
     }
 
+    // SAFETY: `at` came from this allocator with this layout, and `size` is not 0.
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         // Both exist for a moment.
         add(size);
         subtract(layout.size());
-        // SAFETY: `at` came from the system's allocator with this layout.
+        // SAFETY: as this function's own.
         unsafe { System.realloc(at, layout, size) }
     }
 }
