@@ -46,7 +46,7 @@ COMMENT ON TABLE vector_migrate.runs IS 'one row for each migrate_chroma() that 
 COMMENT ON COLUMN vector_migrate.runs.reused IS 'migrated with the vector that the store had';
 COMMENT ON COLUMN vector_migrate.runs.exact IS 'of the reused ones: bit for bit what Chroma was given';
 COMMENT ON COLUMN vector_migrate.runs.restored IS 'of the reused ones: kept normalised by Chroma (cosine) and multiplied back by their length, within 4 units in the last place';
-COMMENT ON COLUMN vector_migrate.runs.missing IS 'of the records that the target did not have: the store has no vector for them, whether they were embedded or failed';
+COMMENT ON COLUMN vector_migrate.runs.missing IS 'of the records that the target did not have: the store has no vector for them, whether they were embedded or failed; 0 with embeddings => ''generate'', which looks at none';
 COMMENT ON COLUMN vector_migrate.runs.stale IS 'of the reused ones: may be older than the rest of their record, as Chroma lost the newer vector; listed in run_errors';
 COMMENT ON COLUMN vector_migrate.runs.source_fingerprint IS 'sizes and times of the store''s files when they were read';
 

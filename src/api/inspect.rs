@@ -128,7 +128,8 @@ fn uuid(text: &str) -> Option<Uuid> {
 /// `orphan_segments`: folders of deleted collections. `document_characters`: Unicode characters of all documents.
 /// `estimated_rows`: content and entity rows that `migrate_chroma(path)` would write into new tables.
 /// `estimated_bytes`: heap, TOAST and indexes of these rows; how they are estimated is said in
-/// `vector_migrate_core::survey`. The last three are NULL if not every record can be read, as `warnings` then says.
+/// `vector_migrate_core::survey`. The last three are NULL if the records cannot be read at all, as `warnings` then
+/// says; damaged records do not count in them.
 #[pg_extern(volatile, parallel_unsafe)]
 fn chroma_store(
     path: Option<&str>,

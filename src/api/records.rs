@@ -51,6 +51,8 @@ impl Records {
 struct Batches<'a> {
     index: usize,
     filter: Option<&'a Filter>,
+    /// The record to come has the metadata that was asked for.
+    wanted: bool,
     limit: usize,
     batch: Vec<(usize, Record)>,
     bytes: usize,
@@ -63,17 +65,15 @@ impl Consumer for Batches<'_> {
     }
 
     fn wants_vector(&mut self, record: &Record) -> bool {
-        self.filter
-            .is_none_or(|filter| filter.matches(&record.metadata))
+        self.wanted = self
+            .filter
+            .is_none_or(|filter| filter.matches(&record.metadata));
+        self.wanted
     }
 
     fn take(&mut self, record: Record) -> ControlFlow<()> {
         // The store's notice counts the damaged ones.
-        if record.damage.is_some()
-            || self
-                .filter
-                .is_some_and(|filter| !filter.matches(&record.metadata))
-        {
+        if record.damage.is_some() || !self.wanted {
             return ControlFlow::Continue(());
         }
         let numbers = record
@@ -108,6 +108,7 @@ fn produce(
     let mut batches = Batches {
         index: 0,
         filter,
+        wanted: false,
         limit,
         batch: Vec::new(),
         bytes: 0,

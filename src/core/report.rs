@@ -21,7 +21,7 @@ pub struct Counts {
     pub restored: u64,
     /// Of the reused ones: older than the record's last change, as Chroma lost the newer vector.
     pub stale: u64,
-    /// Of the records found: the store has no vector for them.
+    /// Of the records found: their vector was wanted, and the store has none.
     pub missing: u64,
     /// Migrated with a vector made here.
     pub embedded: u64,

@@ -89,7 +89,7 @@ pub struct Row {
     pub restored: bool,
     /// The record changed after the last state of its vector that the store still has.
     pub stale: bool,
-    /// The store has no vector for the record.
+    /// Its vector was wanted, and the store has none.
     pub missing: bool,
     /// What to embed; empty if there is a vector.
     pub text: String,
@@ -110,7 +110,7 @@ pub enum Item {
         record_id: String,
         /// Its owner, as far as known.
         user: Option<String>,
-        /// The store has no vector for the record.
+        /// Its vector was wanted, and the store has none.
         missing: bool,
         /// Why.
         rejection: Rejection,
@@ -162,7 +162,7 @@ pub fn run(source: &dyn Source, plan: &Plan, sender: &Sender<Batch>) -> Result<B
         batch: Batch::default(),
         bytes: 0,
         outbox: Outbox::new(sender),
-        exists: None,
+        look: Look::default(),
     };
     for (index, collection) in plan.collections.iter().enumerate() {
         batches.index = index;
@@ -181,7 +181,15 @@ struct Batches<'a> {
     batch: Batch,
     bytes: usize,
     outbox: Outbox<'a, Batch>,
-    /// Of the record to come: whether the target has it.
+    look: Look,
+}
+
+/// What a look at a record tells before it is read whole.
+#[derive(Debug, Default)]
+struct Look {
+    /// The caller asked for it.
+    asked: bool,
+    /// The target has it; `None`: not known.
     exists: Option<bool>,
 }
 
@@ -192,12 +200,14 @@ impl Consumer for Batches<'_> {
     }
 
     fn wants_vector(&mut self, record: &Record) -> bool {
-        if !self.plan.strict && !self.plan.asks_for(record) {
-            return false;
-        }
         let collection = self.plan.collections.get(self.index);
-        self.exists = collection.and_then(|collection| self.plan.exists(collection, record));
-        let needed = self.plan.mode != Mode::Generate && !self.plan.leaves_out(self.exists);
+        self.look = Look {
+            asked: self.plan.asks_for(record),
+            exists: collection.and_then(|collection| self.plan.exists(collection, record)),
+        };
+        let needed = self.look.asked
+            && self.plan.mode != Mode::Generate
+            && !self.plan.leaves_out(self.look.exists);
         needed || self.plan.strict
     }
 
@@ -205,13 +215,11 @@ impl Consumer for Batches<'_> {
         let Some(collection) = self.plan.collections.get(self.index) else {
             return ControlFlow::Break(());
         };
-        if let Some(item) = self.plan.item(
-            self.index,
-            collection,
-            record,
-            self.exists.take(),
-            &mut self.batch.tuples,
-        ) {
+        let look = std::mem::take(&mut self.look);
+        if let Some(item) =
+            self.plan
+                .item(self.index, collection, record, look, &mut self.batch.tuples)
+        {
             self.bytes += item.bytes();
             self.batch.items.push(item);
             if self.bytes + self.batch.tuples.len() >= self.plan.batch_bytes {
@@ -237,15 +245,16 @@ impl Plan {
         index: usize,
         collection: &Collection,
         record: Record,
-        exists: Option<bool>,
+        look: Look,
         tuples: &mut Vec<u8>,
     ) -> Option<Item> {
         if let Some(what) = &record.damage {
             return self.damaged(index, &record, what);
         }
-        if !self.asks_for(&record) {
+        if !look.asked {
             return None;
         }
+        let exists = look.exists;
         let (user, problem) = self.owner(&record);
         let missing = record.missing;
         let row = match problem {

@@ -49,7 +49,7 @@ pub trait Consumer {
     fn knows(&mut self, id: &str) -> bool;
 
     /// Whether the vector of `record`, which comes without it, is wanted: reading it costs time. Asked before each
-    /// record is given.
+    /// record that is not damaged is given.
     fn wants_vector(&mut self, record: &Record) -> bool;
 
     /// Takes a record; breaks to end the reading.

@@ -4,10 +4,8 @@
 mod common;
 
 use std::fs;
-use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
 
-use common::{Copy, age_all, copy, named, open, pickles, refused, try_open};
+use common::{Copy, age_all, copy, named, open, pickles, read_all, refused, try_open};
 use vector_migrate_core::source::chroma::ChromaStore;
 use vector_migrate_core::source::{Source, SourceError};
 use vector_migrate_core::survey::survey;
@@ -18,22 +16,13 @@ const WHOLE: (usize, u64) = (16, 303);
 
 /// Everything that can be asked of a store: its collections and records, and all that was said.
 fn asked(copy: &Copy) -> Result<((usize, u64), String), SourceError> {
-    let since = Instant::now();
     let result = try_open(&copy.directory).and_then(|store| ask(&store));
-    assert!(since.elapsed() < Duration::from_secs(60), "took too long");
     assert!(peak() < 1 << 20, "took {} kB of memory", peak());
     result
 }
 
 fn ask(store: &ChromaStore) -> Result<((usize, u64), String), SourceError> {
-    let mut records = 0;
-    for collection in store.collections() {
-        store.read(collection, &mut |_| {
-            records += 1;
-            ControlFlow::Continue(())
-        })?;
-        store.inventory(collection)?;
-    }
+    let records = read_all(store)?;
     let told = [store.warnings(), &store.take_notices()].concat();
     let found = survey(store)?;
     assert_eq!(found.store.records, records);

@@ -3,28 +3,17 @@
 mod common;
 
 use std::fs;
-use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
 
-use common::{Copy, copy, try_open};
-use vector_migrate_core::source::{Source, SourceError};
+use common::{Copy, copy, read_all, try_open};
+use vector_migrate_core::source::SourceError;
 use vector_migrate_core::survey::survey;
 
 const PAGE: usize = 4096;
 
 fn asked(copy: &Copy) -> Result<u64, SourceError> {
-    let since = Instant::now();
     let store = try_open(&copy.directory)?;
-    let mut records = 0;
-    for collection in store.collections() {
-        store.read(collection, &mut |_| {
-            records += 1;
-            ControlFlow::Continue(())
-        })?;
-        store.inventory(collection)?;
-    }
+    let records = read_all(&store)?;
     survey(&store)?;
-    assert!(since.elapsed() < Duration::from_secs(60), "took too long");
     Ok(records)
 }
 

@@ -62,6 +62,19 @@ pub fn records(store: &ChromaStore, collection: &Collection) -> Vec<Record> {
     records
 }
 
+/// Reads and counts every collection; the number of records.
+pub fn read_all(store: &ChromaStore) -> Result<u64, SourceError> {
+    let mut records = 0;
+    for collection in store.collections() {
+        store.read(collection, &mut |_| {
+            records += 1;
+            ControlFlow::Continue(())
+        })?;
+        store.inventory(collection)?;
+    }
+    Ok(records)
+}
+
 /// A private copy of a fixture.
 pub struct Copy {
     _root: tempfile::TempDir,
