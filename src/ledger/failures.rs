@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::sink::copy_tuples;
 use crate::spi;
 
-/// A record that was not migrated.
+/// A record that was not migrated, or a remark about one that was.
 #[derive(Debug)]
 pub struct FailedRecord {
     /// Its collection.
