@@ -20,6 +20,7 @@ BATCH = 5_000
 USERS = 50
 LETTERS = 600  # of a document, on average
 CENTRES = 100  # of the clusters that vectors lie in: texts have subjects
+EFFORT = 16  # of building the index: nothing that is measured here searches it, and a million take hours with 100
 FIRST_DAY = datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc)
 KINDS = ("article", "note", "video", "podcast", "recipe")
 SYLLABLES = (
@@ -40,9 +41,9 @@ def vocabulary():
 
 def documents(dice, words, weights, count):
     """Sentences of six to sixteen words, until the document is long enough."""
+    chosen = iter(dice.choice(words, count * (LETTERS + 150) // 3, p=weights))
     for _ in range(count):
         wanted = LETTERS + int(dice.integers(-150, 150))
-        chosen = iter(dice.choice(words, wanted // 3, p=weights))
         text = []
         length = 0
         while length < wanted:
@@ -76,7 +77,7 @@ def main():
     path, records, dimensions, space = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
     client = chromadb.PersistentClient(path=path, settings=Settings(anonymized_telemetry=False))
     collection = client.get_or_create_collection(
-        NAME, embedding_function=None, configuration={"hnsw": {"space": space}}
+        NAME, embedding_function=None, configuration={"hnsw": {"space": space, "ef_construction": EFFORT}}
     )
     words, weights = vocabulary()
     centres = np.random.default_rng(8).standard_normal((CENTRES, dimensions), dtype=np.float32)
