@@ -20,6 +20,10 @@ static EMBED_BATCH_TOKENS: GucSetting<i32> = GucSetting::<i32>::new(2048);
 static BATCH_BYTES: GucSetting<i32> = GucSetting::<i32>::new(2048);
 static PROGRESS_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(5);
 
+/// Batches that one COPY takes where memory allows: each COPY begins with buffers of its own, so few and long ones are
+/// faster (`docs/bench.md`).
+const BATCHES_A_STRETCH: usize = 24;
+
 /// Registers every setting and reserves the prefix.
 pub fn register() {
     let none = GucFlags::default();
@@ -144,6 +148,12 @@ pub fn max_memory_bytes() -> u64 {
 /// batches are in memory at once and the third is copied once.
 pub fn batch_bytes() -> usize {
     let bytes = unsigned(BATCH_BYTES.get()) * 1024;
+    bytes.min(unsigned(MAX_MEMORY_MB.get()) * 1024 * 1024 / 4)
+}
+
+/// Bytes of rows that one COPY takes, whole batches of them, which stay in memory until the server has taken them all.
+pub fn stretch_bytes() -> usize {
+    let bytes = batch_bytes().saturating_mul(BATCHES_A_STRETCH);
     bytes.min(unsigned(MAX_MEMORY_MB.get()) * 1024 * 1024 / 4)
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use pgrx::prelude::*;
 use vector_migrate_core::pipeline::{self, Item};
 use vector_migrate_core::record::Space;
-use vector_migrate_core::report::Counts;
+use vector_migrate_core::report::{Counts, Report};
 use vector_migrate_core::source::Source;
 use vector_migrate_core::source::chroma::ChromaStore;
 
@@ -131,11 +131,9 @@ fn load(
         sender.send(last);
         Ok(())
     })?;
-    while let Some(batch) = reader::next(&mut items)? {
-        prepared
-            .sink
-            .take(batch, &mut |report| progress.tick(report))?;
-    }
+    let mut source = || reader::next(&mut items);
+    let mut tick = |report: &Report, _| progress.tick(report);
+    while prepared.sink.advance(&mut source, &mut tick)? {}
     drop(items);
     prepared.plan = Arc::into_inner(plan)
         .ok_or_else(|| Error::Bug("the reader's thread still has the plan".into()))?;

@@ -1,7 +1,7 @@
 //! From options and store to a plan: which tables, which dimensions, which vectors.
 
 use vector_migrate_core::encode::{ColumnType, ContentColumn, EntityColumn, canonical_key};
-use vector_migrate_core::pipeline::{Mode, Plan};
+use vector_migrate_core::pipeline::{Mode, Plan, Pool};
 use vector_migrate_core::record::{Collection, Space};
 
 use super::options::Options;
@@ -136,6 +136,7 @@ pub fn prepare(
         overwrites: options.on_conflict == OnConflict::Update,
         strict: options.strict,
         batch_bytes: guc::batch_bytes(),
+        pool: Pool::default(),
         collections,
     };
     let whole = plan.user.is_none() && plan.filter.is_none();
@@ -144,6 +145,7 @@ pub fn prepare(
     let embeds = options.mode != Mode::Stored;
     let mut sink = Sink::new(content, entity, run, options.on_conflict, embeds, names);
     sink.strict = options.strict;
+    sink.pool = plan.pool.clone();
     tables::shade(&mut sink, making)?;
     Ok(Prepared {
         plan,

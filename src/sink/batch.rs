@@ -1,21 +1,20 @@
-//! A batch from the reader: which of its rows go into the tables, and what is told of the others.
-//! `ready` makes missing vectors, `load` puts the rows in.
-
-use std::collections::HashSet;
+//! What takes the reader's batches: `sieve` sorts one out, `ready` makes missing vectors, `load` puts its rows in;
+//! `stretch` puts the rows of many batches in by one COPY.
 
 use vector_migrate_core::encode::{ContentColumn, EntityColumn};
-use vector_migrate_core::pipeline::{Batch, Item, Row};
+use vector_migrate_core::pipeline::{Batch, Pool, Row};
 use vector_migrate_core::reason::{Reason, Rejection};
 use vector_migrate_core::report::Report;
 use vector_migrate_core::seen::SeenKeys;
 
-use super::existing::{Key, existing, key_of};
 use super::fillers::Fillers;
-
+use super::sieve::Sieved;
+use super::stretch::Reach;
 use super::users::Users;
 use crate::error::Error;
 use crate::ledger::{self, FailedRecord, Journal};
 use crate::tables::{KeyPart, Target};
+use crate::guc;
 
 /// What to do with a record whose key the target has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +29,20 @@ pub enum OnConflict {
 
 /// Rows loaded in one step where vectors are made: about a second's work of a small model.
 const SLOW_STEP: usize = 64;
+
+/// Where batches come from; `None` at the end.
+pub type Batches<'a> = dyn FnMut() -> Result<Option<Batch>, Error> + 'a;
+
+/// Told of the report as it stands, and of rows that are on their way into the table and not in it yet.
+pub type Tick<'a> = dyn FnMut(&Report, u64) + 'a;
+
+/// What waits for the next step.
+pub(super) enum Aside {
+    /// A batch whose sorting out takes a question to the server.
+    Batch(Batch),
+    /// Rows that need more than COPY.
+    Sieved(Sieved),
+}
 
 /// Takes items, fills the tables, keeps the counts.
 pub struct Sink {
@@ -51,13 +64,18 @@ pub struct Sink {
     pub embeds_entities: bool,
     /// Any damage in the store stops the run.
     pub strict: bool,
+    /// Where the batches' buffers go when they are used up.
+    pub pool: Pool,
     /// The collections' names, by index.
     pub names: Vec<String>,
     /// The counts.
     pub report: Report,
-    seen: SeenKeys,
-    users: Users,
-    failures: Vec<FailedRecord>,
+    pub(super) seen: SeenKeys,
+    pub(super) users: Users,
+    pub(super) failures: Vec<FailedRecord>,
+    /// What a stretch met and could not take.
+    pub(super) aside: Option<Aside>,
+    pub(super) reach: Reach,
     /// The ledger of the run; `None` in a dry run.
     pub(super) journal: Option<Journal>,
     pub(super) fillers: Fillers,
@@ -92,59 +110,58 @@ impl Sink {
             on_conflict,
             embeds_entities,
             strict: false,
+            pool: Pool::default(),
             names,
             report: Report::default(),
             seen: SeenKeys::default(),
             users: Users::default(),
             failures: Vec::new(),
+            aside: None,
+            reach: Reach::new(guc::stretch_bytes()),
             journal,
             fillers: Fillers::default(),
         }
     }
 
-    /// Takes a batch; every item of them is in the report afterwards. `tick` is called between
-    /// steps, with the report as it stands.
+    /// Takes what comes next: a batch, or as many as one COPY can take. `false` at the end of `source`; every item
+    /// taken is in the report otherwise. `tick` is called between steps.
     ///
     /// # Errors
-    /// [`Error::AlreadyExists`], [`Error::NoModel`], [`Error::Damage`], the model's, and the server's own.
-    pub fn take(&mut self, batch: Batch, tick: &mut dyn FnMut(&Report)) -> Result<(), Error> {
-        let mut rows = Vec::new();
-        for item in batch.items {
-            match item {
-                Item::Row(row) => {
-                    self.count_missing(row.collection, row.user.as_deref(), row.missing);
-                    rows.push(row);
-                }
-                Item::Rejected {
-                    collection,
-                    record_id,
-                    user,
-                    missing,
-                    rejection,
-                } => {
-                    self.count_missing(collection, user.as_deref(), missing);
-                    self.reject(collection, record_id, user, rejection);
-                }
-                Item::Warning(text) if self.strict => return Err(Error::Damage(text)),
-                Item::Warning(text) => pgrx::warning!("{text}"),
-            }
+    /// [`Error::AlreadyExists`], [`Error::NoModel`], [`Error::Damage`], the model's, the source's, and the server's own.
+    pub fn advance(&mut self, source: &mut Batches<'_>, tick: &mut Tick<'_>) -> Result<bool, Error> {
+        let sieved = match self.aside.take() {
+            Some(Aside::Sieved(sieved)) => sieved,
+            Some(Aside::Batch(batch)) => self.sieve(batch)?,
+            None => match source()? {
+                Some(batch) => self.sieve(batch)?,
+                None => return Ok(false),
+            },
+        };
+        if self.streams(&sieved) {
+            self.stretch(sieved, source, tick)?;
+        } else {
+            self.in_steps(sieved, tick)?;
         }
-        let rows = self.without_unknown_users(rows)?;
-        let rows = self.without_collisions(rows);
-        let mut rows = self.without_existing(rows)?;
-        while !rows.is_empty() {
-            let step = self.step(&rows).min(rows.len());
-            let later = rows.split_off(step);
-            let ready = self.with_vectors(rows, &batch.tuples)?;
-            self.load(&ready)?;
-            rows = later;
-            tick(&self.report);
-        }
-        tick(&self.report);
         if let Some(run) = self.run {
             ledger::write_failures(run, &self.failures)?;
         }
         self.failures.clear();
+        tick(&self.report, 0);
+        Ok(true)
+    }
+
+    /// Loads the rows of one batch, those that lack a vector too.
+    pub(super) fn in_steps(&mut self, sieved: Sieved, tick: &mut Tick<'_>) -> Result<(), Error> {
+        let Sieved { mut rows, tuples } = sieved;
+        while !rows.is_empty() {
+            let step = self.step(&rows).min(rows.len());
+            let later = rows.split_off(step);
+            let ready = self.with_vectors(rows, &tuples)?;
+            self.load(&ready)?;
+            rows = later;
+            tick(&self.report, 0);
+        }
+        self.pool.give(tuples);
         Ok(())
     }
 
@@ -170,13 +187,13 @@ impl Sink {
         }
     }
 
-    fn count_missing(&mut self, collection: usize, user: Option<&str>, missing: bool) {
+    pub(super) fn count_missing(&mut self, collection: usize, user: Option<&str>, missing: bool) {
         if missing {
             self.report.line(collection, user).missing += 1;
         }
     }
 
-    fn reject(
+    pub(super) fn reject(
         &mut self,
         collection: usize,
         record_id: String,
@@ -235,85 +252,5 @@ impl Sink {
 
     pub(super) fn name(&self, collection: usize) -> &str {
         self.names.get(collection).map_or("", String::as_str)
-    }
-
-    fn without_unknown_users(&mut self, rows: Vec<Row>) -> Result<Vec<Row>, Error> {
-        let Some(table) = self.content.users.clone() else {
-            return Ok(rows);
-        };
-        self.users
-            .learn(&table, rows.iter().filter_map(|row| row.user.as_deref()))?;
-        let mut left = Vec::with_capacity(rows.len());
-        for row in rows {
-            match &row.user {
-                Some(user) if !self.users.exists(user) => {
-                    let message = format!("user {user} does not exist in {}", table.name);
-                    self.reject_row(&row, Reason::UserNotFound, message);
-                }
-                _ => left.push(row),
-            }
-        }
-        Ok(left)
-    }
-
-    fn without_collisions(&mut self, rows: Vec<Row>) -> Vec<Row> {
-        let mut left = Vec::with_capacity(rows.len());
-        for row in rows {
-            let collection = self.names.get(row.collection).map(String::as_str);
-            let part = |part: &KeyPart| match part {
-                KeyPart::Collection => collection,
-                KeyPart::User => row.user.as_deref(),
-                KeyPart::Id => Some(row.key.as_str()),
-            };
-            let key: Vec<Option<&str>> = self.content.key.iter().map(part).collect();
-            if self.seen.insert(&key) {
-                left.push(row);
-            } else {
-                let message = format!(
-                    "another record of this run takes the key \"{}\" of {}",
-                    row.key, self.content.name
-                );
-                self.reject_row(&row, Reason::IdCollision, message);
-            }
-        }
-        left
-    }
-
-    /// Rows with whether the target has them; those that are to be skipped are not among them.
-    fn without_existing(&mut self, rows: Vec<Row>) -> Result<Vec<(Row, bool)>, Error> {
-        if self.content.created {
-            return Ok(rows.into_iter().map(|row| (row, false)).collect());
-        }
-        let mut there: HashSet<(usize, Key)> = HashSet::new();
-        for group in rows.chunk_by(|a, b| a.collection == b.collection) {
-            let Some(first) = group.first() else { continue };
-            let group: Vec<&Row> = group.iter().filter(|row| row.exists.is_none()).collect();
-            if group.is_empty() {
-                continue;
-            }
-            let found = existing(&self.content, self.name(first.collection), &group)?;
-            there.extend(found.into_iter().map(|key| (first.collection, key)));
-        }
-        let mut left = Vec::with_capacity(rows.len());
-        for row in rows {
-            let exists = row
-                .exists
-                .unwrap_or_else(|| there.contains(&(row.collection, key_of(&self.content, &row))));
-            match self.on_conflict {
-                OnConflict::Skip if exists => {
-                    let message = format!("{} has a row with this key", self.content.name);
-                    self.reject_row(&row, Reason::AlreadyExists, message);
-                }
-                OnConflict::Error if exists => {
-                    return Err(Error::AlreadyExists {
-                        record: row.record_id.clone(),
-                        collection: self.name(row.collection).to_owned(),
-                        target: self.content.name.clone(),
-                    });
-                }
-                _ => left.push((row, exists)),
-            }
-        }
-        Ok(left)
     }
 }

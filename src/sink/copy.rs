@@ -20,27 +20,50 @@ const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 /// What it ends with: a field count of -1.
 const TRAILER: &[u8] = &[0xff, 0xff];
 
-/// The pieces of one COPY that are not read yet.
+/// Gives a COPY its tuples, piece by piece: tuples that follow each other, cut anywhere.
+pub trait Supply {
+    /// The next piece; an empty one ends the COPY. Called from inside `CopyFrom`: may check for interrupts and look at
+    /// memory, must not run a query.
+    fn more(&mut self) -> &[u8];
+}
+
+/// The supply of tuples that are all there.
+struct Parts<'a, I>(I, PhantomData<&'a [u8]>);
+
+impl<'a, I: Iterator<Item = &'a [u8]>> Supply for Parts<'a, I> {
+    fn more(&mut self) -> &[u8] {
+        let whole = |part: &&[u8]| !part.is_empty();
+        self.0.find(whole).unwrap_or_default()
+    }
+}
+
+/// What one COPY reads.
 struct Feed {
-    pieces: std::vec::IntoIter<*const [u8]>,
+    supply: *mut dyn Supply,
     current: *const [u8],
+    ended: bool,
 }
 
 impl Feed {
     /// Copies what comes next to `out`, at most `room` bytes; how many it was, 0 at the end.
     ///
     /// # Safety
-    /// `out` has room for `room` bytes, and the pieces that [`FeedGuard::push`] was given are still there.
+    /// `out` has room for `room` bytes, and the supply that [`FeedGuard::push`] was given is still borrowed by it.
     unsafe fn give(&mut self, out: *mut u8, room: usize) -> usize {
         let mut given = 0;
         while given < room {
-            // SAFETY: as this function's own.
+            // SAFETY: the piece is static, or was lent by `more`, which has not been called since.
             let piece = unsafe { &*self.current };
             if piece.is_empty() {
-                match self.pieces.next() {
-                    Some(next) => self.current = next,
-                    None => break,
+                // What is in `out` already goes first: waiting for more would hold it back.
+                if self.ended || given > 0 {
+                    break;
                 }
+                // SAFETY: the guard borrows the supply for as long as this feed is on the stack, and nobody else
+                // reaches it.
+                let next = unsafe { (*self.supply).more() };
+                self.ended = next.is_empty();
+                self.current = if self.ended { TRAILER } else { next };
                 continue;
             }
             let (now, later) = piece.split_at(piece.len().min(room - given));
@@ -54,47 +77,58 @@ impl Feed {
 }
 
 thread_local! {
-    static FEEDS: RefCell<Vec<Feed>> = const { RefCell::new(Vec::new()) };
+    static FEEDS: RefCell<Vec<Option<Feed>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Takes the feed away again, also when COPY raises; the pieces are borrowed for so long.
-struct FeedGuard<'a>(PhantomData<&'a [u8]>);
+/// Takes the feed away again, also when COPY raises; the supply is borrowed for so long.
+struct FeedGuard<'a> {
+    depth: usize,
+    supply: PhantomData<&'a mut dyn Supply>,
+}
 
 impl<'a> FeedGuard<'a> {
-    fn push(pieces: impl Iterator<Item = &'a [u8]>) -> FeedGuard<'a> {
-        let pieces: Vec<*const [u8]> = std::iter::once(HEADER)
-            .chain(pieces)
-            .chain(std::iter::once(TRAILER))
-            .map(std::ptr::from_ref)
-            .collect();
+    fn push(supply: &'a mut dyn Supply) -> FeedGuard<'a> {
+        let supply: *mut (dyn Supply + 'a) = supply;
+        // SAFETY: only the lifetime is forgotten; the guard keeps it, and takes the feed away when it ends.
+        let supply = unsafe { std::mem::transmute::<*mut (dyn Supply + 'a), *mut dyn Supply>(supply) };
         let feed = Feed {
-            pieces: pieces.into_iter(),
-            current: std::ptr::from_ref::<[u8]>(&[]),
+            supply,
+            current: HEADER,
+            ended: false,
         };
-        FEEDS.with_borrow_mut(|feeds| feeds.push(feed));
-        FeedGuard(PhantomData)
+        FEEDS.with_borrow_mut(|feeds| {
+            feeds.push(Some(feed));
+            FeedGuard {
+                depth: feeds.len() - 1,
+                supply: PhantomData,
+            }
+        })
     }
 }
 
 impl Drop for FeedGuard<'_> {
     fn drop(&mut self) {
-        FEEDS.with_borrow_mut(Vec::pop);
+        FEEDS.with_borrow_mut(|feeds| feeds.truncate(self.depth));
     }
 }
 
 /// COPY's data source: fills at most `maxread` bytes, 0 at the end.
 #[pg_guard]
 extern "C-unwind" fn feed(out: *mut c_void, _minread: c_int, maxread: c_int) -> c_int {
+    // Taken off the stack meanwhile: the supply may raise, and may wait.
+    let Some(mut feed) = FEEDS.with_borrow_mut(|feeds| feeds.last_mut().and_then(Option::take)) else {
+        return 0;
+    };
+    let room = usize::try_from(maxread).unwrap_or(0);
+    // SAFETY: COPY gives room for `maxread` bytes at `out`; the guard of the feed on top, which borrows its
+    // supply, is dropped by the caller of COPY only.
+    let given = unsafe { feed.give(out.cast::<u8>(), room) };
     FEEDS.with_borrow_mut(|feeds| {
-        let Some(feed) = feeds.last_mut() else {
-            return 0;
-        };
-        let room = usize::try_from(maxread).unwrap_or(0);
-        // SAFETY: COPY gives room for `maxread` bytes at `out`; the guard of the feed on top, which borrows its
-        // pieces, is dropped by the caller of COPY only.
-        let given = unsafe { feed.give(out.cast::<u8>(), room) };
-        c_int::try_from(given).unwrap_or(0)
-    })
+        if let Some(top) = feeds.last_mut() {
+            *top = Some(feed);
+        }
+    });
+    c_int::try_from(given).unwrap_or(0)
 }
 
 /// Puts tuples into `columns` of `table`; each tuple is given in parts that follow each other.
@@ -105,7 +139,12 @@ pub fn copy_tuples<'a>(
     columns: &[&str],
     parts: impl Iterator<Item = &'a [u8]>,
 ) -> u64 {
-    let _feed = FeedGuard::push(parts);
+    copy_supply(table, columns, &mut Parts(parts, PhantomData))
+}
+
+/// [`copy_tuples`] of tuples that come into being while COPY runs.
+pub fn copy_supply(table: pg_sys::Oid, columns: &[&str], supply: &mut dyn Supply) -> u64 {
+    let _feed = FeedGuard::push(supply);
     let stored = pg::receiving_utf8(|| copy(table, columns));
     pg::next_command();
     stored

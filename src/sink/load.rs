@@ -1,6 +1,7 @@
 //! Rows into the tables and the ledger: a subtransaction a batch, halved where the server refuses.
 
 use vector_migrate_core::encode::TableColumn;
+use vector_migrate_core::pipeline::Row;
 use vector_migrate_core::reason::Reason;
 
 use super::batch::{OnConflict, Sink};
@@ -33,9 +34,12 @@ impl Sink {
         match put {
             Ok(Ok(Some(written))) => {
                 for ready in rows {
-                    self.count(ready);
+                    self.count(&ready.row, ready.embedded);
+                    let key = ready.exists.then(|| key_of(&self.content, &ready.row));
+                    let before = key.and_then(|key| update::kept(&written.before, &key));
+                    self.enter(&ready.row, written.xid, before)?;
                 }
-                self.enter(rows, &written)
+                Ok(())
             }
             Ok(Err(error)) => Err(error),
             Ok(Ok(None)) => self.split(rows, None),
@@ -73,22 +77,21 @@ impl Sink {
         Ok(!existing(&self.content, name, &[&ready.row])?.is_empty())
     }
 
-    fn count(&mut self, ready: &Ready<'_>) {
-        if ready.row.stale && !ready.embedded {
-            self.mark_stale(&ready.row);
+    /// Counts a row that is in the table; `embedded`: its vector was made here.
+    pub(super) fn count(&mut self, row: &Row, embedded: bool) {
+        if row.stale && !embedded {
+            self.mark_stale(row);
         }
-        let line = self
-            .report
-            .line(ready.row.collection, ready.row.user.as_deref());
+        let line = self.report.line(row.collection, row.user.as_deref());
         line.migrated += 1;
-        if ready.embedded {
+        if embedded {
             line.embedded += 1;
         } else {
             line.reused += 1;
-            line.restored += u64::from(ready.row.restored);
-            line.stale += u64::from(ready.row.stale);
+            line.restored += u64::from(row.restored);
+            line.stale += u64::from(row.stale);
         }
-        line.entities += ready.row.entities.len() as u64;
+        line.entities += row.entities.len() as u64;
     }
 
     /// Puts rows into the tables; `None` if the server stored fewer than given.
@@ -166,25 +169,26 @@ impl Sink {
         Ok(stored == wanted)
     }
 
-    /// Writes the rows down in the ledger.
-    fn enter(&mut self, rows: &[Ready<'_>], written: &Written) -> Result<(), Error> {
+    /// Writes a row down in the ledger; `before`: what it overwrote.
+    pub(super) fn enter(
+        &mut self,
+        row: &Row,
+        xid: u32,
+        before: Option<(&str, &str)>,
+    ) -> Result<(), Error> {
         let Some(journal) = &mut self.journal else {
             return Ok(());
         };
-        for ready in rows {
-            let key = ready.exists.then(|| key_of(&self.content, &ready.row));
-            let collection = self.names.get(ready.row.collection);
-            journal.add(
-                collection.map_or("", String::as_str),
-                &Entry {
-                    key: &ready.row.key,
-                    user: ready.row.user.as_deref(),
-                    entities: ready.row.entities.len(),
-                    xid: written.xid,
-                    before: key.and_then(|key| update::kept(&written.before, &key)),
-                },
-            )?;
-        }
-        Ok(())
+        let collection = self.names.get(row.collection);
+        journal.add(
+            collection.map_or("", String::as_str),
+            &Entry {
+                key: &row.key,
+                user: row.user.as_deref(),
+                entities: row.entities.len(),
+                xid,
+                before,
+            },
+        )
     }
 }

@@ -13,6 +13,8 @@ mod insert;
 mod known;
 mod load;
 mod ready;
+mod sieve;
+mod stretch;
 mod update;
 mod users;
 

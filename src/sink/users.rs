@@ -53,6 +53,11 @@ impl Users {
         Ok(())
     }
 
+    /// Whether a user was asked about.
+    pub fn knows(&self, user: &str) -> bool {
+        self.known.contains_key(user)
+    }
+
     /// Whether a user that was asked about exists.
     pub fn exists(&self, user: &str) -> bool {
         self.known.get(user).copied().unwrap_or(false)

@@ -23,13 +23,13 @@ use vector_migrate_core::encode::{
     Column, ColumnType, ContentColumn, Kind, TableColumn, VectorType,
 };
 use vector_migrate_core::map::{Shape, map_record};
-use vector_migrate_core::pipeline::{self, Item, Mode, Next, Plan, Worker};
+use vector_migrate_core::pipeline::{self, Item, Mode, Next, Plan, Pool, Worker};
 use vector_migrate_core::record::Record;
 use vector_migrate_core::source::Source;
 use vector_migrate_core::source::chroma::ChromaStore;
 
 /// The default of the setting `vector_migrate.batch_bytes`.
-const BATCH_BYTES: usize = 8 << 20;
+const BATCH_BYTES: usize = 2 << 20;
 
 fn open(path: &Path) -> ChromaStore {
     ChromaStore::open(path, Arc::new(AtomicBool::new(false))).expect("the store")
@@ -84,6 +84,7 @@ fn columns() -> Vec<Column<ContentColumn>> {
 fn read_map_and_encode(path: &Path) -> (f64, usize) {
     let began = Instant::now();
     let store = open(path);
+    let pool = Pool::default();
     let plan = Plan {
         collections: store.collections().to_vec(),
         content: columns(),
@@ -102,6 +103,7 @@ fn read_map_and_encode(path: &Path) -> (f64, usize) {
         overwrites: false,
         strict: false,
         batch_bytes: BATCH_BYTES,
+        pool: pool.clone(),
     };
     let rows = |batch: &[Item]| batch.iter().filter(|it| matches!(it, Item::Row(_))).count();
     let mut found = 0;
@@ -113,7 +115,10 @@ fn read_map_and_encode(path: &Path) -> (f64, usize) {
     .expect("a thread");
     loop {
         match worker.next(Duration::from_secs(1)) {
-            Next::Batch(batch) => found += rows(&batch.items),
+            Next::Batch(batch) => {
+                found += rows(&batch.items);
+                pool.give(batch.tuples);
+            }
             Next::Waiting => {}
             Next::Done(result) => break result.expect("the records"),
             Next::Panicked => unreachable!("the producer panicked"),

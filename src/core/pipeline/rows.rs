@@ -2,6 +2,7 @@
 
 use std::ops::{ControlFlow, Range};
 
+use super::pool::Pool;
 use super::worker::{Outbox, Sender};
 use crate::encode::{
     Column, ColumnType, ContentColumn, EntityColumn, VectorType, append_field, canonical_key,
@@ -56,6 +57,8 @@ pub struct Plan {
     pub strict: bool,
     /// A batch is handed over when it holds this many bytes.
     pub batch_bytes: usize,
+    /// Where the batches' buffers come from; the consumer gives them back.
+    pub pool: Pool,
 }
 
 /// An entity row: its tuple without the embedding, and the text to embed.
@@ -159,7 +162,7 @@ pub fn run(source: &dyn Source, plan: &Plan, sender: &Sender<Batch>) -> Result<B
     let mut batches = Batches {
         plan,
         index: 0,
-        batch: Batch::default(),
+        batch: plan.batch(),
         bytes: 0,
         outbox: Outbox::new(sender),
         look: Look::default(),
@@ -224,7 +227,8 @@ impl Consumer for Batches<'_> {
             self.batch.items.push(item);
             if self.bytes + self.batch.tuples.len() >= self.plan.batch_bytes {
                 self.bytes = 0;
-                self.outbox.put(std::mem::take(&mut self.batch));
+                let next = self.plan.batch();
+                self.outbox.put(std::mem::replace(&mut self.batch, next));
             }
         }
         if self.outbox.gone() {
@@ -239,6 +243,18 @@ impl Consumer for Batches<'_> {
 }
 
 impl Plan {
+    /// An empty batch, with room for a whole one.
+    fn batch(&self) -> Batch {
+        /// Most tuples are smaller: the one that makes a batch full seldom moves it.
+        const LAST_TUPLE: usize = 1 << 16;
+        let mut tuples = self.pool.take();
+        tuples.reserve(self.batch_bytes + LAST_TUPLE);
+        Batch {
+            items: Vec::with_capacity(self.batch_bytes / 4096),
+            tuples,
+        }
+    }
+
     /// The item that `record` becomes; `None` if the caller did not ask for it.
     fn item(
         &self,
