@@ -4,6 +4,7 @@
 //! that Chroma stored. Imports nothing of this crate.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// How distances are measured in a collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -70,7 +71,7 @@ impl Value {
 
 /// Metadata of a record or a collection: keys with values, ascending by key (bytewise), each key once.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Metadata(Vec<(String, Value)>);
+pub struct Metadata(Vec<(Arc<str>, Value)>);
 
 impl Metadata {
     /// The value of `key`, if the key is there.
@@ -80,7 +81,8 @@ impl Metadata {
     }
 
     /// Sets `key` to `value`, replacing what was there.
-    pub fn set(&mut self, key: String, value: Value) {
+    pub fn set(&mut self, key: impl Into<Arc<str>>, value: Value) {
+        let key = key.into();
         match self.position(&key) {
             Ok(at) => {
                 if let Some(entry) = self.0.get_mut(at) {
@@ -91,6 +93,11 @@ impl Metadata {
         }
     }
 
+    /// Makes room for so many more keys.
+    pub fn reserve(&mut self, keys: usize) {
+        self.0.reserve(keys);
+    }
+
     /// Removes `key`; gives its value back if it was there.
     pub fn remove(&mut self, key: &str) -> Option<Value> {
         let at = self.position(key).ok()?;
@@ -99,7 +106,7 @@ impl Metadata {
 
     /// Every key with its value, ascending by key.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.0.iter().map(|(key, value)| (key.as_str(), value))
+        self.0.iter().map(|(key, value)| (&**key, value))
     }
 
     /// Number of keys.
@@ -115,10 +122,8 @@ impl Metadata {
     fn position(&self, key: &str) -> Result<usize, usize> {
         // Sources hand keys over in order nearly always: look at the end before searching.
         match self.0.last() {
-            Some((last, _)) if last.as_str() < key => Err(self.0.len()),
-            _ => self
-                .0
-                .binary_search_by(|(there, _)| there.as_str().cmp(key)),
+            Some((last, _)) if **last < *key => Err(self.0.len()),
+            _ => self.0.binary_search_by(|(there, _)| (**there).cmp(key)),
         }
     }
 }

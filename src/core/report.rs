@@ -2,7 +2,7 @@
 //!
 //! May import `reason` only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::reason::Reason;
 
@@ -53,33 +53,40 @@ impl Counts {
     }
 }
 
+/// The lines of one collection.
+#[derive(Debug, Default)]
+struct Lines {
+    users: HashMap<String, Counts>,
+    nobody: Option<Counts>,
+}
+
 /// The counts of a whole run.
 #[derive(Debug, Default)]
 pub struct Report {
-    // The user's place first orders users, and puts rows without one last.
-    lines: BTreeMap<(usize, bool, String), Counts>,
+    collections: BTreeMap<usize, Lines>,
     reasons: BTreeMap<Reason, (u64, String)>,
 }
 
 impl Report {
-    /// The counts of one collection (by index) and user.
-    pub fn line(&mut self, collection: usize, user: Option<&str>) -> &mut Counts {
-        let key = (
-            collection,
-            user.is_none(),
-            user.unwrap_or_default().to_owned(),
-        );
-        self.lines.entry(key).or_default()
+    /// Hands the counts of one collection (by index) and user to `add`.
+    pub fn count(&mut self, collection: usize, user: Option<&str>, add: impl FnOnce(&mut Counts)) {
+        let lines = self.collections.entry(collection).or_default();
+        let Some(user) = user else {
+            return add(lines.nobody.get_or_insert_default());
+        };
+        // Asked for each record: the name is copied for the first one only.
+        match lines.users.get_mut(user) {
+            Some(counts) => add(counts),
+            None => add(lines.users.entry(user.to_owned()).or_default()),
+        }
     }
 
     /// Counts a record that was not migrated; the first message of each reason is kept.
     pub fn reject(&mut self, collection: usize, user: Option<&str>, reason: Reason, message: &str) {
-        let line = self.line(collection, user);
-        if reason.is_skip() {
-            line.skipped += 1;
-        } else {
-            line.failed += 1;
-        }
+        self.count(collection, user, |line| match reason.is_skip() {
+            true => line.skipped += 1,
+            false => line.failed += 1,
+        });
         self.reasons
             .entry(reason)
             .or_insert_with(|| (0, message.to_owned()))
@@ -88,11 +95,16 @@ impl Report {
 
     /// Every line: collection index, user, counts; ordered by collection, then user, those without one last.
     pub fn lines(&self) -> impl Iterator<Item = (usize, Option<&str>, &Counts)> {
-        self.lines
-            .iter()
-            .map(|((collection, nobody, user), counts)| {
-                (*collection, (!nobody).then_some(user.as_str()), counts)
-            })
+        self.collections.iter().flat_map(|(collection, lines)| {
+            let mut users: Vec<_> = lines.users.iter().collect();
+            users.sort_unstable_by_key(|(user, _)| *user);
+            let users = users
+                .into_iter()
+                .map(|(user, counts)| (Some(user.as_str()), counts));
+            let nobody = lines.nobody.as_ref().map(|counts| (None, counts));
+            let all = users.chain(nobody);
+            all.map(|(user, counts)| (*collection, user, counts))
+        })
     }
 
     /// Every reason with its number of records and its first message.
@@ -110,8 +122,9 @@ impl Report {
     /// The sum of all lines.
     pub fn total(&self) -> Counts {
         let mut total = Counts::default();
-        for counts in self.lines.values() {
-            total.add(counts);
+        for lines in self.collections.values() {
+            let all = lines.users.values().chain(&lines.nobody);
+            all.for_each(|counts| total.add(counts));
         }
         total
     }
@@ -124,7 +137,7 @@ mod tests {
     #[test]
     fn lines_are_ordered_and_add_up() {
         let mut report = Report::default();
-        report.line(1, Some("b")).migrated += 2;
+        report.count(1, Some("b"), |line| line.migrated += 2);
         report.reject(0, None, Reason::NoUserId, "first");
         report.reject(0, Some("z"), Reason::BadText, "x");
         report.reject(0, None, Reason::NoUserId, "second");

@@ -12,9 +12,9 @@ use super::sieve::Sieved;
 use super::stretch::Reach;
 use super::users::Users;
 use crate::error::Error;
+use crate::guc;
 use crate::ledger::{self, FailedRecord, Journal};
 use crate::tables::{KeyPart, Target};
-use crate::guc;
 
 /// What to do with a record whose key the target has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,7 +128,11 @@ impl Sink {
     ///
     /// # Errors
     /// [`Error::AlreadyExists`], [`Error::NoModel`], [`Error::Damage`], the model's, the source's, and the server's own.
-    pub fn advance(&mut self, source: &mut Batches<'_>, tick: &mut Tick<'_>) -> Result<bool, Error> {
+    pub fn advance(
+        &mut self,
+        source: &mut Batches<'_>,
+        tick: &mut Tick<'_>,
+    ) -> Result<bool, Error> {
         let sieved = match self.aside.take() {
             Some(Aside::Sieved(sieved)) => sieved,
             Some(Aside::Batch(batch)) => self.sieve(batch)?,
@@ -189,7 +193,8 @@ impl Sink {
 
     pub(super) fn count_missing(&mut self, collection: usize, user: Option<&str>, missing: bool) {
         if missing {
-            self.report.line(collection, user).missing += 1;
+            self.report
+                .count(collection, user, |line| line.missing += 1);
         }
     }
 

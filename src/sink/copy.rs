@@ -90,7 +90,8 @@ impl<'a> FeedGuard<'a> {
     fn push(supply: &'a mut dyn Supply) -> FeedGuard<'a> {
         let supply: *mut (dyn Supply + 'a) = supply;
         // SAFETY: only the lifetime is forgotten; the guard keeps it, and takes the feed away when it ends.
-        let supply = unsafe { std::mem::transmute::<*mut (dyn Supply + 'a), *mut dyn Supply>(supply) };
+        let supply =
+            unsafe { std::mem::transmute::<*mut (dyn Supply + 'a), *mut dyn Supply>(supply) };
         let feed = Feed {
             supply,
             current: HEADER,
@@ -116,7 +117,8 @@ impl Drop for FeedGuard<'_> {
 #[pg_guard]
 extern "C-unwind" fn feed(out: *mut c_void, _minread: c_int, maxread: c_int) -> c_int {
     // Taken off the stack meanwhile: the supply may raise, and may wait.
-    let Some(mut feed) = FEEDS.with_borrow_mut(|feeds| feeds.last_mut().and_then(Option::take)) else {
+    let Some(mut feed) = FEEDS.with_borrow_mut(|feeds| feeds.last_mut().and_then(Option::take))
+    else {
         return 0;
     };
     let room = usize::try_from(maxread).unwrap_or(0);

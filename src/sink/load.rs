@@ -82,16 +82,18 @@ impl Sink {
         if row.stale && !embedded {
             self.mark_stale(row);
         }
-        let line = self.report.line(row.collection, row.user.as_deref());
-        line.migrated += 1;
-        if embedded {
-            line.embedded += 1;
-        } else {
-            line.reused += 1;
-            line.restored += u64::from(row.restored);
-            line.stale += u64::from(row.stale);
-        }
-        line.entities += row.entities.len() as u64;
+        self.report
+            .count(row.collection, row.user.as_deref(), |line| {
+                line.migrated += 1;
+                if embedded {
+                    line.embedded += 1;
+                } else {
+                    line.reused += 1;
+                    line.restored += u64::from(row.restored);
+                    line.stale += u64::from(row.stale);
+                }
+                line.entities += row.entities.len() as u64;
+            });
     }
 
     /// Puts rows into the tables; `None` if the server stored fewer than given.

@@ -14,8 +14,8 @@ mod vector;
 
 pub use column::{Column, ColumnType, ContentColumn, EntityColumn, Kind, TableColumn};
 pub use field::canonical_key;
-pub use tuple::{TupleBuffer, append_field, content_tuple, entity_tuple};
-pub use vector::{VectorType, encode_vector};
+pub use tuple::{TupleBuffer, content_tuple, entity_tuple, vector_field};
+pub use vector::{VectorType, check_vector, encode_vector};
 
 #[cfg(doc)]
 use crate::reason::Rejection;

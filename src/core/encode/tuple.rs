@@ -2,6 +2,7 @@
 
 use super::column::{Column, ContentColumn, EntityColumn};
 use super::field;
+use super::vector::{VectorType, append_vector};
 use crate::map::{ContentRow, EntityRow};
 use crate::reason::{Reason, Rejection};
 
@@ -60,14 +61,18 @@ impl TupleBuffer {
     }
 }
 
-/// Appends one more field to a tuple.
+/// Appends the embedding, the last field, to a tuple.
 ///
 /// # Errors
-/// [`Reason::Constraint`] beyond 1 GB.
-pub fn append_field(tuple: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Rejection> {
-    tuple.extend_from_slice(&field::length_word(bytes.len())?);
-    tuple.extend_from_slice(bytes);
-    Ok(())
+/// As [`check_vector`](super::check_vector); then nothing is appended.
+pub fn vector_field(values: &[f32], ty: VectorType, tuple: &mut Vec<u8>) -> Result<(), Rejection> {
+    let start = tuple.len();
+    tuple.extend_from_slice(&field::length_word(ty.bytes(values.len()))?);
+    let appended = append_vector(values, ty, tuple);
+    if appended.is_err() {
+        tuple.truncate(start);
+    }
+    appended
 }
 
 fn field_count(columns: usize) -> Result<i16, Rejection> {

@@ -21,61 +21,95 @@ pub struct VectorType {
     pub dimension: Option<u32>,
 }
 
-/// Checks `values` against the column and gives its binary form, without the field's length word.
+impl VectorType {
+    fn component_bytes(self) -> usize {
+        if self.half { 2 } else { 4 }
+    }
+
+    /// Bytes of the binary form of a vector of so many components.
+    pub fn bytes(self, components: usize) -> usize {
+        4 + components * self.component_bytes()
+    }
+}
+
+/// The most dimensions that pgvector stores.
+const MOST_DIMENSIONS: usize = 16_000;
+
+/// Checks `values` against the column.
 ///
 /// # Errors
 /// [`Reason::DimensionMismatch`], [`Reason::BadVector`].
-pub fn encode_vector(values: &[f32], ty: VectorType) -> Result<Vec<u8>, Rejection> {
+pub fn check_vector(values: &[f32], ty: VectorType) -> Result<(), Rejection> {
+    let has = values.len();
     if let Some(wanted) = ty.dimension
-        && usize::try_from(wanted).ok() != Some(values.len())
+        && usize::try_from(wanted).ok() != Some(has)
     {
         return Err(Rejection::new(
             Reason::DimensionMismatch,
-            format!(
-                "the vector has {} dimensions, the column {wanted}",
-                values.len()
-            ),
+            format!("the vector has {has} dimensions, the column {wanted}"),
         ));
     }
-    let limit = 16_000;
-    let count = match u16::try_from(values.len()) {
-        Ok(count) if (1..=limit).contains(&count) => count,
-        _ => {
-            return Err(Rejection::new(
-                Reason::BadVector,
-                format!(
-                    "a vector of {} dimensions cannot be stored (1 to {limit} can)",
-                    values.len()
-                ),
-            ));
-        }
-    };
-    let mut out = Vec::with_capacity(4 + values.len() * if ty.half { 2 } else { 4 });
-    out.extend_from_slice(&count.to_be_bytes());
-    out.extend_from_slice(&[0, 0]);
-    for (at, &value) in values.iter().enumerate() {
+    let bad = |what: String| Err(Rejection::new(Reason::BadVector, what));
+    if !(1..=MOST_DIMENSIONS).contains(&has) {
+        return bad(format!(
+            "a vector of {has} dimensions cannot be stored (1 to {MOST_DIMENSIONS} can)"
+        ));
+    }
+    // One pass without a branch for each component first: nearly every vector is good.
+    let finite = values
+        .iter()
+        .fold(true, |all, value| all & value.is_finite());
+    let fits = finite && (!ty.half || values.iter().all(|value| f16::from_f32(*value).is_finite()));
+    if fits {
+        return Ok(());
+    }
+    for (at, value) in values.iter().enumerate() {
         if !value.is_finite() {
-            return Err(Rejection::new(
-                Reason::BadVector,
-                format!("component {} of the vector is {value}", at + 1),
-            ));
+            return bad(format!("component {} of the vector is {value}", at + 1));
         }
-        if ty.half {
-            let half = f16::from_f32(value);
-            if !half.is_finite() {
-                return Err(Rejection::new(
-                    Reason::BadVector,
-                    format!(
-                        "component {} of the vector, {value}, is out of halfvec's range",
-                        at + 1
-                    ),
-                ));
-            }
-            out.extend_from_slice(&half.to_bits().to_be_bytes());
-        } else {
-            out.extend_from_slice(&value.to_bits().to_be_bytes());
+        if ty.half && !f16::from_f32(*value).is_finite() {
+            return bad(format!(
+                "component {} of the vector, {value}, is out of halfvec's range",
+                at + 1
+            ));
         }
     }
+    Ok(())
+}
+
+/// Appends the binary form of `values`, without the field's length word, to `out`.
+///
+/// # Errors
+/// As [`check_vector`]; then nothing is appended.
+pub fn append_vector(values: &[f32], ty: VectorType, out: &mut Vec<u8>) -> Result<(), Rejection> {
+    check_vector(values, ty)?;
+    let count = u16::try_from(values.len()).unwrap_or(u16::MAX);
+    out.extend_from_slice(&count.to_be_bytes());
+    out.extend_from_slice(&[0, 0]);
+    let start = out.len();
+    out.resize(start + values.len() * ty.component_bytes(), 0);
+    let body = out.get_mut(start..).unwrap_or_default();
+    if ty.half {
+        let words = body.as_chunks_mut::<2>().0;
+        for (word, value) in words.iter_mut().zip(values) {
+            *word = f16::from_f32(*value).to_bits().to_be_bytes();
+        }
+    } else {
+        let words = body.as_chunks_mut::<4>().0;
+        for (word, value) in words.iter_mut().zip(values) {
+            *word = value.to_bits().to_be_bytes();
+        }
+    }
+    Ok(())
+}
+
+/// [`append_vector`] to nothing.
+///
+/// # Errors
+/// As [`check_vector`].
+pub fn encode_vector(values: &[f32], ty: VectorType) -> Result<Vec<u8>, Rejection> {
+    let mut out = Vec::with_capacity(ty.bytes(values.len()));
+    append_vector(values, ty, &mut out)?;
     Ok(out)
 }
 

@@ -335,7 +335,7 @@ fn the_metadata_column_has_every_key_with_its_type_but_a_parsed_full_content() {
     ]);
     assert_eq!(
         map(&record).metadata,
-        r#"{"b":false,"f":2.0,"i":-9223372036854775808,"inf":"Infinity","s":"7","topics":"[\"x\"]","user_id":"7"}"#
+        r#"{"b":false,"f":2.0,"i":-9223372036854775808,"s":"7","inf":"Infinity","topics":"[\"x\"]","user_id":"7"}"#
     );
 }
 

@@ -5,8 +5,8 @@ use std::ops::{ControlFlow, Range};
 use super::pool::Pool;
 use super::worker::{Outbox, Sender};
 use crate::encode::{
-    Column, ColumnType, ContentColumn, EntityColumn, VectorType, append_field, canonical_key,
-    content_tuple, encode_vector, entity_tuple,
+    Column, ColumnType, ContentColumn, EntityColumn, VectorType, canonical_key, check_vector,
+    content_tuple, entity_tuple, vector_field,
 };
 use crate::map::filter::Filter;
 use crate::map::{ContentRow, Owner, Shape, map_record, owner_of};
@@ -451,8 +451,8 @@ impl Plan {
             .collect::<Result<_, Rejection>>()?;
         let start = tuples.len();
         content_tuple(&content, &key, user, &self.content, tuples)?;
-        if let Some(vector) = &vector {
-            append_field(tuples, vector)?;
+        if let Some(values) = vector {
+            vector_field(values, self.vector, tuples).inspect_err(|_| tuples.truncate(start))?;
         }
         Ok(Row {
             collection: index,
@@ -474,18 +474,16 @@ impl Plan {
         })
     }
 
-    /// The encoded vector, or the text to embed instead.
-    fn vector(
+    /// The stored vector, which fits, or the text to embed instead.
+    fn vector<'r>(
         &self,
-        record: &Record,
+        record: &'r Record,
         content: &ContentRow<'_>,
-    ) -> Result<(Option<Vec<u8>>, String), Rejection> {
+    ) -> Result<(Option<&'r [f32]>, String), Rejection> {
         if self.mode != Mode::Generate {
             if let Some(vector) = &record.vector {
-                return Ok((
-                    Some(encode_vector(&vector.values, self.vector)?),
-                    String::new(),
-                ));
+                check_vector(&vector.values, self.vector)?;
+                return Ok((Some(&vector.values), String::new()));
             }
             if self.mode == Mode::Stored || !self.has_model {
                 let why = match self.mode {

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use common::pages::*;
 use common::{Copy, copy, fixtures, named, open, records, refused, try_open};
 use vector_migrate_core::encode::VectorType;
-use vector_migrate_core::pipeline::{Item, Mode, Next, Plan, Worker, run};
+use vector_migrate_core::pipeline::{Item, Mode, Next, Plan, Pool, Worker, run};
 use vector_migrate_core::reason::Reason;
 use vector_migrate_core::record::Record;
 use vector_migrate_core::source::chroma::ChromaStore;
@@ -451,6 +451,7 @@ fn pipeline(copy: &Copy, user: Option<&str>) -> (Vec<(String, Option<String>)>, 
         overwrites: false,
         strict: false,
         batch_bytes: 1 << 20,
+        pool: Pool::default(),
     };
     let stop = Arc::new(AtomicBool::new(false));
     let mut worker = Worker::spawn(stop, move |sender| {

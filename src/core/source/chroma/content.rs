@@ -3,6 +3,8 @@
 //! Stage: source. Promise: a value keeps the type that Chroma stored; Chroma's own keys do not appear as the
 //! user's. May import `record` and `database`.
 
+use std::sync::Arc;
+
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
 
@@ -27,10 +29,11 @@ pub(super) struct Content {
 
 impl Content {
     /// Sets `key`, or removes it if there is no value.
-    pub fn put(&mut self, key: String, value: Option<Value>) {
-        match (key.as_str(), value) {
-            (DOCUMENT, value) => self.document = value.as_ref().map(words),
-            (URI, value) => self.uri = value.as_ref().map(words),
+    pub fn put(&mut self, key: impl Into<Arc<str>>, value: Option<Value>) {
+        let key = key.into();
+        match (&*key, value) {
+            (DOCUMENT, value) => self.document = value.map(text_of),
+            (URI, value) => self.uri = value.map(text_of),
             (own, _) if own.starts_with(OWN) => {}
             (_, Some(value)) => self.metadata.set(key, value),
             (_, None) => {
@@ -49,15 +52,27 @@ impl Content {
     }
 }
 
+/// A value as text, without copying one that is.
+fn text_of(value: Value) -> String {
+    match value {
+        Value::Str(text) => text,
+        other => words(&other),
+    }
+}
+
 /// The value in the columns from `first` on: string, int, float and, where the schema has it, bool. The first
 /// that is not NULL; `None` if all are (a float NaN is stored so).
 pub(super) fn typed(row: &Row<'_>, first: usize, bools: bool) -> rusqlite::Result<Option<Value>> {
-    let value = row.get_ref(first)?;
-    if value != ValueRef::Null {
-        return Ok(text(value).map(Value::Str));
+    match row.get_ref(first)? {
+        ValueRef::Null => plain(row, first.saturating_add(1), bools),
+        value => Ok(text(value).map(Value::Str)),
     }
-    for at in [first.saturating_add(1), first.saturating_add(2)] {
-        let float = at > first.saturating_add(1);
+}
+
+/// As [`typed`], of a value that is no string: int, float and bool from `first` on.
+pub(super) fn plain(row: &Row<'_>, first: usize, bools: bool) -> rusqlite::Result<Option<Value>> {
+    for at in [first, first.saturating_add(1)] {
+        let float = at > first;
         match row.get_ref(at)? {
             ValueRef::Null => {}
             ValueRef::Integer(number) if float => return Ok(Some(Value::Float(number as f64))),
@@ -69,7 +84,7 @@ pub(super) fn typed(row: &Row<'_>, first: usize, bools: bool) -> rusqlite::Resul
     if !bools {
         return Ok(None);
     }
-    Ok(match row.get_ref(first.saturating_add(3))? {
+    Ok(match row.get_ref(first.saturating_add(2))? {
         ValueRef::Integer(number) => Some(Value::Bool(number != 0)),
         _ => None,
     })
@@ -78,15 +93,17 @@ pub(super) fn typed(row: &Row<'_>, first: usize, bools: bool) -> rusqlite::Resul
 /// Whether a text shows that pages of it are lost: it is not UTF-8, as every text of Chroma is, or its end, which
 /// is long enough to lie on a page of its own, is zeros.
 pub(super) fn spoiled(value: ValueRef<'_>) -> bool {
+    matches!(value, ValueRef::Text(bytes) if whole(bytes).is_none())
+}
+
+/// The text of these bytes; `None` if it is spoiled (see [`spoiled`]).
+pub(super) fn whole(bytes: &[u8]) -> Option<&str> {
     /// A shorter text is never cut over several pages.
     const ON_ONE_PAGE: usize = 400;
-    match value {
-        ValueRef::Text(bytes) => {
-            (bytes.len() > ON_ONE_PAGE && bytes.last() == Some(&0))
-                || std::str::from_utf8(bytes).is_err()
-        }
-        _ => false,
+    if bytes.len() > ON_ONE_PAGE && bytes.last() == Some(&0) {
+        return None;
     }
+    std::str::from_utf8(bytes).ok()
 }
 
 /// A value as one canonical text: 7, 7.0 and "7" are the same.
@@ -185,22 +202,16 @@ mod tests {
     #[test]
     fn chromas_own_keys_are_not_metadata() {
         let mut content = Content::default();
-        content.put(
-            "chroma:document".to_owned(),
-            Some(Value::Str(String::new())),
-        );
-        content.put(
-            "chroma:uri".to_owned(),
-            Some(Value::Str("file:///a".to_owned())),
-        );
-        content.put("k".to_owned(), Some(Value::Int(1)));
-        content.put("gone".to_owned(), Some(Value::Int(1)));
-        content.put("gone".to_owned(), None);
-        content.put("chroma:other".to_owned(), Some(Value::Int(1)));
+        content.put("chroma:document", Some(Value::Str(String::new())));
+        content.put("chroma:uri", Some(Value::Str("file:///a".to_owned())));
+        content.put("k", Some(Value::Int(1)));
+        content.put("gone", Some(Value::Int(1)));
+        content.put("gone", None);
+        content.put("chroma:other", Some(Value::Int(1)));
         assert_eq!(content.document.as_deref(), Some(""));
         assert_eq!(content.uri.as_deref(), Some("file:///a"));
         assert_eq!(content.metadata.len(), 1);
-        content.put("chroma:document".to_owned(), None);
+        content.put("chroma:document", None);
         assert_eq!(content.document, None);
     }
 }

@@ -1,8 +1,8 @@
 //! The index files of a vector segment.
 //!
 //! Stage: source. Promise: read with positioned reads, never mapped (a file that another
-//! process shortens would kill the server); every offset comes from a checked header. May import `error`,
-//! `layout` and `queue` (for the decoding of f32).
+//! process shortens would kill the server); every offset comes from a checked header. May import `elements`,
+//! `error`, `layout` and `queue` (for the decoding of f32).
 //!
 //! `header.bin`, 100 bytes, packed, little-endian:
 //!
@@ -30,14 +30,12 @@
 //! `length.bin`, f32 by slot: the original length in cosine spaces, garbage in others. The file of elements may be
 //! longer or shorter than the capacity.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use super::database::{busy, check_stop};
+use super::elements::{Elements, read_at};
 use super::error::SourceError;
-use super::layout::{FileStat, open_file};
+use super::layout::open_file;
 use super::queue::floats;
 
 /// Bytes of `header.bin`.
@@ -131,6 +129,8 @@ pub(super) struct Index {
     /// The header.
     pub header: Header,
     elements: Elements,
+    /// The element read last, little-endian.
+    bytes: Vec<u8>,
     lengths: Option<Vec<f32>>,
     /// Slots that the files really hold.
     pub slots: u32,
@@ -155,11 +155,8 @@ impl Index {
         };
         Ok(Index {
             header,
-            elements: Elements {
-                file,
-                path: elements.to_owned(),
-                stat: FileStat::of(&metadata),
-            },
+            elements: Elements::new(file, elements, &metadata, header.stride, whole),
+            bytes: Vec::new(),
             lengths,
             slots: u32::try_from(whole).unwrap_or(u32::MAX - 1),
         })
@@ -169,28 +166,12 @@ impl Index {
     /// are left out).
     pub fn labels(&self, stop: &AtomicBool) -> Result<(Vec<(u64, u32)>, u64), SourceError> {
         let mut labels = Vec::new();
-        // A label and, right behind it, the beginning of the next element with its flags; what lies between is
-        // left alone, as it is most of the file.
-        let mut bytes = [0_u8; 11];
-        let mut deleted = self.slots > 0 && self.first_is_deleted()?;
-        for slot in 0..self.slots {
-            if slot % 4096 == 0 {
-                check_stop(stop)?;
-            }
-            let at = u64::from(slot)
-                .saturating_mul(self.header.stride)
-                .saturating_add(self.header.label);
-            let last = slot.saturating_add(1) == self.slots;
-            let (label, flags) = bytes.split_at_mut(if last { 8 } else { 11 });
-            read_at(&self.elements.file, &self.elements.path, label, at)?;
-            flags.fill(0);
-            if let Some(word) = bytes.first_chunk()
-                && !deleted
-            {
-                labels.push((u64::from_le_bytes(*word), slot));
-            }
-            deleted = bytes.last().is_some_and(|flags| flags & 1 == 1);
-        }
+        self.elements
+            .each(self.header.label, stop, |slot, flags, label| {
+                if flags & 1 == 0 {
+                    labels.push((label, u32::try_from(slot).unwrap_or(u32::MAX)));
+                }
+            })?;
         labels.sort_unstable();
         let before = labels.len();
         let labels: Vec<(u64, u32)> = labels
@@ -204,14 +185,8 @@ impl Index {
         Ok((labels, doubled))
     }
 
-    fn first_is_deleted(&self) -> Result<bool, SourceError> {
-        let mut flags = [0_u8; 3];
-        read_at(&self.elements.file, &self.elements.path, &mut flags, 0)?;
-        Ok(flags.last().is_some_and(|flags| flags & 1 == 1))
-    }
-
     /// The vector of `slot` as the file has it.
-    pub fn raw(&self, slot: u32) -> Result<Vec<f32>, SourceError> {
+    pub fn raw(&mut self, slot: u32) -> Result<Vec<f32>, SourceError> {
         if slot >= self.slots {
             return Err(damaged(
                 &self.elements.path,
@@ -219,13 +194,11 @@ impl Index {
                 format!("it has no element {slot}"),
             ));
         }
-        let at = u64::from(slot)
-            .saturating_mul(self.header.stride)
-            .saturating_add(self.header.vector);
         let size = usize::try_from(u64::from(self.header.dimension) * 4).unwrap_or(0);
-        let mut bytes = vec![0; size];
-        self.elements.read(at, &mut bytes)?;
-        Ok(floats(&bytes).unwrap_or_default())
+        self.bytes.resize(size, 0);
+        self.elements
+            .read(slot.into(), self.header.vector, &mut self.bytes)?;
+        Ok(floats(&self.bytes).unwrap_or_default())
     }
 
     /// The original length of the vector of `slot`; `None` where the file ends before it.
@@ -243,47 +216,6 @@ fn read_lengths(path: &Path, slots: u64) -> Result<Vec<f32>, SourceError> {
     let mut buffer = vec![0; usize::try_from(bytes).unwrap_or(0)];
     read_at(&file, path, &mut buffer, 0)?;
     Ok(floats(&buffer).unwrap_or_default())
-}
-
-/// The file of elements, as it was when it was opened.
-struct Elements {
-    file: File,
-    path: PathBuf,
-    stat: FileStat,
-}
-
-impl Elements {
-    /// Reads at `at`, exactly: vectors are asked for in the order of records, which is not that of slots, and what
-    /// lies around one is seldom wanted next.
-    fn read(&self, at: u64, into: &mut [u8]) -> Result<(), SourceError> {
-        read_at(&self.file, &self.path, into, at)?;
-        // A write changes the time before the bytes: what was read is of the file that was opened.
-        let now = self.file.metadata().map_err(|source| SourceError::Io {
-            path: self.path.clone(),
-            source,
-        })?;
-        if FileStat::of(&now) != self.stat {
-            return Err(busy(
-                &self.path,
-                "another process changed it while it was read",
-            ));
-        }
-        Ok(())
-    }
-}
-
-fn read_at(file: &File, path: &Path, into: &mut [u8], at: u64) -> Result<(), SourceError> {
-    file.read_exact_at(into, at)
-        .map_err(|source| match source.kind() {
-            std::io::ErrorKind::UnexpectedEof => SourceError::Busy {
-                path: path.to_owned(),
-                what: "it became shorter while it was read".to_owned(),
-            },
-            _ => SourceError::Io {
-                path: path.to_owned(),
-                source,
-            },
-        })
 }
 
 fn damaged(path: &Path, offset: Option<u64>, what: String) -> SourceError {
@@ -382,7 +314,7 @@ mod tests {
             element(5, false),
             element(5, false),
         ];
-        let (_folder, index) = index(&elements, 5, 0);
+        let (_folder, mut index) = index(&elements, 5, 0);
         let (labels, doubled) = index.labels(&AtomicBool::new(false)).unwrap();
         assert_eq!(labels, [(4, 2), (9, 0)]);
         assert_eq!(doubled, 2);
@@ -392,7 +324,7 @@ mod tests {
 
     #[test]
     fn a_cut_file_holds_what_is_whole() {
-        let (_folder, index) = index(&[element(1, false), element(2, false)], 2, 1);
+        let (_folder, mut index) = index(&[element(1, false), element(2, false)], 2, 1);
         assert_eq!(index.slots, 1);
         assert_eq!(index.labels(&AtomicBool::new(false)).unwrap().0, [(1, 0)]);
         assert!(index.raw(1).is_err());
@@ -402,7 +334,7 @@ mod tests {
     #[test]
     fn vectors_across_blocks_are_whole() {
         let elements: Vec<_> = (0..20_000).map(|label| element(label, false)).collect();
-        let (_folder, index) = index(&elements, 20_000, 0);
+        let (_folder, mut index) = index(&elements, 20_000, 0);
         for slot in (0..20_000).step_by(7).chain((0..20_000).rev().step_by(11)) {
             assert_eq!(index.raw(slot).unwrap(), [slot as f32, slot as f32 + 0.5]);
         }
@@ -419,7 +351,7 @@ mod tests {
     #[test]
     fn a_file_that_became_shorter_is_noticed() {
         let elements: Vec<_> = (0..20_000).map(|label| element(label, false)).collect();
-        let (folder, index) = index(&elements, 20_000, 0);
+        let (folder, mut index) = index(&elements, 20_000, 0);
         std::fs::write(folder.path().join("data_level0.bin"), b"").unwrap();
         assert!(matches!(index.raw(19_999), Err(SourceError::Busy { .. })));
     }

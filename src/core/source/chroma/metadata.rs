@@ -77,6 +77,9 @@ impl Row {
     }
 }
 
+/// So many records in a row whose values are not wanted are stepped over.
+const STEPPED_OVER: usize = 4;
+
 /// How much of a record is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Depth {
@@ -89,9 +92,6 @@ pub(super) enum Depth {
 /// Whether only the owner of the record with this id is of interest.
 pub(super) type Knows<'a> = dyn FnMut(&str) -> bool + 'a;
 
-/// The key that names the owner.
-const OWNER: &str = "user_id";
-
 /// Reads the metadata tables of one collection.
 pub(super) struct Tables<'a> {
     database: &'a Database,
@@ -99,6 +99,8 @@ pub(super) struct Tables<'a> {
     keys: Option<&'a BTreeSet<String>>,
     records: Statement<'a>,
     values: Values<'a>,
+    /// The same table, for the owners of records that are known.
+    owners: Values<'a>,
     arrays: Option<Values<'a>>,
     /// Read only where pages of `embeddings` or its index cannot be.
     listing: Option<Listing>,
@@ -123,6 +125,7 @@ impl<'a> Tables<'a> {
                 "SELECT id, embedding_id, seq_id, created_at FROM embeddings WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
             )?,
             values: Values::scalars(database, schema.bools, depth)?,
+            owners: Values::scalars(database, schema.bools, depth)?,
             arrays: match depth {
                 Depth::Full if schema.arrays => Some(Values::arrays(database)?),
                 _ => None,
@@ -168,10 +171,26 @@ impl<'a> Tables<'a> {
         knows: &mut Knows<'_>,
         each: &mut impl FnMut(Row) -> Result<ControlFlow<()>, SourceError>,
     ) -> Result<ControlFlow<()>, Trouble> {
+        while !rest.is_empty() {
+            if self.stretch(rest, knows, each)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// As [`Tables::together`], but may stop early, after some records.
+    fn stretch(
+        &mut self,
+        rest: &mut &[i64],
+        knows: &mut Knows<'_>,
+        each: &mut impl FnMut(Row) -> Result<ControlFlow<()>, SourceError>,
+    ) -> Result<ControlFlow<()>, Trouble> {
         let (first, last) = ends(rest);
         let failed = |error| Trouble::of(self.database, error);
         let mut records = self.records.query([first, last]).map_err(failed)?;
-        let mut values = self.values.range(first, last)?;
+        let mut passed = 0_usize;
+        let (mut table, mut values) = (Some(&mut self.values), None);
         let mut arrays = match &mut self.arrays {
             Some(arrays) => Some(arrays.range(first, last)?),
             None => None,
@@ -186,8 +205,22 @@ impl<'a> Tables<'a> {
             }
             self.database.check_stop()?;
             let mut found = head(row).map_err(failed)?.ok_or(Trouble::Page)?;
-            let only = knows(&found.id).then_some(OWNER);
-            let pairs = values.some(number, only)?;
+            let pairs = if knows(&found.id) {
+                passed = passed.saturating_add(1);
+                self.owners.owner(number)?
+            } else {
+                let values = match &mut values {
+                    // To begin again costs less than to step over the values of some records.
+                    Some(_) if passed > STEPPED_OVER => return Ok(ControlFlow::Continue(())),
+                    Some(values) => values,
+                    none => match table.take() {
+                        Some(table) => none.insert(table.range(number, last)?),
+                        None => return Ok(ControlFlow::Continue(())),
+                    },
+                };
+                passed = 0;
+                values.all(number)?
+            };
             let more = match &mut arrays {
                 Some(arrays) => arrays.all(number)?,
                 None => Pairs::new(),
@@ -247,7 +280,7 @@ impl<'a> Tables<'a> {
         }
         let pairs = match pairs {
             Some(pairs) => pairs,
-            None => self.values.user(number)?,
+            None => readable(self.owners.owner(number))?.unwrap_or_default(),
         };
         fill(&mut row.content, pairs, more.unwrap_or_default(), self.keys);
         Ok(row)
@@ -294,6 +327,7 @@ fn head(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<Row>> {
 
 /// Puts scalars and the elements of arrays into `content`.
 fn fill(content: &mut Content, pairs: Pairs, elements: Pairs, keys: Option<&BTreeSet<String>>) {
+    content.metadata.reserve(pairs.len());
     for (key, value) in pairs {
         if value.is_some() {
             content.put(key, value);
@@ -301,7 +335,7 @@ fn fill(content: &mut Content, pairs: Pairs, elements: Pairs, keys: Option<&BTre
     }
     for (key, list) in lists(elements) {
         // Rows of a deleted collection stay behind, and their row numbers are given out again.
-        let known = keys.is_none_or(|keys| keys.contains(&key));
+        let known = keys.is_none_or(|keys| keys.contains(&*key));
         if known && !content.has(&key) {
             content.put(key, Some(list));
         }

@@ -10,7 +10,7 @@
 //!                        metadata <- tail          records: the tables, then the queue's newer rows
 //!                        values                    one record's values
 //!           salvage -> listing, losses             what damage has left of a table, and what to say about it
-//! hnsw, pickle -> segment -> vectors <- queue      vectors: index files and the queue
+//! elements -> hnsw, pickle -> segment -> vectors <- queue      vectors: index files and the queue
 //!                        store -> grades           both, joined by id; how faithful vectors are
 //!                        summary, skim             the store in one row; records without vectors
 //! ```
@@ -20,6 +20,7 @@ mod content;
 mod cut;
 mod database;
 mod doubts;
+mod elements;
 pub mod error;
 mod fingerprint;
 mod grades;

@@ -5,9 +5,9 @@
 
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use super::catalog::Entry;
-use super::database::Database;
 use super::error::SourceError;
 use super::hnsw::Header;
 use super::layout::{ELEMENTS, HEADER, LENGTHS, PICKLE, open_file};
@@ -124,18 +124,21 @@ impl Files {
         Ok(())
     }
 
-    /// Header and pickle, whose ids become keys by `keys`; `None` if the index was never persisted.
-    pub fn read(
-        &self,
-        database: &Database,
-        entry: &Entry,
-        keys: &Keys,
-    ) -> Result<Option<(Header, Persisted)>, SourceError> {
+    /// The header of an index that looks whole; `None` if it was never persisted.
+    pub fn checked(&self, entry: &Entry) -> Result<Option<Header>, SourceError> {
         let header = self.header(entry)?;
         self.check(entry, header)?;
-        if !entry.files.files.contains_key(PICKLE) {
-            return Ok(None);
-        }
+        let persisted = entry.files.files.contains_key(PICKLE);
+        Ok(persisted.then_some(header))
+    }
+
+    /// What the pickle says, whose ids become keys by `keys`.
+    pub fn persisted(
+        &self,
+        header: Header,
+        keys: &Keys,
+        stop: &AtomicBool,
+    ) -> Result<Persisted, SourceError> {
         let path = self.path(PICKLE);
         let (file, metadata) = open_file(&path)?;
         if metadata.len() > LARGEST_PICKLE {
@@ -148,8 +151,8 @@ impl Files {
         let elements = header.count.min(metadata.len() / 9);
         let elements = usize::try_from(elements).unwrap_or(usize::MAX);
         let reader = BufReader::with_capacity(1 << 16, file);
-        match pickle::parse(reader, metadata.len(), elements, keys, database.stop()) {
-            Ok(persisted) => Ok(Some((header, persisted))),
+        match pickle::parse(reader, metadata.len(), elements, keys, stop) {
+            Ok(persisted) => Ok(persisted),
             Err(error) if error.interrupted => Err(SourceError::Interrupted),
             Err(error) => Err(SourceError::Damaged {
                 path,

@@ -135,7 +135,7 @@ mod tests {
     ) -> Result<Verdict, String> {
         let mut metadata = Metadata::default();
         if let Some(word) = segment {
-            metadata.set("hnsw:space".to_owned(), Value::Str(word.to_owned()));
+            metadata.set("hnsw:space", Value::Str(word.to_owned()));
         }
         Configuration::parse(schema, config).space(&metadata)
     }

@@ -3,11 +3,13 @@
 //! Stage: source. Promise: all rows of a record, or the word that they are not all. May import `record` and this
 //! folder.
 
-use rusqlite::types::Type;
+use std::sync::Arc;
+
+use rusqlite::types::ValueRef;
 use rusqlite::{Rows, Statement};
 
-use super::content::{spoiled, typed};
-use super::database::{Database, text};
+use super::content::{plain, typed, whole};
+use super::database::Database;
 use super::error::SourceError;
 use super::listing::Places;
 use super::metadata::Depth;
@@ -15,7 +17,7 @@ use super::salvage::{Trouble, readable};
 use crate::record::Value;
 
 /// Keys with their values, as the rows come.
-pub(super) type Pairs = Vec<(String, Option<Value>)>;
+pub(super) type Pairs = Vec<(Arc<str>, Option<Value>)>;
 
 /// One of the two tables.
 pub(super) struct Values<'a> {
@@ -25,6 +27,8 @@ pub(super) struct Values<'a> {
     select: String,
     bools: bool,
     range: Statement<'a>,
+    /// Prepared at the first need.
+    owner: Option<Statement<'a>>,
     /// Read only where pages of the table or its index cannot be.
     places: Option<Places>,
 }
@@ -75,6 +79,7 @@ impl<'a> Values<'a> {
             select,
             bools,
             range,
+            owner: None,
             places: None,
         })
     }
@@ -87,6 +92,7 @@ impl<'a> Values<'a> {
             database: self.database,
             bools: self.bools,
             ahead: None,
+            names: Names::default(),
         })
     }
 
@@ -130,15 +136,25 @@ impl<'a> Values<'a> {
         Ok(Some(pairs))
     }
 
-    /// The `user_id` of the record `number`, if it can be read.
-    pub fn user(&self, number: i64) -> Result<Pairs, SourceError> {
-        let sql = format!("{} WHERE id = ?1 AND key = 'user_id'", self.select);
-        let mut statement = self.database.prepare(&sql)?;
-        let rows = statement
-            .query([number])
-            .map_err(|error| Trouble::of(self.database, error));
-        let found = rows.and_then(|rows| self.cursor(rows).all(number));
-        Ok(readable(found)?.unwrap_or_default())
+    /// The `user_id` of the record `number`, if it has one.
+    pub fn owner(&mut self, number: i64) -> Result<Pairs, Trouble> {
+        let owner = match self.owner.take() {
+            Some(owner) => owner,
+            None => {
+                let sql = format!("{} WHERE id = ?1 AND key = 'user_id'", self.select);
+                self.database.prepare(&sql)?
+            }
+        };
+        let owner = self.owner.insert(owner);
+        let rows = owner.query([number]);
+        let mut cursor = Cursor {
+            rows: rows.map_err(|error| Trouble::of(self.database, error))?,
+            database: self.database,
+            bools: self.bools,
+            ahead: None,
+            names: Names::default(),
+        };
+        cursor.all(number)
     }
 
     fn cursor<'s>(&'s self, rows: Rows<'s>) -> Cursor<'s> {
@@ -147,6 +163,7 @@ impl<'a> Values<'a> {
             database: self.database,
             bools: self.bools,
             ahead: None,
+            names: Names::default(),
         }
     }
 }
@@ -156,23 +173,49 @@ pub(super) struct Cursor<'s> {
     rows: Rows<'s>,
     database: &'s Database,
     bools: bool,
-    ahead: Option<(i64, String, Option<Value>)>,
+    ahead: Option<(i64, Arc<str>, Option<Value>)>,
+    names: Names,
+}
+
+/// Keys that were met before. Nearly all records have the same ones, and in the same order.
+#[derive(Default)]
+struct Names {
+    known: Vec<Arc<str>>,
+    /// Where the next one is looked for first.
+    next: usize,
+}
+
+impl Names {
+    /// So many are kept.
+    const MOST: usize = 64;
+
+    /// The key of these bytes; `None` if it is spoiled.
+    fn of(&mut self, bytes: &[u8]) -> Option<Arc<str>> {
+        let is = |name: &Arc<str>| name.as_bytes() == bytes;
+        let at = match self.known.get(self.next) {
+            Some(name) if is(name) => Some(self.next),
+            _ => self.known.iter().position(is),
+        };
+        if let Some(at) = at {
+            self.next = at.saturating_add(1);
+            return self.known.get(at).cloned();
+        }
+        let name: Arc<str> = whole(bytes)?.into();
+        if self.known.len() < Self::MOST {
+            self.known.push(name.clone());
+        }
+        self.next = self.known.len();
+        Some(name)
+    }
 }
 
 impl Cursor<'_> {
     /// The keys and values of `number`; earlier numbers are passed over.
     pub fn all(&mut self, number: i64) -> Result<Pairs, Trouble> {
-        self.some(number, None)
-    }
-
-    /// The keys and values of `number`, or just those of the key `only`; earlier numbers are passed over.
-    pub fn some(&mut self, number: i64, only: Option<&str>) -> Result<Pairs, Trouble> {
-        let left_out = |key: &str| only.is_some_and(|only| only != key);
         let failed = |error| Trouble::of(self.database, error);
-        let mut pairs = Pairs::new();
+        let mut pairs = Pairs::with_capacity(16);
         loop {
             match self.ahead.take() {
-                Some((at, key, _)) if at == number && left_out(&key) => {}
                 Some((at, key, value)) if at == number => {
                     pairs.push((key, value));
                     self.database.check_count(pairs.len())?;
@@ -190,24 +233,27 @@ impl Cursor<'_> {
             if at < number {
                 continue;
             }
-            let key = row.get_ref(1).map_err(failed)?;
-            if at == number && key.as_str().is_ok_and(left_out) {
-                continue;
-            }
-            let string = row.get_ref(2).map_err(failed)?;
             // A key is never NULL.
-            if key.data_type() != Type::Text || spoiled(key) || spoiled(string) {
+            let ValueRef::Text(key) = row.get_ref(1).map_err(failed)? else {
                 return Err(Trouble::Page);
-            }
-            let key = text(key).unwrap_or_default();
-            self.ahead = Some((at, key, typed(row, 2, self.bools).map_err(failed)?));
+            };
+            let key = self.names.of(key).ok_or(Trouble::Page)?;
+            let value = match row.get_ref(2).map_err(failed)? {
+                ValueRef::Text(bytes) => {
+                    let text = whole(bytes).ok_or(Trouble::Page)?;
+                    Some(Value::Str(text.to_owned()))
+                }
+                ValueRef::Null => plain(row, 3, self.bools).map_err(failed)?,
+                _ => typed(row, 2, self.bools).map_err(failed)?,
+            };
+            self.ahead = Some((at, key, value));
         }
     }
 }
 
 /// Elements of arrays as arrays, by key.
-pub(super) fn lists(elements: Pairs) -> impl Iterator<Item = (String, Value)> {
-    let mut lists: Vec<(String, Vec<Value>)> = Vec::new();
+pub(super) fn lists(elements: Pairs) -> impl Iterator<Item = (Arc<str>, Value)> {
+    let mut lists: Vec<(Arc<str>, Vec<Value>)> = Vec::new();
     for (key, value) in elements {
         let Some(value) = value else { continue };
         match lists.iter_mut().find(|(there, _)| *there == key) {

@@ -12,6 +12,7 @@
 //! 4. an update that Chroma ignored, as nothing else is known.
 
 use std::path::Path;
+use std::thread::{self, ScopedJoinHandle};
 
 use super::catalog::Entry;
 use super::database::Database;
@@ -22,7 +23,7 @@ use super::queue::{Contents, Operation, Queue, QueueRow, scan};
 use super::rounding::{normalised, rounded, same};
 use super::salvage::Hole;
 use super::segment::{Files, broken};
-use crate::key::{Key, KeyMap, Keys};
+use crate::key::{Key, KeyMap, KeyTable, Keys};
 use crate::record::{Grade, Space, Vector};
 
 const NOWHERE: u32 = u32::MAX;
@@ -90,8 +91,8 @@ const UNKNOWN: Trace = Trace {
 /// The vectors of one collection.
 pub(super) struct Vectors {
     keys: Keys,
-    /// The index's ids with their slots, ascending.
-    slots: Vec<(Key, u32)>,
+    /// The index's ids with their slots.
+    slots: KeyTable,
     /// What the queue says, and of ids that it says nothing of: nothing.
     traces: KeyMap<Trace>,
     index: Option<Index>,
@@ -120,7 +121,7 @@ impl Vectors {
     ) -> Result<Vectors, SourceError> {
         let mut vectors = Vectors {
             keys: Keys::default(),
-            slots: Vec::new(),
+            slots: KeyTable::default(),
             traces: KeyMap::default(),
             index: None,
             covered: entry.index_mark,
@@ -139,7 +140,7 @@ impl Vectors {
             Ok(()) => {}
             Err(error @ (SourceError::Damaged { .. } | SourceError::NotFound { .. })) => {
                 vectors.index = None;
-                vectors.slots.clear();
+                vectors.slots = KeyTable::default();
                 vectors.notices.push(broken(entry, &error));
             }
             Err(error) => return Err(error),
@@ -167,12 +168,30 @@ impl Vectors {
         let Some(files) = Files::of(directory, entry) else {
             return Ok(());
         };
-        let Some((header, persisted)) = files.read(database, entry, &self.keys)? else {
+        let Some(header) = files.checked(entry)? else {
             return Ok(());
         };
-        self.covered = entry.index_mark.or(persisted.max_seq_id);
         let lengths = self.cosine.then(|| files.path(LENGTHS));
-        let index = Index::open(header, &files.path(ELEMENTS), lengths.as_deref())?;
+        let index = Index::open(header, &files.path(ELEMENTS), lengths.as_deref());
+        // Both files are read whole, before the first record is given: at once, as each takes its time.
+        let (stop, keys) = (database.stop(), &self.keys);
+        let (persisted, labels) = thread::scope(|scope| {
+            let labels = index.as_ref().ok().and_then(|index| {
+                let other = thread::Builder::new().name("vector_migrate labels".to_owned());
+                other.spawn_scoped(scope, || index.labels(stop)).ok()
+            });
+            (
+                files.persisted(header, keys, stop),
+                labels.map(ScopedJoinHandle::join),
+            )
+        });
+        let (persisted, index) = (persisted?, index?);
+        let (labels, doubled) = match labels {
+            Some(Ok(labels)) => labels?,
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+            None => index.labels(stop)?,
+        };
+        self.covered = entry.index_mark.or(persisted.max_seq_id);
         let name = entry.collection.qualified_name();
         if u64::from(index.slots) < header.count {
             self.notices.push(format!(
@@ -182,21 +201,19 @@ impl Vectors {
                 files.path(ELEMENTS)
             ));
         }
-        let (labels, doubled) = index.labels(database.stop())?;
         let mut lost = 0_u64;
-        self.slots.reserve_exact(persisted.labels.len());
+        let mut slots = Vec::with_capacity(persisted.labels.len());
         for (key, label) in persisted.labels {
             match labels
                 .binary_search_by_key(&label, |(label, _)| *label)
                 .ok()
                 .and_then(|at| labels.get(at))
             {
-                Some((_, slot)) => self.slots.push((key, *slot)),
+                Some((_, slot)) => slots.push((key, *slot)),
                 None => lost = lost.saturating_add(1),
             }
         }
-        self.slots.sort_unstable();
-        self.slots.dedup_by_key(|(key, _)| *key);
+        self.slots = KeyTable::new(slots);
         if lost > 0 || doubled > 0 {
             self.notices.push(format!(
                 "the vector index of collection {name:?} has no element for {lost} ids and {doubled} elements of \
@@ -207,25 +224,9 @@ impl Vectors {
         Ok(())
     }
 
-    /// The slot of an id of the index; `NOWHERE` for others. Looked for around where the key must be.
+    /// The slot of an id of the index; `NOWHERE` for others.
     fn slot(&self, key: Key) -> u32 {
-        let (all, guess) = (self.slots.as_slice(), key.place(self.slots.len()));
-        let mut radius = 32_usize;
-        loop {
-            let (from, to) = (
-                guess.saturating_sub(radius),
-                guess.saturating_add(radius).min(all.len()),
-            );
-            let near = all.get(from..to).unwrap_or(&[]);
-            let inside = (from == 0 || near.first().is_some_and(|(first, _)| *first <= key))
-                && (to == all.len() || near.last().is_some_and(|(last, _)| *last >= key));
-            if inside {
-                let found = near.binary_search_by_key(&key, |(there, _)| *there);
-                let found = found.ok().and_then(|at| near.get(at));
-                return found.map_or(NOWHERE, |(_, slot)| *slot);
-            }
-            radius = radius.saturating_mul(4);
-        }
+        self.slots.get(key).unwrap_or(NOWHERE)
     }
 
     /// What is known of an id, if anything is.
@@ -465,7 +466,7 @@ mod tests {
     fn vectors(covered: Option<i64>) -> Vectors {
         let keys = Keys::default();
         Vectors {
-            slots: vec![(keys.of("old"), 3)],
+            slots: KeyTable::new(vec![(keys.of("old"), 3)]),
             traces: KeyMap::default(),
             keys,
             index: None,
@@ -544,24 +545,6 @@ mod tests {
         found.unsure = true;
         found.replay(row(10, Operation::Update, "lost", Some(8)));
         assert_eq!(place(&found, "lost"), Some((From::Older, 10, NOWHERE)));
-    }
-
-    #[test]
-    fn every_id_of_the_index_is_found_and_no_other() {
-        let mut found = vectors(None);
-        for count in [0, 1, 2, 50, 5000] {
-            let id = |slot: u32| format!("id {slot}");
-            found.slots = (0..count)
-                .map(|slot| (found.keys.of(id(slot).as_str()), slot))
-                .collect();
-            found.slots.sort_unstable();
-            for slot in 0..count {
-                assert_eq!(found.slot(found.keys.of(id(slot).as_str())), slot);
-            }
-            for slot in count..count + 100 {
-                assert_eq!(found.slot(found.keys.of(id(slot).as_str())), NOWHERE);
-            }
-        }
     }
 
     #[test]
