@@ -29,6 +29,13 @@ pub const BY_INDEX: &[Setting] = &[
     (c"jit", c"off"),
 ];
 
+/// Under which a table is read from one end to the other, through a ring of few buffers: an index or a bitmap of all of
+/// it would fill the shared ones with pages that are needed once.
+pub const WHOLE: &[Setting] = &[
+    (c"enable_indexscan", c"off"),
+    (c"enable_bitmapscan", c"off"),
+];
+
 /// Runs `work` under `settings`, and puts the session's own back, also when an error passes.
 pub fn with<R>(settings: &[Setting], work: impl FnOnce() -> R) -> R {
     struct Restore(c_int);

@@ -234,7 +234,7 @@ fn held(
         Ok(key) if limit.is_some_and(|limit| key.chars().count() > limit) => {
             Err("it is too long".to_owned())
         }
-        other => other,
+        other => other.map(std::borrow::Cow::into_owned),
     };
     fits.map_err(|why| Error::BadArgument {
         argument,

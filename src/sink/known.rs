@@ -5,12 +5,13 @@
 
 use std::ops::ControlFlow;
 
+use pgrx::spi::SpiHeapTupleData;
 use vector_migrate_core::encode::ContentColumn;
 use vector_migrate_core::seen::KnownKeys;
 
 use crate::error::Error;
 use crate::tables::{KeyPart, Target};
-use crate::{guc, spi};
+use crate::{guc, settings, spi};
 
 /// Keys fetched at once.
 const STEP: i64 = 10_000;
@@ -59,7 +60,8 @@ pub fn known_keys(
         "SELECT t.id::pg_catalog.text, {collection}::pg_catalog.text, {user} FROM {} t WHERE {wanted}",
         target.name
     );
-    spi::stream(&sql, &[names.to_vec().into()], STEP, |row| {
+    let args = [names.to_vec().into()];
+    let mut take = |row: &SpiHeapTupleData<'_>| {
         let (id, collection) = (row.get::<&str>(1)?, row.get::<&str>(2)?);
         known.insert(
             collection.unwrap_or_default(),
@@ -73,8 +75,26 @@ pub fn known_keys(
         } else {
             ControlFlow::Continue(())
         })
-    })?;
+    };
+    // What vacuum has marked as visible is read from the index alone.
+    let how = if mostly_visible(target)? {
+        &[]
+    } else {
+        settings::WHOLE
+    };
+    settings::with(how, || spi::stream(&sql, &args, STEP, &mut take))?;
     Ok((count <= most).then_some(known))
+}
+
+/// Whether most pages of the target are marked as visible to everybody.
+fn mostly_visible(target: &Target<ContentColumn>) -> Result<bool, Error> {
+    let visible = spi::read_one(
+        "SELECT c.relallvisible OPERATOR(pg_catalog.>) c.relpages OPERATOR(pg_catalog./) 2 \
+           FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) $1",
+        &[target.oid.into()],
+        |row| row.get::<bool>(1),
+    )?;
+    Ok(visible.flatten().unwrap_or(false))
 }
 
 /// About how many rows the target has, rather too many; 0 if it has none. Partitions are not looked at.

@@ -2,6 +2,8 @@
 //!
 //! Each function appends the field's length word (4 bytes, big-endian, -1 for NULL) and its bytes.
 
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
 
 use super::column::ColumnType;
@@ -16,9 +18,9 @@ const MICROS_PER_DAY: i64 = 86_400_000_000;
 ///
 /// # Errors
 /// A sentence that says why a column of this type cannot hold it.
-pub fn canonical_key(ty: ColumnType, text: &str) -> Result<String, String> {
+pub fn canonical_key(ty: ColumnType, text: &str) -> Result<Cow<'_, str>, String> {
     let integer = |low: i64, high: i64, name: &str| match text.trim().parse::<i64>() {
-        Ok(number) if (low..=high).contains(&number) => Ok(number.to_string()),
+        Ok(number) if (low..=high).contains(&number) => Ok(Cow::Owned(number.to_string())),
         Ok(_) => Err(format!("\"{text}\" is out of range for type {name}")),
         Err(_) => Err(format!("\"{text}\" is not of type {name}")),
     };
@@ -27,10 +29,10 @@ pub fn canonical_key(ty: ColumnType, text: &str) -> Result<String, String> {
         ColumnType::Int4 => integer(i32::MIN.into(), i32::MAX.into(), "integer"),
         ColumnType::Int8 => integer(i64::MIN, i64::MAX, "bigint"),
         ColumnType::Uuid => uuid::Uuid::try_parse(text.trim())
-            .map(|uuid| uuid.hyphenated().to_string())
+            .map(|uuid| Cow::Owned(uuid.hyphenated().to_string()))
             .map_err(|_| format!("\"{text}\" is not of type uuid")),
         _ if text.contains('\0') => Err("it holds U+0000, which PostgreSQL cannot store".into()),
-        _ => Ok(text.to_owned()),
+        _ => Ok(Cow::Borrowed(text)),
     }
 }
 

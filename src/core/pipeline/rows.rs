@@ -1,9 +1,10 @@
-//! The producer of `migrate_chroma`: records in, encoded rows and rejections out.
+//! Records as encoded rows, and as rejections. `feeding` drives it, `known` tells what the target has.
 
-use std::ops::{ControlFlow, Range};
+use std::borrow::Cow;
+use std::ops::Range;
 
+use super::known::Look;
 use super::pool::Pool;
-use super::worker::{Outbox, Sender};
 use crate::encode::{
     Column, ColumnType, ContentColumn, EntityColumn, VectorType, canonical_key, check_vector,
     content_tuple, entity_tuple, vector_field,
@@ -13,7 +14,6 @@ use crate::map::{ContentRow, Owner, Shape, map_record, owner_of};
 use crate::reason::{Reason, Rejection};
 use crate::record::{Collection, Grade, Record};
 use crate::seen::KnownKeys;
-use crate::source::{Consumer, Source, SourceError};
 
 /// Where vectors come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,7 +123,8 @@ pub enum Item {
 }
 
 impl Item {
-    fn bytes(&self) -> usize {
+    /// What the item takes, about, without its tuple.
+    pub(super) fn bytes(&self) -> usize {
         match self {
             Item::Row(row) => {
                 let entities: usize = row
@@ -149,119 +150,20 @@ impl Item {
 pub struct Batch {
     /// In the order of the records.
     pub items: Vec<Item>,
+    /// Records read so far, those that nobody asked for included.
+    pub read: u64,
     /// What [`Row::tuple`] points into.
     pub tuples: Vec<u8>,
 }
 
-/// Reads every collection of the plan and hands items over in batches; gives the last one back, for a caller that
-/// wants to close the source before it waits for room again.
-///
-/// # Errors
-/// What the source refuses. A consumer that is gone is not an error.
-pub fn run(source: &dyn Source, plan: &Plan, sender: &Sender<Batch>) -> Result<Batch, SourceError> {
-    let mut batches = Batches {
-        plan,
-        index: 0,
-        batch: plan.batch(),
-        bytes: 0,
-        outbox: Outbox::new(sender),
-        look: Look::default(),
-    };
-    for (index, collection) in plan.collections.iter().enumerate() {
-        batches.index = index;
-        source.feed(collection, &mut batches)?;
-        if batches.outbox.gone() {
-            break;
-        }
-    }
-    Ok(batches.batch)
-}
-
-/// Items of records, in batches of [`Plan::batch_bytes`].
-struct Batches<'a> {
-    plan: &'a Plan,
-    index: usize,
-    batch: Batch,
-    bytes: usize,
-    outbox: Outbox<'a, Batch>,
-    look: Look,
-}
-
-/// What a look at a record tells before it is read whole.
-#[derive(Debug, Default)]
-struct Look {
-    /// The caller asked for it.
-    asked: bool,
-    /// The target has it; `None`: not known.
-    exists: Option<bool>,
-}
-
-impl Consumer for Batches<'_> {
-    fn knows(&mut self, id: &str) -> bool {
-        let collection = self.plan.collections.get(self.index);
-        collection.is_some_and(|collection| self.plan.has_id(collection, id))
-    }
-
-    fn wants_vector(&mut self, record: &Record) -> bool {
-        let collection = self.plan.collections.get(self.index);
-        self.look = Look {
-            asked: self.plan.asks_for(record),
-            exists: collection.and_then(|collection| self.plan.exists(collection, record)),
-        };
-        let needed = self.look.asked
-            && self.plan.mode != Mode::Generate
-            && !self.plan.leaves_out(self.look.exists);
-        needed || self.plan.strict
-    }
-
-    fn take(&mut self, record: Record) -> ControlFlow<()> {
-        let Some(collection) = self.plan.collections.get(self.index) else {
-            return ControlFlow::Break(());
-        };
-        let look = std::mem::take(&mut self.look);
-        if let Some(item) =
-            self.plan
-                .item(self.index, collection, record, look, &mut self.batch.tuples)
-        {
-            self.bytes += item.bytes();
-            self.batch.items.push(item);
-            if self.bytes + self.batch.tuples.len() >= self.plan.batch_bytes {
-                self.bytes = 0;
-                let next = self.plan.batch();
-                self.outbox.put(std::mem::replace(&mut self.batch, next));
-            }
-        }
-        if self.outbox.gone() {
-            return ControlFlow::Break(());
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn ready(&mut self) -> bool {
-        self.outbox.ready()
-    }
-}
-
 impl Plan {
-    /// An empty batch, with room for a whole one.
-    fn batch(&self) -> Batch {
-        /// Most tuples are smaller: the one that makes a batch full seldom moves it.
-        const LAST_TUPLE: usize = 1 << 16;
-        let mut tuples = self.pool.take();
-        tuples.reserve(self.batch_bytes + LAST_TUPLE);
-        Batch {
-            items: Vec::with_capacity(self.batch_bytes / 4096),
-            tuples,
-        }
-    }
-
     /// The item that `record` becomes; `None` if the caller did not ask for it.
-    fn item(
+    pub(super) fn item(
         &self,
         index: usize,
         collection: &Collection,
         record: Record,
-        look: Look,
+        look: &Look,
         tuples: &mut Vec<u8>,
     ) -> Option<Item> {
         if let Some(what) = &record.damage {
@@ -294,7 +196,9 @@ impl Plan {
     /// so it is left out only if it is known to belong to somebody else.
     fn damaged(&self, index: usize, record: &Record, what: &str) -> Option<Item> {
         let user = match owner_of(record, None) {
-            Owner::Known(raw) => Some(canonical_key(self.user_type(), &raw).unwrap_or(raw)),
+            Owner::Known(raw) => {
+                Some(canonical_key(self.user_type(), &raw).map_or(raw.clone(), Cow::into_owned))
+            }
             Owner::None | Owner::Bad(_) => None,
         };
         if self.user.is_some() && user.is_some() && self.user != user {
@@ -310,7 +214,7 @@ impl Plan {
     }
 
     /// Whether the caller asked for the record: its metadata, its owner.
-    fn asks_for(&self, record: &Record) -> bool {
+    pub(super) fn asks_for(&self, record: &Record) -> bool {
         let filtered = self
             .filter
             .as_ref()
@@ -322,37 +226,6 @@ impl Plan {
             let (user, problem) = self.owner(record);
             problem.is_none() && user.as_ref() == Some(wanted)
         })
-    }
-
-    /// Whether a record is left out as the target has it.
-    fn leaves_out(&self, exists: Option<bool>) -> bool {
-        exists == Some(true) && !self.overwrites
-    }
-
-    /// Whether the target has the record of this id, which is then left out whatever else is in it.
-    fn has_id(&self, collection: &Collection, id: &str) -> bool {
-        let known = self.known.as_ref().filter(|known| {
-            let whole = self.strict || self.overwrites || self.filter.is_some();
-            !known.is_empty() && !known.per_user() && !whole
-        });
-        known.is_some_and(|known| {
-            canonical_key(self.column_type(ContentColumn::Id), id)
-                .is_ok_and(|key| known.contains(&collection.qualified_name(), &key, None))
-        })
-    }
-
-    /// Whether the target has the record, if that is known beforehand.
-    fn exists(&self, collection: &Collection, record: &Record) -> Option<bool> {
-        let known = self.known.as_ref()?;
-        if known.is_empty() {
-            return Some(false);
-        }
-        let key = canonical_key(self.column_type(ContentColumn::Id), &record.id).ok()?;
-        let user = match known.per_user() {
-            true => self.owner(record).0,
-            false => None,
-        };
-        Some(known.contains(&collection.qualified_name(), &key, user.as_deref()))
     }
 
     /// A record that the target has, without what is in it.
@@ -375,7 +248,8 @@ impl Plan {
 
     /// The record's id as the column spells it.
     fn key(&self, record: &Record) -> Result<String, Rejection> {
-        canonical_key(self.column_type(ContentColumn::Id), &record.id).map_err(|why| {
+        let key = canonical_key(self.column_type(ContentColumn::Id), &record.id);
+        key.map(Cow::into_owned).map_err(|why| {
             let reason = if record.id.contains('\0') {
                 Reason::BadText
             } else {
@@ -386,10 +260,10 @@ impl Plan {
     }
 
     /// The owner as the column spells it, or the raw one with what is wrong about it.
-    fn owner(&self, record: &Record) -> (Option<String>, Option<Rejection>) {
+    pub(super) fn owner(&self, record: &Record) -> (Option<String>, Option<Rejection>) {
         match owner_of(record, self.default_user.as_deref()) {
             Owner::Known(raw) => match canonical_key(self.user_type(), &raw) {
-                Ok(user) => (Some(user), None),
+                Ok(user) => (Some(user.into_owned()), None),
                 Err(why) => (
                     Some(raw),
                     Some(Rejection::new(Reason::BadUserId, format!("user_id {why}"))),
@@ -407,11 +281,11 @@ impl Plan {
         }
     }
 
-    fn user_type(&self) -> ColumnType {
+    pub(super) fn user_type(&self) -> ColumnType {
         self.column_type(ContentColumn::UserId)
     }
 
-    fn column_type(&self, wanted: ContentColumn) -> ColumnType {
+    pub(super) fn column_type(&self, wanted: ContentColumn) -> ColumnType {
         self.content
             .iter()
             .find(|column| column.column == wanted)

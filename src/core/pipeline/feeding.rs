@@ -1,0 +1,109 @@
+//! The producer of `migrate_chroma`: reads the plan's collections and hands batches over.
+
+use std::ops::ControlFlow;
+
+use super::known::Look;
+use super::rows::{Batch, Mode, Plan};
+use super::worker::{Outbox, Sender};
+use crate::record::Record;
+use crate::source::{Consumer, Source, SourceError};
+
+/// A batch is handed over after so many records at the latest, so that it is told how far the reading is where few of
+/// them are wanted.
+const TOLD: u64 = 1 << 16;
+
+/// Reads every collection of the plan and hands items over in batches; gives the last one back, for a caller that
+/// wants to close the source before it waits for room again.
+///
+/// # Errors
+/// What the source refuses. A consumer that is gone is not an error.
+pub fn run(source: &dyn Source, plan: &Plan, sender: &Sender<Batch>) -> Result<Batch, SourceError> {
+    let mut batches = Batches {
+        plan,
+        index: 0,
+        name: String::new(),
+        batch: new_batch(plan),
+        bytes: 0,
+        read: 0,
+        outbox: Outbox::new(sender),
+        look: Look::default(),
+    };
+    for (index, collection) in plan.collections.iter().enumerate() {
+        batches.index = index;
+        batches.name = collection.qualified_name();
+        source.feed(collection, &mut batches)?;
+        if batches.outbox.gone() {
+            break;
+        }
+    }
+    batches.batch.read = batches.read;
+    Ok(batches.batch)
+}
+
+/// An empty batch, with room for a whole one.
+fn new_batch(plan: &Plan) -> Batch {
+    /// Most tuples are smaller: the one that makes a batch full seldom moves it.
+    const LAST_TUPLE: usize = 1 << 16;
+    let mut tuples = plan.pool.take();
+    tuples.reserve(plan.batch_bytes + LAST_TUPLE);
+    Batch {
+        items: Vec::with_capacity(plan.batch_bytes / 4096),
+        tuples,
+        ..Batch::default()
+    }
+}
+
+/// Items of records, in batches of [`Plan::batch_bytes`].
+struct Batches<'a> {
+    plan: &'a Plan,
+    index: usize,
+    /// The collection's qualified name.
+    name: String,
+    batch: Batch,
+    bytes: usize,
+    read: u64,
+    outbox: Outbox<'a, Batch>,
+    look: Look,
+}
+
+impl Consumer for Batches<'_> {
+    fn knows(&mut self, id: &str) -> bool {
+        self.plan.has_id(&self.name, id, &mut self.look)
+    }
+
+    fn wants_vector(&mut self, record: &Record) -> bool {
+        self.plan.look_at(&self.name, record, &mut self.look);
+        let needed = self.look.asked
+            && self.plan.mode != Mode::Generate
+            && !self.plan.leaves_out(self.look.exists);
+        needed || self.plan.strict
+    }
+
+    fn take(&mut self, record: Record) -> ControlFlow<()> {
+        let Some(collection) = self.plan.collections.get(self.index) else {
+            return ControlFlow::Break(());
+        };
+        self.read += 1;
+        let (plan, tuples) = (self.plan, &mut self.batch.tuples);
+        if let Some(item) = plan.item(self.index, collection, record, &self.look, tuples) {
+            self.bytes += item.bytes();
+            self.batch.items.push(item);
+        }
+        self.look.forget();
+        let full = self.bytes + self.batch.tuples.len() >= plan.batch_bytes;
+        if full || self.read.is_multiple_of(TOLD) {
+            self.bytes = 0;
+            self.batch.read = self.read;
+            let batch = std::mem::replace(&mut self.batch, new_batch(plan));
+            self.outbox.put(batch);
+        }
+        if self.outbox.gone() {
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn ready(&mut self) -> bool {
+        self.outbox.ready()
+    }
+}
