@@ -23,6 +23,7 @@
 //! | `spi` | one-line queries | no |
 //! | `subxact` | subtransactions | yes |
 //! | `pg` | the few C calls that need no file of their own | yes |
+//! | `progress` | `pg_stat_progress_copy` for a whole run | yes |
 //! | `vector` | pgvector's type as a return value | yes |
 
 #![deny(rustdoc::broken_intra_doc_links)]
@@ -39,6 +40,8 @@ mod ledger;
 mod model;
 #[allow(unsafe_code)]
 mod pg;
+#[allow(unsafe_code)]
+mod progress;
 mod reader;
 mod run;
 #[allow(unsafe_code)]

@@ -39,18 +39,6 @@ impl Counts {
     pub fn exact(&self) -> u64 {
         self.reused.saturating_sub(self.restored)
     }
-
-    fn add(&mut self, other: &Counts) {
-        self.migrated += other.migrated;
-        self.skipped += other.skipped;
-        self.failed += other.failed;
-        self.reused += other.reused;
-        self.restored += other.restored;
-        self.stale += other.stale;
-        self.missing += other.missing;
-        self.embedded += other.embedded;
-        self.entities += other.entities;
-    }
 }
 
 /// The lines of one collection.
@@ -64,12 +52,14 @@ struct Lines {
 #[derive(Debug, Default)]
 pub struct Report {
     collections: BTreeMap<usize, Lines>,
+    total: Counts,
     reasons: BTreeMap<Reason, (u64, String)>,
 }
 
 impl Report {
     /// Hands the counts of one collection (by index) and user to `add`.
-    pub fn count(&mut self, collection: usize, user: Option<&str>, add: impl FnOnce(&mut Counts)) {
+    pub fn count(&mut self, collection: usize, user: Option<&str>, add: impl Fn(&mut Counts)) {
+        add(&mut self.total);
         let lines = self.collections.entry(collection).or_default();
         let Some(user) = user else {
             return add(lines.nobody.get_or_insert_default());
@@ -121,12 +111,7 @@ impl Report {
 
     /// The sum of all lines.
     pub fn total(&self) -> Counts {
-        let mut total = Counts::default();
-        for lines in self.collections.values() {
-            let all = lines.users.values().chain(&lines.nobody);
-            all.for_each(|counts| total.add(counts));
-        }
-        total
+        self.total
     }
 }
 

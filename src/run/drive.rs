@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use pgrx::prelude::*;
 use vector_migrate_core::pipeline::{self, Item};
 use vector_migrate_core::record::Space;
-use vector_migrate_core::report::{Counts, Report};
+use vector_migrate_core::report::Counts;
 use vector_migrate_core::source::Source;
 use vector_migrate_core::source::chroma::ChromaStore;
 
@@ -119,7 +119,8 @@ fn load(
         },
         prepared.sink.content.name
     );
-    let mut progress = Progress::start(prepared.records);
+    let bytes = store.fingerprint().bytes();
+    let mut progress = Progress::start(prepared.sink.content.oid, prepared.records, bytes);
     let plan = Arc::new(prepared.plan);
     let for_thread = plan.clone();
     let mut items = reader::start(stop, move |sender| {
@@ -132,8 +133,11 @@ fn load(
         Ok(())
     })?;
     let mut source = || reader::next(&mut items);
-    let mut tick = |report: &Report, _| progress.tick(report);
-    while prepared.sink.advance(&mut source, &mut tick)? {}
+    while prepared
+        .sink
+        .advance(&mut source, &mut |standing| progress.tick(standing))?
+    {}
+    crate::progress::end();
     drop(items);
     prepared.plan = Arc::into_inner(plan)
         .ok_or_else(|| Error::Bug("the reader's thread still has the plan".into()))?;

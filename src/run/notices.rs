@@ -4,52 +4,73 @@ use std::time::{Duration, Instant};
 
 use pgrx::prelude::*;
 use vector_migrate_core::reason::Reason;
-use vector_migrate_core::report::Report;
+use vector_migrate_core::report::{Counts, Report};
 
-use crate::guc;
+use crate::sink::Standing;
+use crate::{guc, progress};
 
-/// Progress lines, one each `vector_migrate.progress_interval`.
+/// How far the run is: in `pg_stat_progress_copy` always, in a line each `vector_migrate.progress_interval`.
 pub struct Progress {
-    /// Records to read, where that is known.
-    total: Option<u64>,
+    table: pg_sys::Oid,
+    /// Records to read.
+    records: u64,
+    /// Bytes of the store's files.
+    bytes: u64,
     started: Instant,
     last: Instant,
     every: Option<Duration>,
 }
 
 impl Progress {
-    /// Starts the clock for a run over `total` records; `None` if it is not known how many are asked for.
-    pub fn start(total: Option<u64>) -> Progress {
+    /// Starts the clock for a run into `table` over `records` records of a store of `bytes` bytes.
+    pub fn start(table: pg_sys::Oid, records: u64, bytes: u64) -> Progress {
         let now = Instant::now();
-        Progress {
-            total,
+        let mut progress = Progress {
+            table,
+            records,
+            bytes,
             started: now,
             last: now,
             every: guc::progress_interval(),
-        }
+        };
+        progress.tick(Standing {
+            counts: Counts::default(),
+            coming: 0,
+            read: 0,
+        });
+        progress
     }
 
-    /// Tells how far the run is, if it is time to.
-    pub fn tick(&mut self, report: &Report) {
-        let Some(every) = self.every else { return };
-        if self.last.elapsed() < every {
+    /// Shows how far the run is, and tells it if it is time to.
+    pub fn tick(&mut self, now: Standing) {
+        let Standing {
+            counts,
+            coming,
+            read,
+        } = now;
+        // What is counted when a store is opened is live records; damage may hide some.
+        let all = self.records.max(read);
+        let share = |whole: u64| u128::from(whole) * u128::from(read) / u128::from(all.max(1));
+        progress::show(progress::Standing {
+            table: self.table,
+            bytes: u64::try_from(share(self.bytes)).unwrap_or(self.bytes),
+            bytes_total: self.bytes,
+            rows: counts.migrated + coming,
+            left_out: counts.skipped + counts.failed,
+        });
+        let due = |every| self.last.elapsed() >= every;
+        if read == 0 || !self.every.is_some_and(due) {
             return;
         }
         self.last = Instant::now();
-        let total = report.total();
-        let (found, rate) = (total.found(), self.rate(total.found()));
-        let (share, left) = match self.total.filter(|all| *all >= found && found > 0) {
-            Some(all) => (
-                format!(" of {all}"),
-                format!(", about {} s left", (all - found).div_ceil(rate.max(1))),
-            ),
-            None => (String::new(), String::new()),
-        };
+        let rate = self.rate(read);
         notice!(
-            "{found}{share} records read, {} migrated, {} skipped, {} failed; {rate} records/s{left}",
-            total.migrated,
-            total.skipped,
-            total.failed,
+            "{read} of {all} records read ({} %), {} migrated, {} skipped, {} failed; {rate} records/s, about {} s left",
+            share(100),
+            counts.migrated + coming,
+            counts.skipped,
+            counts.failed,
+            (all - read).div_ceil(rate.max(1)),
         );
     }
 

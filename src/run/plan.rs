@@ -23,8 +23,8 @@ pub struct Prepared {
     pub model: Option<String>,
     /// pgvector in this database.
     pub pgvector: Pgvector,
-    /// Records to read, where all of the collections' are asked for.
-    pub records: Option<u64>,
+    /// Records to read, those that are not asked for included.
+    pub records: u64,
 }
 
 /// Dimensions of the vectors that the run will write.
@@ -139,8 +139,6 @@ pub fn prepare(
         pool: Pool::default(),
         collections,
     };
-    let whole = plan.user.is_none() && plan.filter.is_none();
-    let records = whole.then_some(records);
     let space = common_space(&plan.collections, &content.name, content.created);
     let embeds = options.mode != Mode::Stored;
     let mut sink = Sink::new(content, entity, run, options.on_conflict, embeds, names);

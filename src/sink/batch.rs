@@ -4,7 +4,7 @@
 use vector_migrate_core::encode::{ContentColumn, EntityColumn};
 use vector_migrate_core::pipeline::{Batch, Pool, Row};
 use vector_migrate_core::reason::{Reason, Rejection};
-use vector_migrate_core::report::Report;
+use vector_migrate_core::report::{Counts, Report};
 use vector_migrate_core::seen::SeenKeys;
 
 use super::fillers::Fillers;
@@ -33,8 +33,19 @@ const SLOW_STEP: usize = 64;
 /// Where batches come from; `None` at the end.
 pub type Batches<'a> = dyn FnMut() -> Result<Option<Batch>, Error> + 'a;
 
-/// Told of the report as it stands, and of rows that are on their way into the table and not in it yet.
-pub type Tick<'a> = dyn FnMut(&Report, u64) + 'a;
+/// How far a sink is.
+#[derive(Debug, Clone, Copy)]
+pub struct Standing {
+    /// The report's sum.
+    pub counts: Counts,
+    /// Rows on their way into the table, not in the report yet.
+    pub coming: u64,
+    /// Records of the store that were read and dealt with.
+    pub read: u64,
+}
+
+/// Told from time to time how far the sink is.
+pub type Tick<'a> = dyn FnMut(Standing) + 'a;
 
 /// What waits for the next step.
 pub(super) enum Aside {
@@ -76,6 +87,8 @@ pub struct Sink {
     /// What a stretch met and could not take.
     pub(super) aside: Option<Aside>,
     pub(super) reach: Reach,
+    /// Records of the store that were read.
+    pub(super) read: u64,
     /// The ledger of the run; `None` in a dry run.
     pub(super) journal: Option<Journal>,
     pub(super) fillers: Fillers,
@@ -118,6 +131,7 @@ impl Sink {
             failures: Vec::new(),
             aside: None,
             reach: Reach::new(guc::stretch_bytes()),
+            read: 0,
             journal,
             fillers: Fillers::default(),
         }
@@ -150,8 +164,17 @@ impl Sink {
             ledger::write_failures(run, &self.failures)?;
         }
         self.failures.clear();
-        tick(&self.report, 0);
+        tick(self.standing(0, 0));
         Ok(true)
+    }
+
+    /// How far the sink is, with `coming` rows on their way and `waiting` ones not begun.
+    pub(super) fn standing(&self, coming: u64, waiting: usize) -> Standing {
+        Standing {
+            counts: self.report.total(),
+            coming,
+            read: self.read.saturating_sub(waiting as u64),
+        }
     }
 
     /// Loads the rows of one batch, those that lack a vector too.
@@ -163,7 +186,7 @@ impl Sink {
             let ready = self.with_vectors(rows, &tuples)?;
             self.load(&ready)?;
             rows = later;
-            tick(&self.report, 0);
+            tick(self.standing(0, rows.len()));
         }
         self.pool.give(tuples);
         Ok(())

@@ -1,9 +1,10 @@
 //! Binary tuples into a table through PostgreSQL's own COPY machinery.
 //!
 //! `BeginCopyFrom` takes a callback that hands it the file's bytes; indexes, constraints, triggers,
-//! defaults, partitions and `pg_stat_progress_copy` then come for free. It checks neither privileges nor
+//! defaults and partitions then come for free. It checks neither privileges nor
 //! row-level security: whoever describes a target does. The callback has no context argument, so what
-//! it reads next is on top of a stack of feeds of this thread (a stack, as a trigger may start another COPY).
+//! it reads next is on top of a stack of feeds of this thread (a stack, as a trigger may start another COPY). COPY's own
+//! progress figures are held back: those of the whole run are shown instead.
 
 use std::cell::RefCell;
 use std::ffi::{c_int, c_void};
@@ -12,7 +13,7 @@ use std::marker::PhantomData;
 use pgrx::prelude::*;
 use pgrx::{PgRelation, pg_sys};
 
-use crate::pg;
+use crate::{pg, progress};
 
 /// What a binary COPY file begins with: signature, flags, length of the header's extension.
 /// PostgreSQL documentation, COPY, "Binary Format".
@@ -147,7 +148,7 @@ pub fn copy_tuples<'a>(
 /// [`copy_tuples`] of tuples that come into being while COPY runs.
 pub fn copy_supply(table: pg_sys::Oid, columns: &[&str], supply: &mut dyn Supply) -> u64 {
     let _feed = FeedGuard::push(supply);
-    let stored = pg::receiving_utf8(|| copy(table, columns));
+    let stored = progress::untold(|| pg::receiving_utf8(|| copy(table, columns)));
     pg::next_command();
     stored
 }

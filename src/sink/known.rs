@@ -89,7 +89,7 @@ pub fn known_keys(
 /// Whether most pages of the target are marked as visible to everybody.
 fn mostly_visible(target: &Target<ContentColumn>) -> Result<bool, Error> {
     let visible = spi::read_one(
-        "SELECT c.relallvisible OPERATOR(pg_catalog.>) c.relpages OPERATOR(pg_catalog./) 2 \
+        "SELECT c.relallvisible OPERATOR(pg_catalog.>) (c.relpages OPERATOR(pg_catalog./) 2) \
            FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) $1",
         &[target.oid.into()],
         |row| row.get::<bool>(1),

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::ledger::Entry;
 use crate::subxact::Refused;
 use crate::tables::{Target, Via};
-use crate::{interrupt, pg, subxact};
+use crate::{interrupt, pg, progress, subxact};
 
 /// Rows that are in the tables.
 struct Written {
@@ -49,6 +49,7 @@ impl Sink {
 
     /// Loads the halves of what was refused as a whole; a single row is the guilty one.
     fn split(&mut self, rows: &[Ready<'_>], refused: Option<Refused>) -> Result<(), Error> {
+        progress::again();
         if let [guilty] = rows {
             let unique = pgrx::PgSqlErrorCode::ERRCODE_UNIQUE_VIOLATION;
             let message = match refused {

@@ -18,6 +18,6 @@ mod stretch;
 mod update;
 mod users;
 
-pub use batch::{OnConflict, Sink};
+pub use batch::{OnConflict, Sink, Standing};
 pub use copy::copy_tuples;
 pub use known::known_keys;

@@ -39,6 +39,7 @@ impl Sink {
     /// # Errors
     /// [`Error::AlreadyExists`], [`Error::Damage`], and the server's own.
     pub(super) fn sieve(&mut self, batch: Batch) -> Result<Sieved, Error> {
+        self.read = batch.read;
         let mut rows = Vec::with_capacity(batch.items.len());
         for item in batch.items {
             match item {

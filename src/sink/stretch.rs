@@ -14,7 +14,7 @@ use super::copy::{self, Supply};
 use super::sieve::Sieved;
 use crate::error::Error;
 use crate::tables::Via;
-use crate::{interrupt, pg, subxact};
+use crate::{interrupt, pg, progress, subxact};
 
 /// A stretch ends after this time, so that progress is told.
 const LONG: Duration = Duration::from_secs(1);
@@ -121,6 +121,7 @@ impl Sink {
             return Ok(());
         }
         self.reach.refused();
+        progress::again();
         for sieved in taken {
             self.in_steps(sieved, tick)?;
         }
@@ -142,7 +143,7 @@ impl Stretch<'_, '_, '_> {
         if full || self.began.elapsed() >= LONG {
             return false;
         }
-        (self.tick)(&self.sink.report, self.rows);
+        (self.tick)(self.sink.standing(self.rows, 0));
         match (self.source)() {
             Ok(Some(batch)) if self.sink.knows_all_of(&batch) => match self.sink.sieve(batch) {
                 Ok(sieved) if self.sink.streams(&sieved) => {

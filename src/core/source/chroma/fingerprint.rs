@@ -20,6 +20,13 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
+    /// Bytes of all the files.
+    pub fn bytes(&self) -> u64 {
+        let segments = self.segments.values().flat_map(|it| it.files.values());
+        let files = segments.map(|stat| stat.bytes);
+        files.fold(self.sqlite.bytes, u64::saturating_add)
+    }
+
     /// The fingerprint as JSON: `{"sqlite": {"bytes", "mtime"}, "last_seq_id", "segments": {uuid: {file: ...}}}`,
     /// times as seconds since 1970 with nine decimals.
     pub fn to_json(&self) -> Json {

@@ -1,0 +1,115 @@
+//! A run can be watched from another session: `pg_stat_progress_copy` shows all of it as one COPY.
+
+use std::thread;
+
+use vector_migrate_tests::{Db, store, tables};
+
+/// Stops a migration at the record `m-<number>`, for as long as somebody holds the lock 7.
+fn stopping_at(number: u32) -> String {
+    format!(
+        "CREATE FUNCTION stop() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN
+             IF NEW.id = 'm-{number:04}' THEN PERFORM pg_advisory_xact_lock_shared(7); END IF;
+             RETURN NEW;
+         END $$;
+         CREATE TRIGGER stop BEFORE INSERT ON content_vectors FOR EACH ROW EXECUTE FUNCTION stop()"
+    )
+}
+
+/// Rows and bytes of the run, as another session sees them while it stands still at the record.
+fn seen_at(number: u32) -> (i64, i64) {
+    let (db, source) = (Db::new(), &store("special/many"));
+    db.run(&tables::minimal(4, ""));
+    db.run(&stopping_at(number));
+    let watcher = db.session();
+    watcher.run("SELECT pg_advisory_lock(7)");
+    let seen = thread::scope(|scope| {
+        let session = db.session();
+        let run = scope.spawn(move || {
+            session.run("SET vector_migrate.batch_bytes = '64kB'");
+            session.migrate(source, "entity_target => NULL, orphans => 'keep'")
+        });
+        while watcher.line("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7 AND NOT granted") == "0" {
+            assert!(!run.is_finished(), "the run was not stopped");
+            thread::yield_now();
+        }
+        let seen = watcher.lines(
+            "SELECT concat_ws(' ', tuples_processed, bytes_processed, bytes_total, command, type)
+               FROM pg_stat_progress_copy WHERE relid = 'content_vectors'::regclass",
+        );
+        watcher.run("SELECT pg_advisory_unlock(7)");
+        assert_eq!(run.join().expect("a report").total().migrated, 2500);
+        seen
+    });
+    assert_eq!(watcher.count("pg_stat_progress_copy"), 0);
+    let [line] = seen.as_slice() else {
+        panic!("{seen:?}")
+    };
+    let (figures, what) = line.split_once(" COPY ").expect("a command");
+    assert_eq!(what, "FROM CALLBACK");
+    let figures: Vec<i64> = figures
+        .split(' ')
+        .map(|it| it.parse().expect("a number"))
+        .collect();
+    let (rows, bytes, total) = (figures[0], figures[1], figures[2]);
+    assert!((1..2500).contains(&rows), "{rows} rows");
+    assert!(0 < bytes && bytes < total, "{bytes} of {total} bytes");
+    (rows, bytes)
+}
+
+#[test]
+fn another_session_sees_rows_and_bytes_of_the_whole_run() {
+    let (early, late) = (seen_at(300), seen_at(2300));
+    // A batch of 64 kB holds a few hundred of these rows.
+    assert!(early.0 <= 300 && late.0 > 1500, "{early:?}, {late:?}");
+    assert!(late.1 > 3 * early.1, "{early:?}, {late:?}");
+}
+
+#[test]
+fn the_figures_go_on_after_rows_that_the_server_refuses() {
+    let (db, source) = (Db::new(), &store("special/many"));
+    // Every stretch is taken back once and loaded in halves.
+    db.run(&tables::minimal(4, ", CHECK (id NOT LIKE 'm-%77')"));
+    db.run(&stopping_at(2300));
+    let watcher = db.session();
+    watcher.run("SELECT pg_advisory_lock(7)");
+    thread::scope(|scope| {
+        let session = db.session();
+        let run = scope.spawn(move || {
+            session.run("SET vector_migrate.batch_bytes = '64kB'");
+            session.migrate(source, "entity_target => NULL, orphans => 'keep'")
+        });
+        while watcher.line("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7 AND NOT granted") == "0" {
+            assert!(!run.is_finished(), "the run was not stopped");
+            thread::yield_now();
+        }
+        let seen = watcher
+            .lines("SELECT tuples_processed || ' ' || tuples_excluded FROM pg_stat_progress_copy");
+        watcher.run("SELECT pg_advisory_unlock(7)");
+        let report = run.join().expect("a report");
+        assert_eq!(report.outcome(), (2500, 2475, 0, 25));
+        let figures = seen.iter().flat_map(|line| line.split(' '));
+        let figures: Vec<i64> = figures.map(|it| it.parse().expect("a number")).collect();
+        assert!(figures[0] > 1500 && figures[1] > 5, "{figures:?}");
+    });
+}
+
+#[test]
+fn a_session_that_tracks_nothing_shows_nothing() {
+    let (db, source) = (Db::new(), store("special/many"));
+    let session = db.session();
+    session.run("SET track_activities = off");
+    session.migrate(&source, "entity_target => NULL, orphans => 'keep'");
+    assert_eq!(session.line("SHOW track_activities"), "off");
+    let other = db.session();
+    other.run("SET vector_migrate.batch_bytes = '64kB'");
+    other.migrate(
+        &source,
+        "target => 'elsewhere', entity_target => NULL, orphans => 'keep'",
+    );
+    assert_eq!(other.line("SHOW track_activities"), "on");
+    assert_eq!(
+        other.line("SELECT state FROM pg_stat_activity WHERE pid = pg_backend_pid()"),
+        "active"
+    );
+}
