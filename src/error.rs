@@ -137,6 +137,18 @@ pub enum Error {
     /// Another run holds the target.
     #[error("another run is migrating into {0}")]
     TargetBusy(String),
+    /// What has to be kept of each record does not fit into the memory ceiling.
+    #[error("{records} records are too many for a run with {has} MB of memory")]
+    TooManyRecords {
+        /// Records to read.
+        records: u64,
+        /// Rows of the queue, which count as well.
+        queued: u64,
+        /// MB that would do.
+        needs: u64,
+        /// MB of the ceiling.
+        has: u64,
+    },
     /// A read-only transaction or a standby.
     #[error("cannot execute {0}() in a read-only transaction")]
     ReadOnly(&'static str),
@@ -228,6 +240,7 @@ impl Error {
             Error::NoSchema(_) => Code::ERRCODE_INVALID_SCHEMA_NAME,
             Error::TargetBusy(_) => Code::ERRCODE_LOCK_NOT_AVAILABLE,
             Error::ReadOnly(_) => Code::ERRCODE_READ_ONLY_SQL_TRANSACTION,
+            Error::TooManyRecords { .. } => Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             Error::AlreadyExists { .. } => Code::ERRCODE_UNIQUE_VIOLATION,
             Error::NoModel { .. } | Error::NoRun | Error::RolledBack(_) => {
                 Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
@@ -293,6 +306,9 @@ impl Error {
             Error::NoPrivilege { needed, .. } => Some(format!("It needs {needed}.")),
             Error::NoSchema(_) => Some("Qualify the table's name, or set search_path.".into()),
             Error::TargetBusy(_) => Some("Wait until that run has ended.".into()),
+            Error::TooManyRecords { needs, .. } => Some(format!(
+                "Set vector_migrate.max_memory_mb to {needs} or more, or migrate one collection at a time."
+            )),
             Error::AlreadyExists { .. } => Some("Use on_conflict => 'skip' or 'update'.".into()),
             Error::UnknownRun(_) | Error::NoRun => {
                 Some("SELECT * FROM vector_migrate.runs lists the runs.".into())

@@ -20,10 +20,6 @@ static EMBED_BATCH_TOKENS: GucSetting<i32> = GucSetting::<i32>::new(2048);
 static BATCH_BYTES: GucSetting<i32> = GucSetting::<i32>::new(2048);
 static PROGRESS_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(5);
 
-/// Batches that one COPY takes where memory allows: each COPY begins with buffers of its own, so few and long ones are
-/// faster (`docs/bench.md`).
-const BATCHES_A_STRETCH: usize = 24;
-
 /// Registers every setting and reserves the prefix.
 pub fn register() {
     let none = GucFlags::default();
@@ -56,8 +52,8 @@ pub fn register() {
     );
     GucRegistry::define_int_guc(
         c"vector_migrate.max_memory_mb",
-        c"Memory that a run's batches may take together.",
-        c"Lowers batch_bytes where that would exceed it.",
+        c"Memory that a run's batches, and what it keeps of each record's id, may take together.",
+        c"Lowers batch_bytes where that would exceed it; a store with too many records for it is refused.",
         &MAX_MEMORY_MB,
         16,
         1_048_576,
@@ -86,8 +82,8 @@ pub fn register() {
     );
     GucRegistry::define_int_guc(
         c"vector_migrate.batch_bytes",
-        c"Bytes of rows that are handed to COPY at once.",
-        c"Each batch is one subtransaction.",
+        c"Bytes of rows that the reader hands over at once.",
+        c"One COPY takes up to 24 batches; where the server refuses a row, each batch is a COPY of its own.",
         &BATCH_BYTES,
         64,
         262_144,
@@ -144,17 +140,9 @@ pub fn max_memory_bytes() -> u64 {
     u64::try_from(MAX_MEMORY_MB.get()).unwrap_or(0) * 1024 * 1024
 }
 
-/// Bytes in a batch of rows: the setting, and at most a quarter of the memory ceiling, as up to three
-/// batches are in memory at once and the third is copied once.
-pub fn batch_bytes() -> usize {
-    let bytes = unsigned(BATCH_BYTES.get()) * 1024;
-    bytes.min(unsigned(MAX_MEMORY_MB.get()) * 1024 * 1024 / 4)
-}
-
-/// Bytes of rows that one COPY takes, whole batches of them, which stay in memory until the server has taken them all.
-pub fn stretch_bytes() -> usize {
-    let bytes = batch_bytes().saturating_mul(BATCHES_A_STRETCH);
-    bytes.min(unsigned(MAX_MEMORY_MB.get()) * 1024 * 1024 / 4)
+/// Bytes in a batch of rows, as set; the memory ceiling may make it less.
+pub fn batch_bytes() -> u64 {
+    u64::try_from(BATCH_BYTES.get()).unwrap_or(0) * 1024
 }
 
 /// Threads of the embedding model, at least 1.

@@ -66,8 +66,17 @@ pub struct Opened {
     pub store: ChromaStore,
     /// The flag that stops it.
     pub stop: Arc<AtomicBool>,
-    /// The number of live records of each of its collections.
-    pub records: Vec<u64>,
+    /// The size of each of its collections.
+    pub sizes: Vec<Size>,
+}
+
+/// How much there is to read of a collection.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Size {
+    /// Live records.
+    pub records: u64,
+    /// Rows of the queue.
+    pub queued: u64,
 }
 
 /// Opens a store on a thread, as it may have to wait for a writer's lock.
@@ -79,22 +88,21 @@ pub fn open(path: PathBuf) -> Result<Opened, Error> {
     let options = options(stop.clone());
     let mut reader = start(
         stop.clone(),
-        move |sender: Sender<(ChromaStore, Vec<u64>)>| {
+        move |sender: Sender<(ChromaStore, Vec<Size>)>| {
             let store = ChromaStore::open_with(&path, options)?;
-            let counts = store.collections().iter().map(|it| store.count(it));
-            let records = counts.collect::<Result<_, _>>()?;
-            sender.send((store, records));
+            let sizes = store.collections().iter().map(|collection| {
+                let (records, queued) = (store.count(collection)?, store.queue_rows(collection));
+                Ok(Size { records, queued })
+            });
+            let sizes = sizes.collect::<Result<_, SourceError>>()?;
+            sender.send((store, sizes));
             Ok(())
         },
     )?;
     let opened = next(&mut reader)?;
     // To its end: a reader dropped before would raise the flag that the store goes on to use.
     next(&mut reader)?;
-    let (store, records) =
+    let (store, sizes) =
         opened.ok_or_else(|| Error::Bug("the reader's thread gave no store".into()))?;
-    Ok(Opened {
-        store,
-        stop,
-        records,
-    })
+    Ok(Opened { store, stop, sizes })
 }

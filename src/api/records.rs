@@ -160,7 +160,8 @@ fn chroma_records(
     let shown = store.directory().display().to_string();
     let chosen = Arc::new(run::choose(&shown, store.collections(), collection)?);
     let for_thread = chosen.clone();
-    let batch_bytes = guc::batch_bytes();
+    let batch_bytes =
+        usize::try_from(guc::batch_bytes().min(guc::max_memory_bytes() / 4)).unwrap_or(0);
     let reader = reader::start(stop, move |sender| {
         produce(store, &for_thread, filter.as_ref(), batch_bytes, &sender)
     })?;

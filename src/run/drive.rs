@@ -17,7 +17,7 @@ use super::plan::{self, Prepared};
 use super::{collections, plan::without_trace};
 use crate::error::Error;
 use crate::ledger::{self, RunSummary};
-use crate::reader::{self, Opened};
+use crate::reader::{self, Opened, Size};
 use crate::tables::index;
 use crate::{model, pg};
 
@@ -40,11 +40,7 @@ pub struct Line {
 /// Everything in [`Error`]; then nothing is written.
 pub fn migrate(path: PathBuf, options: &Options) -> Result<Vec<Line>, Error> {
     let started_at = pgrx::datum::clock_timestamp();
-    let Opened {
-        store,
-        stop,
-        records,
-    } = reader::open(path)?;
+    let Opened { store, stop, sizes } = reader::open(path)?;
     let shown = store.directory().display().to_string();
     let chosen = collections::choose(&shown, store.collections(), options.collection.as_deref())?;
     if let Some(damage) = store.damage().first().filter(|_| options.strict) {
@@ -53,23 +49,23 @@ pub fn migrate(path: PathBuf, options: &Options) -> Result<Vec<Line>, Error> {
     for warning in store.warnings() {
         warning!("{warning}");
     }
-    let records = store
-        .collections()
-        .iter()
-        .zip(records)
+    let sizes = store.collections().iter().zip(sizes);
+    let size = sizes
         .filter(|(collection, _)| chosen.iter().any(|it| it.id == collection.id))
-        .map(|(_, records)| records)
-        .sum();
+        .fold(Size::default(), |sum, (_, size)| Size {
+            records: sum.records.saturating_add(size.records),
+            queued: sum.queued.saturating_add(size.queued),
+        });
     if options.dry_run {
         return without_trace_or_writing(|| {
-            let prepared = plan::prepare(options, &shown, chosen, records)?;
+            let prepared = plan::prepare(options, &shown, chosen, size)?;
             load(store, stop, prepared, |_, _| Ok(()))
         });
     }
     if !pg::can_write() {
         return Err(Error::ReadOnly("migrate_chroma"));
     }
-    let prepared = plan::prepare(options, &shown, chosen, records)?;
+    let prepared = plan::prepare(options, &shown, chosen, size)?;
     let fingerprint = store.fingerprint().to_json();
     load(store, stop, prepared, |prepared, counts| {
         prepared.sink.close()?;

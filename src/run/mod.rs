@@ -5,6 +5,7 @@
 
 mod collections;
 mod drive;
+mod memory;
 mod notices;
 mod options;
 mod plan;

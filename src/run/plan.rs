@@ -4,12 +4,14 @@ use vector_migrate_core::encode::{ColumnType, ContentColumn, EntityColumn, canon
 use vector_migrate_core::pipeline::{Mode, Plan, Pool};
 use vector_migrate_core::record::{Collection, Space};
 
+use super::memory::Budget;
 use super::options::Options;
 use super::tables::{self, Making};
 use crate::error::Error;
-use crate::sink::{OnConflict, Sink, known_keys};
+use crate::reader::Size;
+use crate::sink::{OnConflict, Reach, Sink, known_keys};
 use crate::tables::{Pgvector, Target};
-use crate::{guc, ledger, model, subxact};
+use crate::{ledger, model, subxact};
 
 /// Everything that a run needs.
 pub struct Prepared {
@@ -68,7 +70,7 @@ fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// Describes or creates the tables and fits the plan to them; the collections have `records` records.
+/// Describes or creates the tables and fits the plan to them; `size` is that of the collections.
 ///
 /// # Errors
 /// Everything that can be wrong with tables, dimensions and arguments, before a record is read.
@@ -76,8 +78,9 @@ pub fn prepare(
     options: &Options,
     path: &str,
     collections: Vec<Collection>,
-    records: u64,
+    size: Size,
 ) -> Result<Prepared, Error> {
+    let budget = Budget::of(size.records, size.queued)?;
     let pgvector = Pgvector::find()?;
     let making = Making::of(options.dry_run);
     let dimension = dimensions(options, path, &collections)?;
@@ -132,10 +135,10 @@ pub fn prepare(
         default_user: options.default_user_id.clone(),
         keep_orphans: options.keep_orphans,
         filter: options.parsed_filter()?,
-        known: known_keys(&content, &names, records)?,
+        known: known_keys(&content, &names, size.records)?,
         overwrites: options.on_conflict == OnConflict::Update,
         strict: options.strict,
-        batch_bytes: guc::batch_bytes(),
+        batch_bytes: budget.batch,
         pool: Pool::default(),
         collections,
     };
@@ -144,6 +147,7 @@ pub fn prepare(
     let mut sink = Sink::new(content, entity, run, options.on_conflict, embeds, names);
     sink.strict = options.strict;
     sink.pool = plan.pool.clone();
+    sink.reach = Reach::new(budget.stretch);
     tables::shade(&mut sink, making)?;
     Ok(Prepared {
         plan,
@@ -151,7 +155,7 @@ pub fn prepare(
         space,
         model: None,
         pgvector,
-        records,
+        records: size.records,
     })
 }
 

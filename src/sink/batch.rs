@@ -12,7 +12,6 @@ use super::sieve::Sieved;
 use super::stretch::Reach;
 use super::users::Users;
 use crate::error::Error;
-use crate::guc;
 use crate::ledger::{self, FailedRecord, Journal};
 use crate::tables::{KeyPart, Target};
 
@@ -86,7 +85,8 @@ pub struct Sink {
     pub(super) failures: Vec<FailedRecord>,
     /// What a stretch met and could not take.
     pub(super) aside: Option<Aside>,
-    pub(super) reach: Reach,
+    /// How much one COPY takes.
+    pub reach: Reach,
     /// Records of the store that were read.
     pub(super) read: u64,
     /// The ledger of the run; `None` in a dry run.
@@ -130,7 +130,7 @@ impl Sink {
             users: Users::default(),
             failures: Vec::new(),
             aside: None,
-            reach: Reach::new(guc::stretch_bytes()),
+            reach: Reach::new(0),
             read: 0,
             journal,
             fillers: Fillers::default(),

@@ -21,3 +21,4 @@ mod users;
 pub use batch::{OnConflict, Sink, Standing};
 pub use copy::copy_tuples;
 pub use known::known_keys;
+pub use stretch::Reach;

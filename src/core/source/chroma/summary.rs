@@ -129,6 +129,11 @@ impl ChromaStore {
         u64::try_from(self.queue.after(&entry.collection.id, mark).len()).unwrap_or(u64::MAX)
     }
 
+    /// Rows of the queue that are about `collection`, those that its tables and index hold already included.
+    pub fn queue_rows(&self, collection: &Collection) -> u64 {
+        u64::try_from(self.queue.of(&collection.id).len()).unwrap_or(u64::MAX)
+    }
+
     /// The number of live records of `collection`, from the index of its table and the queue.
     ///
     /// # Errors
