@@ -21,6 +21,8 @@ pub struct Prepared {
     pub space: Space,
     /// The model's name, if vectors are made.
     pub model: Option<String>,
+    /// Texts that were embedded and longer than the model takes.
+    pub truncated: u64,
     /// pgvector in this database.
     pub pgvector: Pgvector,
     /// Records to read, where all of the collections' are asked for.
@@ -150,6 +152,7 @@ pub fn prepare(
         sink,
         space,
         model: None,
+        truncated: 0,
         pgvector,
         records,
     })
