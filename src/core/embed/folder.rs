@@ -349,4 +349,4 @@ fn name(directory: &Path, config: &Json) -> String {
 
 #[cfg(test)]
 #[path = "folder_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -19,8 +19,8 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use sha2::{Digest, Sha256};
 
 use super::cache::{Cache, Made};
-pub use super::runtime::TELEMETRY_SWITCH;
 use super::runtime::{self, unreadable};
+pub use super::runtime::{TELEMETRY_SWITCH, environment};
 use super::threads::{Control, Done, Text, Threads, Window};
 use super::tokens::{LOOKED_AT, prefix};
 use super::{About, EmbedError, Embedder};
