@@ -9,7 +9,7 @@
 //! [`Threads::start`]. Must not import other stages.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{Builder, JoinHandle};
@@ -219,7 +219,7 @@ fn gone() -> EmbedError {
 
 fn load(
     directory: &Path,
-    library: &PathBuf,
+    library: &Path,
     threads: usize,
     shared: &Shared,
 ) -> Result<(Model, TextTokenizer, About), EmbedError> {

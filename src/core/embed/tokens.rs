@@ -3,7 +3,7 @@
 //! Promise: the tokens are those of the whole text, cut to the model's limit, and it is told when something was
 //! cut. Of a text, no more than its first [`LOOKED_AT`] bytes are ever looked at. Must not import other stages.
 
-use tokenizers::{AddedToken, Tokenizer, TruncationParams};
+use tokenizers::{AddedToken, Tokenizer, TruncationDirection};
 
 use super::folder::Folder;
 use super::runtime::without_panic;
@@ -34,6 +34,8 @@ pub(super) struct Tokens {
 pub(super) struct TextTokenizer {
     tokenizer: Tokenizer,
     max_tokens: usize,
+    /// What special tokens leave of them.
+    room: usize,
     lowercase: bool,
     /// The id that shorter texts of a batch are filled with.
     pub pad_id: u32,
@@ -68,18 +70,16 @@ impl TextTokenizer {
                     folder.max_tokens
                 ));
             }
-            let cut = TruncationParams {
-                max_length: folder.max_tokens,
-                ..TruncationParams::default()
-            };
             tokenizer.with_padding(None);
+            // Cut here, where it is known how much was cut.
             tokenizer
-                .with_truncation(Some(cut))
+                .with_truncation(None)
                 .map_err(|cause| wrong(&cause))?;
             let by_token = folder.pad_token.as_deref();
             let by_token = by_token.and_then(|token| tokenizer.token_to_id(token));
             Ok(TextTokenizer {
                 max_tokens: folder.max_tokens,
+                room: folder.max_tokens - added,
                 lowercase: folder.lowercase,
                 pad_id: folder.pad_id.or(by_token).unwrap_or(0),
                 tokenizer,
@@ -106,18 +106,21 @@ impl TextTokenizer {
     fn encode(&self, text: &str) -> Result<(Tokens, usize), String> {
         without_panic(|| {
             let lower = self.lowercase.then(|| text.to_lowercase());
+            let refused =
+                |cause: &dyn std::fmt::Display| format!("the tokenizer refuses a text: {cause}");
+            let mut encoding = self
+                .tokenizer
+                .encode_fast(lower.as_deref().unwrap_or(text), false)
+                .map_err(|cause| refused(&cause))?;
+            let left = encoding.len().saturating_sub(self.room);
+            if left > 0 {
+                encoding.truncate(self.room, 0, TruncationDirection::Right);
+                encoding.take_overflowing();
+            }
             let encoding = self
                 .tokenizer
-                .encode_fast(lower.as_deref().unwrap_or(text), true)
-                .map_err(|cause| format!("the tokenizer refuses a text: {cause}"))?;
-            let left = encoding
-                .get_overflowing()
-                .iter()
-                .map(|part| {
-                    let special = part.get_special_tokens_mask();
-                    special.iter().filter(|special| **special == 0).count()
-                })
-                .sum();
+                .post_process(encoding, None, true)
+                .map_err(|cause| refused(&cause))?;
             let tokens = Tokens {
                 ids: encoding.get_ids().to_vec(),
                 types: encoding.get_type_ids().to_vec(),

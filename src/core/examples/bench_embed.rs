@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use tokenizers::Tokenizer;
 use vector_migrate_core::embed::onnx::{OnnxEmbedder, environment};
 
-type Failure = Box<dyn std::error::Error>;
+type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const BUDGET: usize = 2048;
 const EQUAL_TOKENS: usize = 64;
