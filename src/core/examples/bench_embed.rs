@@ -90,8 +90,10 @@ impl Raw {
         texts: &[String],
     ) -> Result<Raw, Failure> {
         let session = Session::builder(environment)?
-            .with_optimization_level(GraphOptimizationLevel::Level3)?
-            .with_intra_threads(threads)?
+            .with_optimization_level(GraphOptimizationLevel::Level3)
+            .map_err(|cause| cause.to_string())?
+            .with_intra_threads(threads)
+            .map_err(|cause| cause.to_string())?
             .commit_from_file(model)?;
         let mut batches = Vec::new();
         for batch in texts.chunks(BUDGET / EQUAL_TOKENS) {
