@@ -8,6 +8,7 @@
 #   SECONDS_EACH=60 FUZZ_SEED=1    for fuzz: how long each of the four kinds goes on, and which cases
 #   N=100000 ROUNDS=5 INDEX=1      for bench: records, rounds, rounds with an index build (pgrx-tests/bench/README.md)
 #   TESTARGS='...'                 for the test targets: arguments for cargo test
+#   ROUNDS=5 THREADS=1              for bench-embed: rounds, threads of the model
 #   SUDO=sudo                      let setup and install use sudo where root is needed
 
 PG_CONFIG ?=
@@ -16,7 +17,7 @@ SUDO ?=
 TESTARGS ?=
 export PG_CONFIG CHROMA SUDO
 
-.PHONY: help setup install uninstall test test-core test-server fidelity property fuzz live bench fmt lint demo demo-stop clean-clusters
+.PHONY: help setup install uninstall test test-core test-server fidelity property fuzz live bench bench-embed fmt lint demo demo-stop clean-clusters
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -54,6 +55,9 @@ live: ## reads while chromadb releases write: every result is one moment of the 
 
 bench: install ## migrate_chroma against COPY and against Python, stage by stage (N=, DIM=, SPACE=, ROUNDS=, INDEX=)
 	@pgrx-tests/bench/run.sh
+
+bench-embed: setup ## embedding against bare ONNX Runtime and plain batches (ROUNDS=, THREADS=)
+	@pgrx-tests/bench/embed.sh
 
 fmt: ## format the Rust code
 	cargo fmt --all

@@ -17,6 +17,8 @@ static ALLOWED_ROOTS: GucSetting<Option<CString>> = GucSetting::<Option<CString>
 static MAX_MEMORY_MB: GucSetting<i32> = GucSetting::<i32>::new(1024);
 static EMBED_THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
 static EMBED_BATCH_TOKENS: GucSetting<i32> = GucSetting::<i32>::new(2048);
+static QUERY_PREFIX: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
+static PASSAGE_PREFIX: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 static BATCH_BYTES: GucSetting<i32> = GucSetting::<i32>::new(2048);
 static PROGRESS_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(5);
 
@@ -73,10 +75,26 @@ pub fn register() {
     GucRegistry::define_int_guc(
         c"vector_migrate.embed_batch_tokens",
         c"Tokens embedded in one step, padding included.",
-        c"Larger is faster up to a point, takes more memory and answers a cancel later.",
+        c"Texts of like length go through the model together, padded to the longest. Larger takes more memory.",
         &EMBED_BATCH_TOKENS,
         256,
         1_048_576,
+        GucContext::Userset,
+        none,
+    );
+    GucRegistry::define_string_guc(
+        c"vector_migrate.query_prefix",
+        c"Words that the embedding model wants before the text of a search.",
+        c"As in 'query: ' for models of the e5 family. Empty: what the model's own files say, mostly nothing.",
+        &QUERY_PREFIX,
+        GucContext::Userset,
+        none,
+    );
+    GucRegistry::define_string_guc(
+        c"vector_migrate.passage_prefix",
+        c"Words that the embedding model wants before a text that is stored.",
+        c"As in 'passage: ' for models of the e5 family. Empty: what the model's own files say, mostly nothing.",
+        &PASSAGE_PREFIX,
         GucContext::Userset,
         none,
     );
@@ -151,6 +169,16 @@ pub fn embed_threads() -> usize {
         0 => std::thread::available_parallelism().map_or(1, |n| (n.get() / 2).max(1)),
         threads => threads,
     }
+}
+
+/// Words before the text of a search; `None`: the model's own.
+pub fn query_prefix() -> Option<String> {
+    text(&QUERY_PREFIX)
+}
+
+/// Words before a stored text; `None`: the model's own.
+pub fn passage_prefix() -> Option<String> {
+    text(&PASSAGE_PREFIX)
 }
 
 /// Tokens embedded in one step.

@@ -1,21 +1,46 @@
 //! The embedder of this backend: loaded at the first need, once, and kept until the session ends.
+//!
+//! Promise: loading and embedding go on in other threads, and this one looks after cancels all the while.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
+use std::time::Duration;
 
-use vector_migrate_core::embed::Embedder;
-use vector_migrate_core::embed::onnx::OnnxEmbedder;
+use vector_migrate_core::embed::onnx::{Loading, OnnxEmbedder};
 
 use crate::error::Error;
 use crate::{guc, interrupt};
 
+/// How long to wait before looking after interrupts again.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// Vectors kept for texts that come again take at most this share of `max_memory_mb`, and this many bytes.
+const REMEMBER_SHARE: u64 = 16;
+const REMEMBER_MOST: u64 = 64 << 20;
+
 thread_local! {
-    static LOADED: RefCell<Option<Loaded>> = const { RefCell::new(None) };
+    static MODEL: RefCell<Option<Model>> = const { RefCell::new(None) };
+    static TRUNCATED: Cell<u64> = const { Cell::new(0) };
 }
 
-struct Loaded {
+struct Model {
     path: PathBuf,
-    embedder: OnnxEmbedder,
+    state: State,
+}
+
+/// A model whose loading was cancelled stays here: it is loaded to its end, for the next call.
+enum State {
+    Loading(Loading),
+    Loaded(Box<OnnxEmbedder>),
+}
+
+/// What a text is embedded for: some models want other words before each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To search with.
+    Query,
+    /// To be found.
+    Passage,
 }
 
 /// Whether model and runtime are where the settings say; else the first file that is missing.
@@ -41,9 +66,9 @@ fn with<R>(
     why: &str,
     work: impl FnOnce(&mut OnnxEmbedder) -> Result<R, Error>,
 ) -> Result<R, Error> {
-    LOADED.with_borrow_mut(|slot| {
+    MODEL.with_borrow_mut(|slot| {
         let path = guc::model_path();
-        if slot.as_ref().is_none_or(|loaded| loaded.path != path) {
+        if slot.as_ref().is_none_or(|model| model.path != path) {
             installed().map_err(|missing| Error::NoModel {
                 why: why.to_owned(),
                 missing,
@@ -54,49 +79,88 @@ fn with<R>(
             let runtime = guc::onnxruntime_path();
             let threads = guc::embed_threads();
             *slot = None;
-            let embedder =
-                interrupt::without_signals(|| OnnxEmbedder::load(&path, &runtime, threads))?;
-            *slot = Some(Loaded { path, embedder });
+            let loading =
+                interrupt::without_signals(|| OnnxEmbedder::start(&path, &runtime, threads))
+                    .map_err(Error::Thread)?;
+            let state = State::Loading(loading);
+            *slot = Some(Model { path, state });
         }
-        match slot {
-            Some(loaded) => work(&mut loaded.embedder),
-            None => Err(Error::Bug("the model was loaded and is not there".into())),
+        loop {
+            match slot.as_mut().map(|model| &mut model.state) {
+                Some(State::Loaded(embedder)) => return work(embedder),
+                Some(State::Loading(loading)) => {
+                    interrupt::check();
+                    let loaded = loading.wait(PATIENCE).transpose();
+                    match loaded {
+                        Ok(None) => {}
+                        Ok(Some(embedder)) => {
+                            if let Some(model) = slot {
+                                model.state = State::Loaded(Box::new(embedder));
+                            }
+                        }
+                        Err(error) => {
+                            *slot = None;
+                            return Err(error.into());
+                        }
+                    }
+                }
+                None => return Err(Error::Bug("the model was loaded and is not there".into())),
+            }
         }
     })
 }
 
-/// Embeds texts, in order, in steps of `vector_migrate.embed_batch_tokens`, obeying a cancel between two.
-/// No texts need no model.
+/// Embeds stored texts, in order. Obeys a cancel at any time. No texts need no model.
 ///
 /// # Errors
 /// [`Error::NoModel`], [`Error::Embed`].
 pub fn embed(why: &str, texts: &[&str]) -> Result<Vec<Vec<f32>>, Error> {
-    let mut vectors = Vec::with_capacity(texts.len());
-    let mut rest = texts;
-    while !rest.is_empty() {
-        interrupt::check();
-        with(why, |model| {
-            let (step, later) = rest.split_at(step(rest, model.max_tokens()));
-            vectors.extend(model.embed(step)?);
-            rest = later;
-            Ok(())
-        })?;
-    }
-    Ok(vectors)
+    embed_for(Purpose::Passage, why, texts)
 }
 
-/// How many texts from the front make one step: texts are padded to the longest, and a token is taken to
-/// be three bytes, which errs on the side of smaller steps for text in Latin script.
-fn step(texts: &[&str], max_tokens: usize) -> usize {
-    let budget = guc::embed_batch_tokens();
-    let mut longest = 1;
-    for (count, text) in texts.iter().enumerate() {
-        longest = longest.max((text.len() / 3 + 2).min(max_tokens));
-        if longest * (count + 1) > budget {
-            return count.max(1);
-        }
+/// Embeds the text of a search.
+///
+/// # Errors
+/// Those of [`embed`].
+pub fn embed_query(why: &str, text: &str) -> Result<Vec<f32>, Error> {
+    embed_for(Purpose::Query, why, &[text])?
+        .pop()
+        .ok_or_else(|| Error::Bug("the model gave no vector".into()))
+}
+
+fn embed_for(purpose: Purpose, why: &str, texts: &[&str]) -> Result<Vec<Vec<f32>>, Error> {
+    if texts.is_empty() {
+        return Ok(Vec::new());
     }
-    texts.len()
+    with(why, |model| {
+        let (set, own) = match purpose {
+            Purpose::Query => (guc::query_prefix(), &model.about().query_prompt),
+            Purpose::Passage => (guc::passage_prefix(), &model.about().passage_prompt),
+        };
+        let prompt = set.unwrap_or_else(|| own.clone());
+        let most = (guc::max_memory_bytes() / REMEMBER_SHARE).min(REMEMBER_MOST);
+        model.remember(usize::try_from(most).unwrap_or(0));
+        let mut call = model.begin(texts, &prompt, guc::embed_batch_tokens())?;
+        while !call.poll(PATIENCE)? {
+            interrupt::check();
+        }
+        let embedded = call.finish()?;
+        TRUNCATED.set(TRUNCATED.get().saturating_add(embedded.truncated));
+        Ok(embedded.vectors)
+    })
+}
+
+/// How many of the texts that this session has embedded were longer than the model takes.
+pub fn truncated() -> u64 {
+    TRUNCATED.get()
+}
+
+/// Tokens of a text that count for the model that is loaded; `None`: none is.
+pub fn max_tokens() -> Option<usize> {
+    MODEL.with_borrow(|slot| match &slot.as_ref()?.state {
+        State::Loaded(embedder) => Some(embedder.about().max_tokens),
+        State::Loading(_) => None,
+    })
 }
 
 /// Name and dimension of the model.
@@ -105,8 +169,9 @@ fn step(texts: &[&str], max_tokens: usize) -> usize {
 /// [`Error::NoModel`], [`Error::Embed`].
 pub fn describe(why: &str) -> Result<(String, u32), Error> {
     with(why, |model| {
-        let dimension = u32::try_from(model.dimension()).unwrap_or(u32::MAX);
-        Ok((model.name().to_owned(), dimension))
+        let about = model.about();
+        let dimension = u32::try_from(about.dimension).unwrap_or(u32::MAX);
+        Ok((about.name.clone(), dimension))
     })
 }
 
@@ -129,6 +194,8 @@ pub struct Info {
     pub runtime: Option<String>,
     /// The session had it in memory before this call.
     pub loaded: bool,
+    /// What loading it took, and the vectors kept for texts that come again, in bytes.
+    pub memory_bytes: Option<i64>,
 }
 
 /// Everything about the model, which is loaded for it if it is installed.
@@ -137,7 +204,10 @@ pub struct Info {
 /// [`Error::Embed`] if it is installed and does not load.
 pub fn info() -> Result<Info, Error> {
     let path = guc::model_path();
-    let loaded = LOADED.with_borrow(|slot| slot.as_ref().is_some_and(|it| it.path == path));
+    let loaded = MODEL.with_borrow(|slot| {
+        slot.as_ref()
+            .is_some_and(|it| it.path == path && matches!(it.state, State::Loaded(_)))
+    });
     let shown = path.display().to_string();
     if installed().is_err() {
         return Ok(Info {
@@ -146,15 +216,19 @@ pub fn info() -> Result<Info, Error> {
         });
     }
     with("", |model| {
+        let digest = model.digest(&mut interrupt::check)?;
+        let remembered = u64::try_from(model.remembered_bytes()).unwrap_or(u64::MAX);
+        let about = model.about();
         Ok(Info {
             path: shown,
-            name: Some(model.name().to_owned()),
-            digest: Some(model.digest()?),
-            dimension: i32::try_from(model.dimension()).ok(),
-            pooling: Some(model.pooling().to_owned()),
-            max_tokens: i32::try_from(model.max_tokens()).ok(),
+            name: Some(about.name.clone()),
+            digest: Some(digest),
+            dimension: i32::try_from(about.dimension).ok(),
+            pooling: Some(about.pooling.to_owned()),
+            max_tokens: i32::try_from(about.max_tokens).ok(),
             runtime: model.runtime_version(),
             loaded,
+            memory_bytes: i64::try_from(about.memory_bytes.saturating_add(remembered)).ok(),
         })
     })
 }

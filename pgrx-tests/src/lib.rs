@@ -6,11 +6,13 @@
 //! - [`Store`] is a private copy of a fixture that the server can read (and could change: see [`Snapshot`]).
 //! - [`Expected`] is what chromadb itself returned for a fixture.
 //! - [`Report`] is what `migrate_chroma` answers, its sums checked.
+//! - [`models`] has model directories, and reference vectors.
 //! - [`tables`] has the tables that an application might have made beforehand.
 //!
 //! Everything here panics where a test should fail.
 
 mod expected;
+pub mod models;
 mod report;
 mod server;
 mod session;

@@ -50,7 +50,7 @@ impl Store {
         Store { folder, path }
     }
 
-    fn copy_of(from: &Path) -> Store {
+    pub(crate) fn copy_of(from: &Path) -> Store {
         let store = Store::empty();
         copy(from, &store.path);
         store

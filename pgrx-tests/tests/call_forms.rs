@@ -191,7 +191,8 @@ fn the_functions_return_the_documented_columns() {
     );
     assert_eq!(
         columns("model_info"),
-        "path text, name text, digest text, dimension integer, pooling text, max_tokens integer, onnxruntime text, loaded boolean"
+        "path text, name text, digest text, dimension integer, pooling text, max_tokens integer, onnxruntime text, loaded boolean, \
+         memory_bytes bigint"
     );
     assert_eq!(
         columns("search_entities"),

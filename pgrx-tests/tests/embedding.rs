@@ -1,6 +1,7 @@
 //! Vectors made in the server: `embed_text`, missing vectors, new ones, search by text.
 
 use pgvector::Vector;
+use vector_migrate_tests::models::{self, reference};
 use vector_migrate_tests::{Db, demo_store, store};
 
 /// all-MiniLM-L6-v2 in fp32, mean pooling, normalised: cosines of these three and the first's first components.
@@ -37,6 +38,54 @@ fn embed_text_gives_the_models_own_vectors() {
         assert_eq!(vector.len(), 384);
         assert!((cosine(vector, vector) - 1.0).abs() < 1e-5, "normalised");
     }
+}
+
+#[test]
+fn reference_vectors_are_met_alone_and_in_a_batch() {
+    let db = Db::new();
+    let all = reference();
+    assert!(all.len() >= 30);
+    let alone: Vec<Vec<f32>> = all.iter().map(|one| embed(&db, &one.text)).collect();
+    for (one, found) in all.iter().zip(&alone) {
+        let same = models::cosine(found, &one.mean);
+        assert!(same > 0.9999, "{:.40}: {same}", one.text);
+        for (found, wanted) in found.iter().zip(&one.mean) {
+            assert!((found - wanted).abs() < 1e-3, "{:.40}", one.text);
+        }
+    }
+    // In a session that remembers none of them, each twice, with others of all lengths between.
+    let session = db.session();
+    let mut texts: Vec<String> = (0..200).map(|n| "more ".repeat(n * 7 % 250)).collect();
+    texts.extend(all.iter().map(|one| one.text.clone()));
+    texts.extend(all.iter().rev().map(|one| one.text.clone()));
+    let rows = session.query("SELECT embed_text($1::text[])", &[&texts]);
+    let vectors: Vec<Vec<f32>> = rows
+        .iter()
+        .map(|row| row.get::<_, Vector>(0).to_vec())
+        .collect();
+    for (n, found) in alone.iter().enumerate() {
+        for at in [200 + n, vectors.len() - 1 - n] {
+            let same = models::cosine(found, &vectors[at]);
+            assert!(same > 0.99999, "{:.40}: {same}", all[n].text);
+        }
+    }
+}
+
+#[test]
+fn a_text_that_comes_again_is_remembered() {
+    let db = Db::new();
+    embed(&db, "once");
+    let before: i64 = db.one("SELECT memory_bytes FROM model_info()");
+    assert!(before > 50 << 20, "the weights alone are 90 MB: {before}");
+    db.run("SELECT embed_text(array_agg('again'::text)) FROM generate_series(1, 1000)");
+    db.run("SELECT embed_text('again'::text)");
+    let after: i64 = db.one("SELECT memory_bytes FROM model_info()");
+    // A vector of 384 components is 1536 bytes.
+    assert!(
+        (1536..4000).contains(&(after - before)),
+        "{}",
+        after - before
+    );
 }
 
 #[test]

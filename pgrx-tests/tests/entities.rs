@@ -65,6 +65,24 @@ fn the_vector_is_that_of_name_type_and_description() {
 }
 
 #[test]
+fn generate_embeds_content_and_entities_alike() {
+    let (db, source) = (Db::new(), store("special/two-collections"));
+    let report = db.migrate(&source, "embeddings => 'generate'");
+    assert_eq!(report.total().embedded, report.total().migrated);
+    assert_eq!(db.count("entity_vectors"), report.total().entities);
+    assert!(report.total().entities > 18);
+    let far = "SELECT count(*) FROM content_vectors WHERE embedding <#> embed_text(searchable_text) > -0.9999";
+    assert_eq!(db.line(far), "0");
+    assert_eq!(
+        db.count("entity_vectors WHERE embedding IS NULL OR vector_dims(embedding) <> 384"),
+        0
+    );
+    let carnot = "SELECT DISTINCT embedding <#> embed_text('Carnot person French engineer who described ideal heat engines'::text) < -0.9999
+                    FROM entity_vectors WHERE entity_name = 'Carnot'";
+    assert_eq!(db.line(carnot), "t");
+}
+
+#[test]
 fn the_entity_table_has_the_models_dimension_whatever_the_collections() {
     let (db, source) = (Db::new(), store("special/two-collections"));
     db.migrate(&source, "");

@@ -33,10 +33,7 @@ impl Search {
         let oid = place.oid.ok_or_else(|| Error::NoTable(place.qualified()))?;
         let columns = tables::column_names(oid)?;
         let pgvector = Pgvector::find()?;
-        let embedding = model::embed(WHY, &[query])?
-            .into_iter()
-            .next()
-            .unwrap_or_default();
+        let embedding = model::embed_query(WHY, query)?;
         Ok(Search {
             table: place.qualified(),
             vector: pgvector.schema,

@@ -11,7 +11,7 @@ use crate::vector::PgVector;
 /// What the error says if there is no model.
 const WHY: &str = "text is to be embedded";
 
-/// The embedding of `input`, of length 1.
+/// The embedding of `input`, as that of a stored text.
 #[pg_extern(volatile, parallel_unsafe, strict)]
 fn embed_text(input: &str) -> Result<PgVector, ErrorReport> {
     let pgvector = Pgvector::find()?;
@@ -44,7 +44,8 @@ fn embed_texts(
 }
 
 /// The embedding model of this server, one row. Loads it if it is installed; else all but `path` is NULL.
-/// `loaded`: the session had it in memory already. `digest`: SHA-256 of its ONNX file.
+/// `loaded`: the session had it in memory already. `digest`: SHA-256 of its ONNX file. `memory_bytes`: by how much
+/// loading it has enlarged this session's resident memory, and the vectors kept for texts that come again.
 #[pg_extern(volatile, parallel_unsafe)]
 fn model_info() -> Result<
     TableIterator<
@@ -58,6 +59,7 @@ fn model_info() -> Result<
             name!(max_tokens, Option<i32>),
             name!(onnxruntime, Option<String>),
             name!(loaded, bool),
+            name!(memory_bytes, Option<i64>),
         ),
     >,
     ErrorReport,
@@ -72,5 +74,6 @@ fn model_info() -> Result<
         info.max_tokens,
         info.runtime,
         info.loaded,
+        info.memory_bytes,
     )))
 }

@@ -11,7 +11,7 @@
 //! | [`record`] | the model every stage shares | std, serde_json |
 //! | [`source`] | a Chroma persist directory as a stream of records | record, rusqlite |
 //! | [`map`] | a record as a content row and its entity rows | record |
-//! | [`embed`] | text to vectors | fastembed (feature `onnx`) |
+//! | [`embed`] | text to vectors | key; fastembed, ort, tokenizers (feature `onnx`) |
 //! | [`encode`] | a row as the bytes of a binary COPY tuple | map |
 //! | [`reason`] | why a record was not migrated | std |
 //! | [`report`] | counts that add up | reason |

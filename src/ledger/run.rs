@@ -23,6 +23,8 @@ pub struct RunSummary {
     pub counts: Counts,
     /// The model, if it was used.
     pub model: Option<String>,
+    /// Texts that were embedded and longer than the model takes.
+    pub truncated: u64,
     /// What the store was like.
     pub fingerprint: serde_json::Value,
     /// The content table.
@@ -64,10 +66,10 @@ pub fn finish(run: RunSummary) -> Result<(), Error> {
             "INSERT INTO vector_migrate.runs \
                (run_id, path, options, status, started_at, finished_at, found, migrated, skipped, \
                 failed, reused, exact, restored, missing, stale, embedded, entities, model, source_fingerprint, role, \
-                content_target, entity_target) \
+                content_target, entity_target, truncated) \
              OVERRIDING SYSTEM VALUE VALUES \
                ($1, $2, $3, 'completed', $4, pg_catalog.clock_timestamp(), $5, $6, $7, $8, $9, $10, \
-                $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
+                $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)",
             &[
                 run.run_id.into(),
                 run.path.into(),
@@ -89,6 +91,7 @@ pub fn finish(run: RunSummary) -> Result<(), Error> {
                 role.flatten().into(),
                 run.content.into(),
                 run.entity.into(),
+                count(run.truncated).into(),
             ],
         )
     })?;

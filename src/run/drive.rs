@@ -81,6 +81,7 @@ pub fn migrate(path: PathBuf, options: &Options) -> Result<Vec<Line>, Error> {
             started_at,
             counts,
             model: prepared.model.clone(),
+            truncated: prepared.truncated,
             fingerprint: fingerprint.clone(),
             content: prepared.sink.content.oid,
             entity: prepared.sink.entity.as_ref().map(|entity| entity.oid),
@@ -117,6 +118,7 @@ fn load(
     );
     let bytes = store.fingerprint().bytes();
     let mut progress = Progress::start(prepared.sink.content.oid, prepared.records, bytes);
+    let truncated_before = model::truncated();
     let plan = Arc::new(prepared.plan);
     let for_thread = plan.clone();
     let mut items = reader::start(stop, move |sender| {
@@ -137,12 +139,14 @@ fn load(
     drop(items);
     prepared.plan = Arc::into_inner(plan)
         .ok_or_else(|| Error::Bug("the reader's thread still has the plan".into()))?;
+    prepared.truncated = model::truncated().saturating_sub(truncated_before);
     let counts = prepared.sink.report.total();
     if counts.embedded > 0 || (counts.entities > 0 && prepared.sink.embeds_entities) {
         prepared.model = Some(model::describe("vectors were made")?.0);
     }
     finish(&mut prepared, counts)?;
     notices::close(&prepared.sink.report, &progress, prepared.sink.run);
+    notices::truncated(prepared.truncated, model::max_tokens());
     let sink = &prepared.sink;
     Ok(sink
         .report

@@ -86,6 +86,15 @@ impl Progress {
     }
 }
 
+/// Texts that the model has not seen to their end.
+pub fn truncated(texts: u64, max_tokens: Option<usize>) {
+    if let (1.., Some(tokens)) = (texts, max_tokens) {
+        notice!(
+            "{texts} texts were longer than the model's {tokens} tokens: what comes after is not in their vectors"
+        );
+    }
+}
+
 /// The closing summary.
 pub fn close(report: &Report, progress: &Progress, run: Option<i64>) {
     let total = report.total();

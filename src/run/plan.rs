@@ -23,6 +23,8 @@ pub struct Prepared {
     pub space: Space,
     /// The model's name, if vectors are made.
     pub model: Option<String>,
+    /// Texts that were embedded and longer than the model takes.
+    pub truncated: u64,
     /// pgvector in this database.
     pub pgvector: Pgvector,
     /// Records to read, those that are not asked for included.
@@ -154,6 +156,7 @@ pub fn prepare(
         sink,
         space,
         model: None,
+        truncated: 0,
         pgvector,
         records: size.records,
     })

@@ -26,8 +26,9 @@ pub enum OnConflict {
     Error,
 }
 
-/// Rows loaded in one step where vectors are made: about a second's work of a small model.
-const SLOW_STEP: usize = 64;
+/// Rows loaded in one step where vectors are made: enough texts that sorting them by length pays, few enough that
+/// progress is told.
+const SLOW_STEP: usize = 256;
 
 /// Where batches come from; `None` at the end.
 pub type Batches<'a> = dyn FnMut() -> Result<Option<Batch>, Error> + 'a;

@@ -49,21 +49,24 @@ impl Sink {
         rows: Vec<(Row, bool)>,
         tuples: &'b [u8],
     ) -> Result<Vec<Ready<'b>>, Error> {
-        let missing: Vec<&str> = rows
+        // Together, so that they are sorted by length together; the rows' own first.
+        let mut texts: Vec<&str> = rows
             .iter()
             .filter(|(row, _)| !row.has_vector)
             .map(|(row, _)| row.text.as_str())
             .collect();
-        let mut made = model::embed("records without a vector need one", &missing)?.into_iter();
-        let mut texts: Vec<&str> = Vec::new();
+        let missing = texts.len();
         if self.embeds_entities {
-            texts = rows
-                .iter()
-                .flat_map(|(row, _)| row.entities.iter().map(|entity| entity.text.as_str()))
-                .collect();
+            let entities = rows.iter().flat_map(|(row, _)| &row.entities);
+            texts.extend(entities.map(|entity| entity.text.as_str()));
         }
-        let mut entity_vectors =
-            model::embed("the store has entities, which are embedded", &texts)?.into_iter();
+        let why = match missing {
+            0 => "the store has entities, which are embedded",
+            _ => "records without a vector need one",
+        };
+        let mut made = model::embed(why, &texts)?;
+        let mut entity_vectors = made.split_off(missing.min(made.len())).into_iter();
+        let mut made = made.into_iter();
         let mut ready = Vec::with_capacity(rows.len());
         for (row, exists) in rows {
             let encoded = if row.has_vector {

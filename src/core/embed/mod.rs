@@ -3,12 +3,26 @@
 //! Promise: order in is order out; one vector of [`Embedder::dimension`] components a text. Nothing here
 //! touches the network. Must not import `source`, `map` or `pipeline`.
 
+#[cfg(feature = "onnx")]
+mod cache;
 #[cfg(test)]
 pub mod fake;
+#[cfg(feature = "onnx")]
+mod folder;
 #[cfg(feature = "onnx")]
 pub mod onnx;
 #[cfg(feature = "onnx")]
 mod runtime;
+#[cfg(feature = "onnx")]
+mod session;
+#[cfg(feature = "onnx")]
+mod steps;
+#[cfg(feature = "onnx")]
+mod threads;
+#[cfg(feature = "onnx")]
+mod tokens;
+
+use std::path::PathBuf;
 
 use thiserror::Error;
 
@@ -44,6 +58,28 @@ pub enum EmbedError {
     Inference(String),
 }
 
+/// What a loaded model is.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// What it is called.
+    pub name: String,
+    /// The ONNX file that was loaded.
+    pub file: PathBuf,
+    /// How token vectors become one: `mean`, `cls`, or `model` where the ONNX file does it.
+    pub pooling: &'static str,
+    /// Components of every vector.
+    pub dimension: usize,
+    /// Tokens of a text that count, special ones included; what comes after them does not change its vector.
+    pub max_tokens: usize,
+    /// What its files want before a query; mostly nothing.
+    pub query_prompt: String,
+    /// What its files want before a stored text.
+    pub passage_prompt: String,
+    /// By how much loading it has enlarged this process's resident memory, in bytes: weights, tokenizer, and
+    /// ONNX Runtime itself where it was not loaded yet.
+    pub memory_bytes: u64,
+}
+
 /// Turns texts into vectors.
 pub trait Embedder {
     /// Name of the model, for the ledger.
@@ -52,7 +88,7 @@ pub trait Embedder {
     /// Number of components of every vector.
     fn dimension(&self) -> usize;
 
-    /// One vector a text, in order. The caller keeps batches small to stay interruptible.
+    /// One vector a text, in order.
     ///
     /// # Errors
     /// [`EmbedError::Inference`].

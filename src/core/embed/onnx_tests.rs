@@ -2,6 +2,9 @@
 //! variables `VECTOR_MIGRATE_MODEL` (all-MiniLM-L6-v2) and `VECTOR_MIGRATE_ORT`, and are skipped without;
 //! `ORT_DISABLE_TELEMETRY=1` goes with them.
 
+use std::path::PathBuf;
+
+use super::super::folder::tests::directory;
 use super::*;
 
 const SENTENCES: [&str; 3] = [
@@ -43,27 +46,6 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
             .sum()
     };
     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
-}
-
-/// A directory with every small file that a model has, and an ONNX file that is none.
-fn directory() -> tempfile::TempDir {
-    let directory = tempfile::tempdir().unwrap();
-    let tokenizer = r#"{"version":"1.0","truncation":null,"padding":null,"added_tokens":[],
-        "normalizer":null,"pre_tokenizer":{"type":"Whitespace"},"post_processor":null,"decoder":null,
-        "model":{"type":"WordLevel","unk_token":"[UNK]","vocab":{"[UNK]":0,"[PAD]":1}}}"#;
-    for (file, text) in [
-        ("tokenizer.json", tokenizer),
-        ("config.json", "{}"),
-        ("special_tokens_map.json", "{}"),
-        (
-            "tokenizer_config.json",
-            r#"{"model_max_length":512,"pad_token":"[PAD]"}"#,
-        ),
-        ("model.onnx", "not a model"),
-    ] {
-        fs::write(directory.path().join(file), text).unwrap();
-    }
-    directory
 }
 
 #[test]
@@ -112,7 +94,7 @@ fn a_text_has_the_same_vector_alone_and_in_a_batch() {
 #[test]
 fn only_the_first_tokens_of_a_text_count() {
     let Some(mut embedder) = loaded() else { return };
-    assert_eq!(embedder.max_tokens(), 256);
+    assert_eq!(embedder.about().max_tokens, 256);
     let long = "word ".repeat(300);
     let longer = format!("{long} and something else");
     let vectors = embedder.embed(&[&long, &longer]).unwrap();
@@ -129,8 +111,8 @@ fn no_text_is_no_vector() {
 fn the_loaded_model_says_what_it_is() {
     let Some(embedder) = loaded() else { return };
     assert!(!embedder.name().is_empty());
-    assert_eq!(embedder.pooling(), "mean");
-    assert!(embedder.model_file().ends_with("model.onnx"));
+    assert_eq!(embedder.about().pooling, "mean");
+    assert!(embedder.about().file.ends_with("model.onnx"));
     assert!(
         embedder
             .runtime_version()
@@ -207,28 +189,59 @@ fn a_library_that_is_none_is_an_error_of_the_runtime() {
 }
 
 #[test]
-fn a_pooling_that_is_not_supported_is_an_error_of_the_model() {
-    let directory = directory();
-    fs::create_dir(directory.path().join("1_Pooling")).unwrap();
-    let config = directory.path().join("1_Pooling/config.json");
-    fs::write(&config, r#"{"pooling_mode_max_tokens":true}"#).unwrap();
-    let error = failure(directory.path(), Path::new("/none"));
-    assert!(error.to_string().contains("pooling"), "{error}");
-    fs::write(
-        &config,
-        r#"{"pooling_mode_cls_token":true,"pooling_mode_mean_tokens":false}"#,
-    )
-    .unwrap();
-    assert_eq!(super::pooling(directory.path()).unwrap().unwrap().1, "cls");
+fn texts_that_come_again_are_given_the_same_vector() {
+    let Some(mut embedder) = loaded() else { return };
+    let texts = ["a", "b", "a", "a", "b"];
+    let vectors = embedder.embed(&texts).unwrap();
+    assert_eq!(vectors[0], vectors[2]);
+    assert_eq!(vectors[1], vectors[4]);
+    assert_ne!(vectors[0], vectors[1]);
+    assert_eq!(embedder.remembered_bytes(), 0);
+    embedder.remember(1 << 20);
+    let first = embedder.embed(&texts).unwrap();
+    let bytes = embedder.remembered_bytes();
+    assert!((2 * 1536..4096).contains(&bytes), "{bytes}");
+    assert_eq!(embedder.embed(&texts).unwrap(), first);
+    assert_eq!(embedder.remembered_bytes(), bytes);
 }
 
 #[test]
-fn a_model_is_called_by_its_folder_or_by_its_configuration() {
-    let config = br#"{"_name_or_path":"org/base"}"#;
-    assert_eq!(
-        super::name(Path::new("/m/all-MiniLM-L6-v2"), config),
-        "all-MiniLM-L6-v2"
-    );
-    assert_eq!(super::name(Path::new("/m/model"), config), "org/base");
-    assert_eq!(super::name(Path::new("/m/model"), b"{}"), "model");
+fn many_windows_keep_the_order_and_count_what_was_cut() {
+    let Some(mut embedder) = loaded() else { return };
+    let texts: Vec<String> = (0..700)
+        .map(|n| format!("{n}{}", " w".repeat(if n % 100 == 7 { 300 } else { n % 5 })))
+        .collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let mut call = embedder.begin(&texts, "", 2048).unwrap();
+    while !call.poll(PATIENCE).unwrap() {}
+    let all = call.finish().unwrap();
+    assert_eq!((all.vectors.len(), all.truncated), (700, 7));
+    for at in [0, 7, 127, 128, 699] {
+        let alone = embedder.embed(&[texts[at]]).unwrap();
+        assert!(cosine(&alone[0], &all.vectors[at]) >= 0.999_99, "{at}");
+    }
+}
+
+#[test]
+fn a_call_that_is_dropped_is_stopped_and_the_next_one_goes_on() {
+    let Some(mut embedder) = loaded() else { return };
+    let texts: Vec<String> = (0..5000)
+        .map(|n| format!("{n}{}", " w".repeat(300)))
+        .collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let mut call = embedder.begin(&texts, "", 1 << 14).unwrap();
+    assert!(!call.poll(PATIENCE).unwrap());
+    drop(call);
+    assert_eq!(embedder.embed(&["after it"]).unwrap().len(), 1);
+}
+
+#[test]
+fn a_prompt_stands_before_every_text() {
+    let Some(mut embedder) = loaded() else { return };
+    let expected = embedder.embed(&["query: a", "query: b"]).unwrap();
+    let mut call = embedder.begin(&["a", "b"], "query: ", 2048).unwrap();
+    while !call.poll(PATIENCE).unwrap() {}
+    for (found, expected) in call.finish().unwrap().vectors.iter().zip(&expected) {
+        assert!(cosine(found, expected) >= 0.999_99);
+    }
 }

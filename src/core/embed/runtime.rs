@@ -34,11 +34,11 @@ struct Loaded {
     version: Option<String>,
 }
 
-/// The environment of the runtime in `path`, which is loaded if this process has none yet.
+/// The environment of the runtime in `path`, which is loaded if this process has none yet. A process has one.
 ///
 /// The loader checks the library's own version before its first use, so a runtime that is too old does not
 /// get as far as the calls that `ort` would answer with a panic; should one come all the same, it is caught.
-pub(super) fn environment(path: &Path) -> Result<Environment, EmbedError> {
+pub fn environment(path: &Path) -> Result<Environment, EmbedError> {
     let failed = |cause: String| EmbedError::Runtime {
         path: path.display().to_string(),
         cause,

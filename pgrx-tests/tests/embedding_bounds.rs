@@ -1,0 +1,223 @@
+//! Embedding is bounded and can be interrupted, whatever the texts; what was cut is told.
+
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use pgvector::Vector;
+use postgres::NoTls;
+use vector_migrate_tests::models::{cosine, reference};
+use vector_migrate_tests::{Db, Session, store};
+
+fn embed(session: &Session, text: &str) -> Vec<f32> {
+    session.query("SELECT embed_text($1::text)", &[&text])[0]
+        .get::<_, Vector>(0)
+        .to_vec()
+}
+
+/// A number from the backend's `/proc/<pid>/status`.
+fn kilobytes(session: &Session, line: &str) -> i64 {
+    let pid = session.line("SELECT pg_backend_pid()");
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
+    let found = status.lines().find_map(|text| text.strip_prefix(line));
+    let number = found.and_then(|rest| rest.trim_start_matches(':').trim().split(' ').next());
+    number.expect("the line").parse().expect("a number")
+}
+
+/// The signals that each thread of a backend blocks, the backend's own thread first.
+fn blocked_signals(pid: &str) -> Vec<String> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("a process");
+    let mut ids: Vec<u32> = tasks
+        .map(|task| {
+            task.expect("reads")
+                .file_name()
+                .to_str()
+                .expect("a number")
+                .parse()
+                .expect("a number")
+        })
+        .collect();
+    ids.sort_by_key(|id| (id.to_string() != pid, *id));
+    ids.iter()
+        .map(|id| {
+            let status =
+                fs::read_to_string(format!("/proc/{pid}/task/{id}/status")).expect("a thread");
+            let line = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
+            line.expect("the line").trim().to_owned()
+        })
+        .collect()
+}
+
+#[test]
+fn a_text_of_ten_megabytes_has_the_vector_of_its_beginning() {
+    let db = Db::new();
+    // Each cut to 256 tokens, but for the endless words: WordPiece does not know them.
+    let sentence = "A longer text that goes on and on, far over the limit of the model. ";
+    let long = sentence.repeat((10 << 20) / sentence.len());
+    let expected = reference()
+        .into_iter()
+        .find(|one| one.text == sentence.repeat(100))
+        .expect("is there");
+    assert!(cosine(&embed(&db, &long), &expected.mean) > 0.9999);
+    let unknown = reference()
+        .into_iter()
+        .find(|one| one.text == "x".repeat(101))
+        .expect("is there");
+    for endless in [
+        "x".repeat(10 << 20),
+        "é".repeat(5 << 20),
+        "𓀀".repeat(2 << 20),
+    ] {
+        assert!(cosine(&embed(&db, &endless), &unknown.mean) > 0.9999);
+    }
+    let nothing = reference()
+        .into_iter()
+        .find(|one| one.text.is_empty())
+        .expect("is there");
+    assert!(cosine(&embed(&db, &" ".repeat(10 << 20)), &nothing.mean) > 0.9999);
+    // White space does not count, unless there is a megabyte of it.
+    let gap = format!("{}The weather is lovely today.", " ".repeat(900_000));
+    assert!(cosine(&embed(&db, &gap), &reference()[0].mean) > 0.9999);
+}
+
+#[test]
+fn memory_does_not_grow_with_the_texts() {
+    let db = Db::new();
+    let session = db.session();
+    let many = |count: i32| {
+        format!(
+            "SELECT count(*) FROM embed_text(ARRAY(SELECT n || repeat(' word', 4000) FROM generate_series(1, {count}) n))"
+        )
+    };
+    session.run(&many(40));
+    let before = kilobytes(&session, "VmHWM");
+    session.run(&many(160));
+    let grown = kilobytes(&session, "VmHWM") - before;
+    // The texts are 3 MB, their vectors and what SQL makes of them less than one.
+    assert!(grown < 24 << 10, "{grown} kB");
+}
+
+#[test]
+fn texts_over_the_limit_are_counted_and_told() {
+    let (db, source) = (Db::new(), store("special/no-vector"));
+    db.migrate(&source, "entity_target => NULL");
+    assert_eq!(db.line("SELECT truncated FROM vector_migrate.runs"), "0");
+    let texts: i64 = db.one("SELECT count(*) FROM content_vectors");
+    db.run("DROP TABLE content_vectors; DELETE FROM vector_migrate.runs");
+    let long = "x ".repeat(300);
+    source.damage(&format!(
+        "UPDATE embedding_metadata SET string_value = '{long}' || string_value WHERE key = 'chroma:document'
+          AND id IN (SELECT id FROM embedding_metadata WHERE key = 'chroma:document' ORDER BY id LIMIT 2)"
+    ));
+    db.notices();
+    db.migrate(&source, "entity_target => NULL, embeddings => 'generate'");
+    assert_eq!(db.count("content_vectors"), texts);
+    assert_eq!(db.line("SELECT truncated FROM vector_migrate.runs"), "2");
+    let told = "2 texts were longer than the model's 256 tokens";
+    assert!(
+        db.notices()
+            .iter()
+            .any(|notice| notice.text.starts_with(told))
+    );
+}
+
+#[test]
+fn threads_take_no_signals_and_none_starts_before_it_is_needed() {
+    let db = Db::new();
+    let session = db.session();
+    let pid = session.line("SELECT pg_backend_pid()");
+    session.run("SET vector_migrate.embed_threads = 3; LOAD 'vector_migrate'");
+    assert_eq!(blocked_signals(&pid).len(), 1);
+    embed(&session, "x");
+    let threads = blocked_signals(&pid);
+    assert!(
+        threads.len() >= 5,
+        "the backend, tokenizer, model and two of the runtime: {threads:?}"
+    );
+    let all = |mask: &String| u64::from_str_radix(mask, 16).expect("hexadecimal") & 0x7fff_ffff;
+    // SIGKILL and SIGSTOP cannot be blocked.
+    let blockable = 0x7fff_ffff & !(1 << 8) & !(1 << 18);
+    for thread in &threads[1..] {
+        assert_eq!(all(thread) & blockable, blockable, "{threads:?}");
+    }
+    assert_ne!(all(&threads[0]) & blockable, blockable, "the backend's own");
+}
+
+/// Runs `sql` in a session of its own and waits until it has embedded for a while.
+fn while_embedding(db: &Db, sql: &str, act: impl FnOnce(&Session, &str)) -> (Session, String) {
+    let session = db.session();
+    embed(&session, "loads the model");
+    session.run("SET vector_migrate.embed_batch_tokens = 16384");
+    let pid = session.line("SELECT pg_backend_pid()");
+    let session = thread::scope(|scope| {
+        let running = scope.spawn(move || (session.attempt(sql), session));
+        let begun = format!(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = {pid} AND state = 'active'
+             AND clock_timestamp() - query_start > interval '500 ms')"
+        );
+        let start = Instant::now();
+        while !db.one::<bool>(&begun) {
+            assert!(
+                start.elapsed() < Duration::from_secs(60) && !running.is_finished(),
+                "it never began"
+            );
+            thread::sleep(Duration::from_millis(5));
+        }
+        act(db, &pid);
+        let (answer, session) = running.join().expect("no panic");
+        assert!(answer.is_err());
+        session
+    });
+    (session, pid)
+}
+
+/// Minutes of work, if it were not stopped.
+const ENDLESS: &str = "SELECT count(*) FROM embed_text(ARRAY(SELECT n || repeat(' many words', 200) FROM generate_series(1, 20000) n))";
+
+#[test]
+fn a_cancel_stops_the_model_and_the_session_goes_on() {
+    let db = Db::new();
+    let canceled = |db: &Session, pid: &str| db.run(&format!("SELECT pg_cancel_backend({pid})"));
+    let (session, pid) = while_embedding(&db, ENDLESS, canceled);
+    let vector = embed(&session, "The weather is lovely today.");
+    assert!(cosine(&vector, &reference()[0].mean) > 0.9999);
+    session.run("SET statement_timeout = '700ms'");
+    session.error(ENDLESS).expect("57014");
+    assert_eq!(session.line("SELECT pg_backend_pid()"), pid);
+}
+
+#[test]
+fn a_session_that_is_terminated_while_it_embeds_takes_nobody_along() {
+    let db = Db::new();
+    let terminated =
+        |db: &Session, pid: &str| db.run(&format!("SELECT pg_terminate_backend({pid})"));
+    let (_, pid) = while_embedding(&db, ENDLESS, terminated);
+    let start = Instant::now();
+    while fs::exists(format!("/proc/{pid}/status")).expect("asks") {
+        assert!(
+            start.elapsed() < Duration::from_secs(60),
+            "the process is still there"
+        );
+        thread::sleep(Duration::from_millis(5));
+    }
+    // A crash would have ended every session.
+    assert_eq!(db.one::<i32>("SELECT 1"), 1);
+}
+
+#[test]
+fn a_cancel_while_the_model_loads_leaves_a_session_that_can_load_it() {
+    let db = Db::new();
+    let session = db.session();
+    session.run("SET statement_timeout = '60ms'");
+    // Quick machines load it in less.
+    if let Err(failure) = session.attempt("SELECT embed_text('x')") {
+        failure.expect("57014");
+    }
+    session.run("RESET statement_timeout");
+    let vector = embed(&session, "The weather is lovely today.");
+    assert!(cosine(&vector, &reference()[0].mean) > 0.9999);
+    let token = session.cancel_token();
+    token
+        .cancel_query(NoTls)
+        .expect("the server takes a cancel");
+}
