@@ -33,16 +33,6 @@ impl Keys {
     pub fn of<T: Hash + ?Sized>(&self, value: &T) -> Key {
         Key(self.0.hash_one(value), self.1.hash_one(value))
     }
-
-    /// The key of values in their order.
-    pub fn of_parts<T: Hash>(&self, parts: impl Iterator<Item = T>) -> Key {
-        let (mut first, mut second) = (self.0.build_hasher(), self.1.build_hasher());
-        for part in parts {
-            part.hash(&mut first);
-            part.hash(&mut second);
-        }
-        Key(first.finish(), second.finish())
-    }
 }
 
 /// Takes a key for its own hash.

@@ -1,19 +1,31 @@
-//! The keys that a run has met, so that two records that would take one key are told; and the keys that the target
-//! has already. May import `key`.
+//! Keys of a run's rows, so that two records that would take one key are told; and the keys that the target has
+//! already. May import `key`.
 
 use crate::key::{Key, KeySet, Keys};
 
-/// A set of keys, 16 bytes each.
-#[derive(Debug, Default)]
-pub struct SeenKeys {
+/// What makes two rows of a run one: the parts of the target's key, as a [`Key`] that the reader's thread makes.
+#[derive(Debug, Clone, Default)]
+pub struct RowKeys {
     keys: Keys,
-    seen: KeySet,
+    per_collection: bool,
+    per_user: bool,
 }
 
-impl SeenKeys {
-    /// Adds a key; `false` if it was there.
-    pub fn insert<'a>(&mut self, key: impl Iterator<Item = Option<&'a str>>) -> bool {
-        self.seen.insert(self.keys.of_parts(key))
+impl RowKeys {
+    /// For a target whose key has these parts besides the id.
+    pub fn new(per_collection: bool, per_user: bool) -> RowKeys {
+        RowKeys {
+            keys: Keys::default(),
+            per_collection,
+            per_user,
+        }
+    }
+
+    /// The key of a row: number of its collection, id and owner as the target's columns spell them.
+    pub fn of(&self, collection: usize, id: &str, user: Option<&str>) -> Key {
+        let collection = self.per_collection.then_some(collection);
+        let user = self.per_user.then_some(user).flatten();
+        self.keys.of(&(collection, id, user))
     }
 }
 
@@ -69,12 +81,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_seen_once_and_its_parts_do_not_run_together() {
-        let mut seen = SeenKeys::default();
-        assert!(seen.insert([Some("a"), Some("bc")].into_iter()));
-        assert!(seen.insert([Some("ab"), Some("c")].into_iter()));
-        assert!(seen.insert([Some("a"), None].into_iter()));
-        assert!(!seen.insert([Some("ab"), Some("c")].into_iter()));
+    fn the_parts_of_a_row_do_not_run_together() {
+        let keys = RowKeys::new(true, true);
+        let key = keys.of(1, "a", Some("bc"));
+        assert_eq!(key, keys.clone().of(1, "a", Some("bc")));
+        for other in [
+            keys.of(2, "a", Some("bc")),
+            keys.of(1, "ab", Some("c")),
+            keys.of(1, "a", None),
+            keys.of(1, "abc", None),
+        ] {
+            assert_ne!(key, other);
+        }
+        let keys = RowKeys::new(false, false);
+        assert_eq!(keys.of(1, "a", None), keys.of(2, "a", Some("u")));
     }
 
     #[test]

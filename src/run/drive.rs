@@ -2,18 +2,17 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use pgrx::prelude::*;
-use vector_migrate_core::pipeline::{self, Item};
+use vector_migrate_core::pipeline::Mode;
 use vector_migrate_core::record::Space;
 use vector_migrate_core::report::Counts;
-use vector_migrate_core::source::Source;
-use vector_migrate_core::source::chroma::ChromaStore;
+use vector_migrate_core::source::Source as _;
 
 use super::notices::{self, Progress};
 use super::options::Options;
 use super::plan::{self, Prepared};
+use super::reading::Reading;
 use super::{collections, plan::without_trace};
 use crate::error::Error;
 use crate::ledger::{self, RunSummary};
@@ -56,18 +55,28 @@ pub fn migrate(path: PathBuf, options: &Options) -> Result<Vec<Line>, Error> {
             records: sum.records.saturating_add(size.records),
             queued: sum.queued.saturating_add(size.queued),
         });
+    let fingerprint = store.fingerprint();
+    let source = Source {
+        directory: shown.clone(),
+        bytes: fingerprint.bytes(),
+    };
+    let wanted = options.mode != Mode::Generate;
+    let first = chosen.first().filter(|_| wanted).cloned();
+    let begin = move || Reading::begin(store, stop, first);
     if options.dry_run {
         return without_trace_or_writing(|| {
+            let reading = begin()?;
             let prepared = plan::prepare(options, &shown, chosen, size)?;
-            load(store, stop, prepared, |_, _| Ok(()))
+            load(reading, source, prepared, |_, _| Ok(()))
         });
     }
     if !pg::can_write() {
         return Err(Error::ReadOnly("migrate_chroma"));
     }
+    let reading = begin()?;
     let prepared = plan::prepare(options, &shown, chosen, size)?;
-    let fingerprint = store.fingerprint().to_json();
-    load(store, stop, prepared, |prepared, counts| {
+    let fingerprint = fingerprint.to_json();
+    load(reading, source, prepared, |prepared, counts| {
         prepared.sink.close()?;
         build_indexes(prepared)?;
         let run_id = prepared
@@ -98,16 +107,23 @@ fn without_trace_or_writing<R>(work: impl FnOnce() -> Result<R, Error>) -> Resul
     }
 }
 
+/// What is read, for people.
+struct Source {
+    directory: String,
+    /// Bytes of its files.
+    bytes: u64,
+}
+
 /// Reads, loads, reports.
 fn load(
-    store: ChromaStore,
-    stop: Arc<AtomicBool>,
+    mut reading: Reading,
+    source: Source,
     mut prepared: Prepared,
     finish: impl FnOnce(&mut Prepared, Counts) -> Result<(), Error>,
 ) -> Result<Vec<Line>, Error> {
     notice!(
         "reading \"{}\": {} collection{} into {}",
-        store.directory().display(),
+        source.directory,
         prepared.plan.collections.len(),
         if prepared.plan.collections.len() == 1 {
             ""
@@ -116,27 +132,18 @@ fn load(
         },
         prepared.sink.content.name
     );
-    let bytes = store.fingerprint().bytes();
-    let mut progress = Progress::start(prepared.sink.content.oid, prepared.records, bytes);
+    let table = prepared.sink.content.oid;
+    let mut progress = Progress::start(table, prepared.records, source.bytes);
     let truncated_before = model::truncated();
     let plan = Arc::new(prepared.plan);
-    let for_thread = plan.clone();
-    let mut items = reader::start(stop, move |sender| {
-        let mut last = pipeline::run(&store, &for_thread, &sender)?;
-        last.items
-            .extend(store.take_notices().into_iter().map(Item::Warning));
-        // A writer need not wait for the last batch to be taken.
-        drop(store);
-        sender.send(last);
-        Ok(())
-    })?;
-    let mut source = || reader::next(&mut items);
+    reading.follow(plan.clone());
+    let mut batches = || reading.next();
     while prepared
         .sink
-        .advance(&mut source, &mut |standing| progress.tick(standing))?
+        .advance(&mut batches, &mut |standing| progress.tick(standing))?
     {}
     crate::progress::end();
-    drop(items);
+    drop(reading);
     prepared.plan = Arc::into_inner(plan)
         .ok_or_else(|| Error::Bug("the reader's thread still has the plan".into()))?;
     prepared.truncated = model::truncated().saturating_sub(truncated_before);

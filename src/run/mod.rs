@@ -9,6 +9,7 @@ mod memory;
 mod notices;
 mod options;
 mod plan;
+mod reading;
 mod tables;
 
 pub use collections::choose;

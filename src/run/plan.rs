@@ -3,6 +3,7 @@
 use vector_migrate_core::encode::{ColumnType, ContentColumn, EntityColumn, canonical_key};
 use vector_migrate_core::pipeline::{Mode, Plan, Pool};
 use vector_migrate_core::record::{Collection, Space};
+use vector_migrate_core::seen::RowKeys;
 
 use super::memory::Budget;
 use super::options::Options;
@@ -10,7 +11,7 @@ use super::tables::{self, Making};
 use crate::error::Error;
 use crate::reader::Size;
 use crate::sink::{OnConflict, Reach, Sink, known_keys};
-use crate::tables::{Pgvector, Target};
+use crate::tables::{KeyPart, Pgvector, Target};
 use crate::{ledger, model, subxact};
 
 /// Everything that a run needs.
@@ -137,6 +138,10 @@ pub fn prepare(
         default_user: options.default_user_id.clone(),
         keep_orphans: options.keep_orphans,
         filter: options.parsed_filter()?,
+        row_keys: RowKeys::new(
+            content.key.contains(&KeyPart::Collection),
+            content.key.contains(&KeyPart::User),
+        ),
         known: known_keys(&content, &names, size.records)?,
         overwrites: options.on_conflict == OnConflict::Update,
         strict: options.strict,
@@ -150,6 +155,7 @@ pub fn prepare(
     sink.strict = options.strict;
     sink.pool = plan.pool.clone();
     sink.reach = Reach::new(budget.stretch);
+    sink.expect(size.records);
     tables::shade(&mut sink, making)?;
     Ok(Prepared {
         plan,

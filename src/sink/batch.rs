@@ -2,10 +2,10 @@
 //! `stretch` puts the rows of many batches in by one COPY.
 
 use vector_migrate_core::encode::{ContentColumn, EntityColumn};
+use vector_migrate_core::key::KeySet;
 use vector_migrate_core::pipeline::{Batch, Pool, Row};
 use vector_migrate_core::reason::{Reason, Rejection};
 use vector_migrate_core::report::{Counts, Report};
-use vector_migrate_core::seen::SeenKeys;
 
 use super::fillers::Fillers;
 use super::sieve::Sieved;
@@ -81,7 +81,8 @@ pub struct Sink {
     pub names: Vec<String>,
     /// The counts.
     pub report: Report,
-    pub(super) seen: SeenKeys,
+    /// Places in the target that rows of this run take.
+    pub(super) seen: KeySet,
     pub(super) users: Users,
     pub(super) failures: Vec<FailedRecord>,
     /// What a stretch met and could not take.
@@ -127,7 +128,7 @@ impl Sink {
             pool: Pool::default(),
             names,
             report: Report::default(),
-            seen: SeenKeys::default(),
+            seen: KeySet::default(),
             users: Users::default(),
             failures: Vec::new(),
             aside: None,
@@ -136,6 +137,11 @@ impl Sink {
             journal,
             fillers: Fillers::default(),
         }
+    }
+
+    /// Makes room for the keys of so many records.
+    pub fn expect(&mut self, records: u64) {
+        self.seen.reserve(usize::try_from(records).unwrap_or(0));
     }
 
     /// Takes what comes next: a batch, or as many as one COPY can take. `false` at the end of `source`; every item

@@ -8,7 +8,6 @@ use vector_migrate_core::reason::{Reason, Rejection};
 use super::batch::{OnConflict, Sink};
 use super::existing::{Key, existing, key_of};
 use crate::error::Error;
-use crate::tables::KeyPart;
 
 /// The rows of a batch that are wanted.
 #[derive(Debug)]
@@ -91,13 +90,7 @@ impl Sink {
     fn without_collisions(&mut self, mut rows: Vec<Row>) -> Vec<Row> {
         let mut doubles = Vec::new();
         rows.retain(|row| {
-            let collection = self.names.get(row.collection).map(String::as_str);
-            let part = |part: &KeyPart| match part {
-                KeyPart::Collection => collection,
-                KeyPart::User => row.user.as_deref(),
-                KeyPart::Id => Some(row.key.as_str()),
-            };
-            let new = self.seen.insert(self.content.key.iter().map(part));
+            let new = self.seen.insert(row.place);
             if !new {
                 doubles.push((
                     row.collection,

@@ -25,6 +25,7 @@ use vector_migrate_core::encode::{
 use vector_migrate_core::map::{Shape, map_record};
 use vector_migrate_core::pipeline::{self, Item, Mode, Next, Plan, Pool, Worker};
 use vector_migrate_core::record::Record;
+use vector_migrate_core::seen::RowKeys;
 use vector_migrate_core::source::Source;
 use vector_migrate_core::source::chroma::ChromaStore;
 
@@ -99,6 +100,7 @@ fn read_map_and_encode(path: &Path) -> (f64, usize) {
         default_user: None,
         keep_orphans: false,
         filter: None,
+        row_keys: RowKeys::new(true, false),
         known: None,
         overwrites: false,
         strict: false,

@@ -9,11 +9,12 @@ use crate::encode::{
     Column, ColumnType, ContentColumn, EntityColumn, VectorType, canonical_key, check_vector,
     content_tuple, entity_tuple, vector_field,
 };
+use crate::key::Key;
 use crate::map::filter::Filter;
 use crate::map::{ContentRow, Owner, Shape, map_record, owner_of};
 use crate::reason::{Reason, Rejection};
 use crate::record::{Collection, Grade, Record};
-use crate::seen::KnownKeys;
+use crate::seen::{KnownKeys, RowKeys};
 
 /// Where vectors come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +50,8 @@ pub struct Plan {
     pub keep_orphans: bool,
     /// Only records whose metadata contains this.
     pub filter: Option<Filter>,
+    /// What makes two rows one.
+    pub row_keys: RowKeys,
     /// The keys that the target has, where they are known beforehand.
     pub known: Option<KnownKeys>,
     /// Records that the target has are to be overwritten: they are mapped, too.
@@ -81,6 +84,8 @@ pub struct Row {
     pub key: String,
     /// The owner as the target's column spells it.
     pub user: Option<String>,
+    /// Two rows with this key take one place in the target.
+    pub place: Key,
     /// The target has the key; `None`: not known.
     pub exists: Option<bool>,
     /// Where in [`Batch::tuples`] the content tuple is; without its last field, the embedding, unless the store has
@@ -230,10 +235,12 @@ impl Plan {
 
     /// A record that the target has, without what is in it.
     fn there(&self, index: usize, record: &Record, user: Option<&str>) -> Result<Row, Rejection> {
+        let key = self.key(record)?;
         Ok(Row {
             collection: index,
             record_id: record.id.clone(),
-            key: self.key(record)?,
+            place: self.row_keys.of(index, &key, user),
+            key,
             user: user.map(str::to_owned),
             exists: Some(true),
             tuple: 0..0,
@@ -331,6 +338,7 @@ impl Plan {
         Ok(Row {
             collection: index,
             record_id: record.id.clone(),
+            place: self.row_keys.of(index, &key, user),
             key,
             user: user.map(str::to_owned),
             exists,

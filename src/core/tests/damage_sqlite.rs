@@ -14,6 +14,7 @@ use vector_migrate_core::encode::VectorType;
 use vector_migrate_core::pipeline::{Item, Mode, Next, Plan, Pool, Worker, run};
 use vector_migrate_core::reason::Reason;
 use vector_migrate_core::record::Record;
+use vector_migrate_core::seen::RowKeys;
 use vector_migrate_core::source::chroma::ChromaStore;
 use vector_migrate_core::source::{Source, SourceError};
 
@@ -447,6 +448,7 @@ fn pipeline(copy: &Copy, user: Option<&str>) -> (Vec<(String, Option<String>)>, 
         default_user: Some("somebody".to_owned()),
         keep_orphans: false,
         filter: None,
+        row_keys: RowKeys::new(true, false),
         known: None,
         overwrites: false,
         strict: false,

@@ -316,6 +316,20 @@ impl ChromaStore {
         }
     }
 
+    /// Finds the vectors of `collection`, for the reading of it that follows.
+    ///
+    /// # Errors
+    /// What [`SourceError`] lists.
+    pub fn warm(&self, collection: &Collection) -> Result<(), SourceError> {
+        self.politely(|state| {
+            let entry = entry(state, collection)?;
+            let vectors = self.vectors(state, entry)?;
+            self.found
+                .replace(Some((entry.collection.id.clone(), vectors)));
+            Ok(())
+        })
+    }
+
     /// The vectors of `entry`: those found last, or found now.
     fn vectors(&self, state: &State, entry: &Entry) -> Result<Vectors, SourceError> {
         if let Some((id, vectors)) = self.found.take()

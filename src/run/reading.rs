@@ -1,0 +1,62 @@
+//! The run's reader. It begins before the run has its tables: finding the vectors takes a while.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc;
+
+use vector_migrate_core::pipeline::{self, Batch, Item, Plan};
+use vector_migrate_core::record::Collection;
+use vector_migrate_core::source::chroma::ChromaStore;
+
+use crate::error::Error;
+use crate::reader::{self, Reader};
+
+/// A reader that waits for its plan, or follows it.
+pub struct Reading {
+    // Before the thread, which is joined when it is dropped: without a plan to come it ends.
+    plans: mpsc::Sender<Arc<Plan>>,
+    items: Reader<Batch>,
+}
+
+impl Reading {
+    /// Starts to look for the vectors of `first`, the collection that will be read first.
+    ///
+    /// # Errors
+    /// [`Error::Thread`].
+    pub fn begin(
+        store: ChromaStore,
+        stop: Arc<AtomicBool>,
+        first: Option<Collection>,
+    ) -> Result<Reading, Error> {
+        let (plans, plan) = mpsc::channel::<Arc<Plan>>();
+        let items = reader::start(stop, move |sender| {
+            if let Some(first) = first {
+                store.warm(&first)?;
+            }
+            let Ok(plan) = plan.recv() else { return Ok(()) };
+            let mut last = pipeline::run(&store, &plan, &sender)?;
+            last.items
+                .extend(store.take_notices().into_iter().map(Item::Warning));
+            // A writer need not wait for the last batch to be taken.
+            drop(store);
+            drop(plan);
+            sender.send(last);
+            Ok(())
+        })?;
+        Ok(Reading { plans, items })
+    }
+
+    /// Gives the reader its plan.
+    pub fn follow(&self, plan: Arc<Plan>) {
+        // A reader that has ended says why when it is asked for a batch.
+        let _ = self.plans.send(plan);
+    }
+
+    /// The next batch; `None` at the end. Obeys a cancel while it waits.
+    ///
+    /// # Errors
+    /// What the source refused.
+    pub fn next(&mut self) -> Result<Option<Batch>, Error> {
+        reader::next(&mut self.items)
+    }
+}
