@@ -5,7 +5,6 @@
 
 mod collections;
 mod drive;
-mod memory;
 mod notices;
 mod options;
 mod plan;

@@ -1,18 +1,17 @@
 //! From options and store to a plan: which tables, which dimensions, which vectors.
 
 use vector_migrate_core::encode::{ColumnType, ContentColumn, EntityColumn, canonical_key};
-use vector_migrate_core::pipeline::{Mode, Plan, Pool};
+use vector_migrate_core::pipeline::{Budget, Mode, Plan, Pool};
 use vector_migrate_core::record::{Collection, Space};
 use vector_migrate_core::seen::RowKeys;
 
-use super::memory::Budget;
 use super::options::Options;
 use super::tables::{self, Making};
 use crate::error::Error;
 use crate::reader::Size;
 use crate::sink::{OnConflict, Reach, Sink, known_keys};
 use crate::tables::{KeyPart, Pgvector, Target};
-use crate::{ledger, model, subxact};
+use crate::{guc, ledger, model, subxact};
 
 /// Everything that a run needs.
 pub struct Prepared {
@@ -83,7 +82,7 @@ pub fn prepare(
     collections: Vec<Collection>,
     size: Size,
 ) -> Result<Prepared, Error> {
-    let budget = Budget::of(size.records, size.queued)?;
+    let budget = budget(size)?;
     let pgvector = Pgvector::find()?;
     let making = Making::of(options.dry_run);
     let dimension = dimensions(options, path, &collections)?;
@@ -165,6 +164,21 @@ pub fn prepare(
         truncated: 0,
         pgvector,
         records: size.records,
+    })
+}
+
+/// How a run over collections of this size uses the memory that it may.
+fn budget(size: Size) -> Result<Budget, Error> {
+    let Size { records, queued } = size;
+    let most = guc::max_memory_bytes();
+    Budget::divide(records, queued, most, guc::batch_bytes()).map_err(|needed| {
+        let megabytes = |bytes: u64| bytes.div_ceil(1 << 20);
+        Error::TooManyRecords {
+            records,
+            queued,
+            needs: megabytes(needed),
+            has: megabytes(most),
+        }
     })
 }
 

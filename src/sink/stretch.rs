@@ -64,7 +64,7 @@ impl Sink {
     /// Whether the rows need nothing but COPY.
     pub(super) fn streams(&self, sieved: &Sieved) -> bool {
         let by_copy = self.into_content.as_ref().is_some_and(|content| {
-            content.via == Via::Copy && !(self.dry_in_place && !content.fillers.is_empty())
+            content.via == Via::Copy && (!self.dry_in_place || content.fillers.is_empty())
         });
         let plain = |(row, exists): &(Row, bool)| {
             row.has_vector && !exists && (row.entities.is_empty() || self.into_entity.is_none())

@@ -4,12 +4,14 @@
 //! whatever the number of records; dropping the consumer stops the thread within one record. Nothing here
 //! calls PostgreSQL; the extension blocks signals around [`Worker::spawn`], and the thread inherits that.
 
+mod budget;
 mod feeding;
 mod known;
 mod pool;
 mod rows;
 mod worker;
 
+pub use budget::Budget;
 pub use feeding::run;
 pub use pool::Pool;
 pub use rows::{Batch, EntityTuple, Item, Mode, Plan, Row};

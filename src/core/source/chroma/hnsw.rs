@@ -35,6 +35,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::elements::{Elements, read_at};
 use super::error::SourceError;
+use super::labels::Labels;
 use super::layout::open_file;
 use super::queue::floats;
 
@@ -162,9 +163,8 @@ impl Index {
         })
     }
 
-    /// Labels with their slots, ascending, without deleted ones; and how many labels occur more than once (they
-    /// are left out).
-    pub fn labels(&self, stop: &AtomicBool) -> Result<(Vec<(u64, u32)>, u64), SourceError> {
+    /// Slots by label, without deleted ones; and how many elements have a label that others have too.
+    pub fn labels(&self, stop: &AtomicBool) -> Result<(Labels, u64), SourceError> {
         let mut labels = Vec::new();
         self.elements
             .each(self.header.label, stop, |slot, flags, label| {
@@ -172,17 +172,7 @@ impl Index {
                     labels.push((label, u32::try_from(slot).unwrap_or(u32::MAX)));
                 }
             })?;
-        labels.sort_unstable();
-        let before = labels.len();
-        let labels: Vec<(u64, u32)> = labels
-            .chunk_by(|left, right| left.0 == right.0)
-            .filter_map(|same| match same {
-                [one] => Some(*one),
-                _ => None,
-            })
-            .collect();
-        let doubled = u64::try_from(before.saturating_sub(labels.len())).unwrap_or(u64::MAX);
-        Ok((labels, doubled))
+        Ok(Labels::new(labels))
     }
 
     /// The vector of `slot` as the file has it.
@@ -316,7 +306,8 @@ mod tests {
         ];
         let (_folder, mut index) = index(&elements, 5, 0);
         let (labels, doubled) = index.labels(&AtomicBool::new(false)).unwrap();
-        assert_eq!(labels, [(4, 2), (9, 0)]);
+        let slots = [3, 4, 5, 9].map(|label| labels.slot(label));
+        assert_eq!(slots, [None, Some(2), None, Some(0)]);
         assert_eq!(doubled, 2);
         assert_eq!(index.raw(0).unwrap(), [9.0, 9.5]);
         assert_eq!(index.raw(2).unwrap(), [4.0, 4.5]);
@@ -326,7 +317,8 @@ mod tests {
     fn a_cut_file_holds_what_is_whole() {
         let (_folder, mut index) = index(&[element(1, false), element(2, false)], 2, 1);
         assert_eq!(index.slots, 1);
-        assert_eq!(index.labels(&AtomicBool::new(false)).unwrap().0, [(1, 0)]);
+        let (labels, _) = index.labels(&AtomicBool::new(false)).unwrap();
+        assert_eq!((labels.slot(1), labels.slot(2)), (Some(0), None));
         assert!(index.raw(1).is_err());
         assert!(index.raw(u32::MAX).is_err());
     }
@@ -338,10 +330,8 @@ mod tests {
         for slot in (0..20_000).step_by(7).chain((0..20_000).rev().step_by(11)) {
             assert_eq!(index.raw(slot).unwrap(), [slot as f32, slot as f32 + 0.5]);
         }
-        assert_eq!(
-            index.labels(&AtomicBool::new(false)).unwrap().0.len(),
-            20_000
-        );
+        let (labels, _) = index.labels(&AtomicBool::new(false)).unwrap();
+        assert!((0..20_000).all(|label| labels.slot(label.into()) == Some(label)));
         assert!(matches!(
             index.labels(&AtomicBool::new(true)),
             Err(SourceError::Interrupted)

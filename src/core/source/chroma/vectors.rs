@@ -204,12 +204,8 @@ impl Vectors {
         let mut lost = 0_u64;
         let mut slots = Vec::with_capacity(persisted.labels.len());
         for (key, label) in persisted.labels {
-            match labels
-                .binary_search_by_key(&label, |(label, _)| *label)
-                .ok()
-                .and_then(|at| labels.get(at))
-            {
-                Some((_, slot)) => slots.push((key, *slot)),
+            match labels.slot(label) {
+                Some(slot) => slots.push((key, slot)),
                 None => lost = lost.saturating_add(1),
             }
         }
