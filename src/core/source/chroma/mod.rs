@@ -10,7 +10,8 @@
 //!                        metadata <- tail          records: the tables, then the queue's newer rows
 //!                        values                    one record's values
 //!           salvage -> listing, losses             what damage has left of a table, and what to say about it
-//! elements, labels -> hnsw, pickle -> segment -> vectors <- queue      vectors: index files and the queue
+//! elements, labels -> hnsw
+//!                     hnsw, pickle -> segment -> vectors <- queue      vectors: index files and the queue
 //!                        store -> grades           both, joined by id; how faithful vectors are
 //!                        summary, skim             the store in one row; records without vectors
 //! ```
