@@ -1,14 +1,14 @@
 //! Search: who sees which rows, which arguments and tables are refused, and users of each type.
 
-use vector_migrate_tests::Db;
+use vector_migrate_tests::{Db, quote};
 
 /// A table of three words, of users 1, 1 and 2.
 fn words(db: &Db, user_type: &str, users: [&str; 2]) {
-    let [one, two] = users;
+    let [one, two] = users.map(quote);
     db.run(&format!(
         "CREATE TABLE w (id text, user_id {user_type}, content_type text, embedding vector(384));
          INSERT INTO w SELECT v.id, v.owner::{user_type}, 'word', embed_text(v.id)
-           FROM (VALUES ('sun', '{one}'), ('cheese', '{one}'), ('train', '{two}')) AS v(id, owner);
+           FROM (VALUES ('sun', {one}), ('cheese', {one}), ('train', {two})) AS v(id, owner);
          CREATE INDEX ON w USING hnsw (embedding vector_l2_ops)"
     ));
 }
@@ -59,16 +59,10 @@ fn users_of_each_type() {
         ("varchar(20)", ["anna", "o'hara"], None),
     ] {
         let db = Db::new();
-        words(
-            &db,
-            &ty.replace("o'hara", "o''hara"),
-            users.map(|user| if user == "o'hara" { "o''hara" } else { user }),
-        );
+        words(&db, ty, users);
         let of = |user: &str| {
-            let user = user.replace('\'', "''");
-            format!(
-                "SELECT id, user_id FROM search_content('x', user_id => '{user}', target => 'w')"
-            )
+            let user = quote(user);
+            format!("SELECT id, user_id FROM search_content('x', user_id => {user}, target => 'w')")
         };
         assert_eq!(
             db.lines(&of(users[1])),
