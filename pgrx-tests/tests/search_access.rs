@@ -136,7 +136,10 @@ fn tables_that_do_not_fit() {
     let on = |table: &str| format!("SELECT id FROM search_content('x', target => '{table}')");
     db.refused(&on("plain"), "42703").names("embedding");
     db.refused(&on("numbers"), "42804").names("real[]");
-    let failure = db.refused(&on("other"), "22000").names("384").names("3 ");
+    let failure = db
+        .refused(&on("other"), "22000")
+        .names("384")
+        .names("has 3");
     assert!(!failure.hint.is_empty());
     assert_eq!(db.lines(&on("mixed")), ["ours"]);
     assert!(db.lines(&on("empty")).is_empty());
