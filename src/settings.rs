@@ -36,6 +36,17 @@ pub const WHOLE: &[Setting] = &[
     (c"enable_bitmapscan", c"off"),
 ];
 
+/// Under which an HNSW index goes on until enough rows have passed the filters, in order (pgvector 0.8; the setting
+/// must be there).
+pub const ITERATIVE: &[Setting] = &[(c"hnsw.iterative_scan", c"strict_order")];
+
+/// Under which no vector index is used: they serve plain index scans only. Other indexes still serve bitmap scans.
+pub const NO_VECTOR_INDEX: &[Setting] = &[
+    (c"enable_indexscan", c"off"),
+    (c"enable_seqscan", c"on"),
+    (c"enable_sort", c"on"),
+];
+
 /// Runs `work` under `settings`, and puts the session's own back, also when an error passes.
 pub fn with<R>(settings: &[Setting], work: impl FnOnce() -> R) -> R {
     struct Restore(c_int);

@@ -1,4 +1,7 @@
 //! `search_content` and `search_entities`: nearest rows to a text.
+//!
+//! Promise: through the table's vector index where the planner takes it, as the caller, and never fewer rows than there
+//! are: an index that ends too early is followed by a scan without it.
 
 use pgrx::JsonB;
 use pgrx::datum::DatumWithOid;
@@ -7,11 +10,14 @@ use pgrx::prelude::*;
 use pgrx::spi::{SpiHeapTupleData, SpiResult};
 
 use crate::error::Error;
-use crate::tables::{self, Pgvector};
-use crate::{model, spi};
+use crate::tables::{self, Attribute, Nearest, Pgvector};
+use crate::{model, settings, spi, subxact};
 
 /// What the error says if there is no model.
 const WHY: &str = "a search embeds its query";
+
+/// Most rows of one search.
+const MOST_ROWS: i32 = 10_000;
 
 /// What a search needs to write its query.
 struct Search {
@@ -19,72 +25,198 @@ struct Search {
     table: String,
     /// pgvector's schema, quoted.
     vector: String,
+    /// How embeddings are compared.
+    nearest: Nearest,
     /// The query's embedding, as pgvector reads it.
     embedding: Vec<f32>,
     /// The table's columns: an application's table need not have all of ours.
-    columns: Vec<String>,
+    columns: Vec<Attribute>,
+    /// Most rows that come back.
+    limit: i32,
 }
 
 impl Search {
-    fn begin(query: Option<&str>, target: Option<&str>) -> Result<Search, Error> {
+    /// Checks the arguments and the table, then embeds the query.
+    fn begin(
+        query: Option<&str>,
+        match_count: Option<i32>,
+        target: Option<&str>,
+    ) -> Result<Search, Error> {
         let query = query.ok_or(Error::NullArgument("query"))?;
         let name = target.ok_or(Error::NullArgument("target"))?;
+        let limit = match_count.ok_or(Error::NullArgument("match_count"))?;
+        if query.trim().is_empty() {
+            return Err(Error::BadArgument {
+                argument: "query",
+                value: query.to_owned(),
+                hint: "Give a text to search for.".into(),
+            });
+        }
+        if !(1..=MOST_ROWS).contains(&limit) {
+            return Err(Error::BadArgument {
+                argument: "match_count",
+                value: limit.to_string(),
+                hint: format!("Give a number from 1 to {MOST_ROWS}."),
+            });
+        }
         let place = tables::find(name)?;
-        let oid = place.oid.ok_or_else(|| Error::NoTable(place.qualified()))?;
-        let columns = tables::column_names(oid)?;
+        let table = place.qualified();
+        let oid = place.oid.ok_or_else(|| Error::NoTable(table.clone()))?;
         let pgvector = Pgvector::find()?;
-        let embedding = model::embed_query(WHY, query)?;
+        let nearest = Nearest::find(oid, &table, &pgvector)?;
+        let (model, dimension) = model::describe(WHY)?;
+        if let Some(wants) = nearest.dimension.filter(|&n| n != dimension) {
+            return Err(Error::WrongDimension {
+                what: format!("model \"{model}\""),
+                has: dimension,
+                target: table,
+                wants,
+                hint: "Search with the model that made the vectors (vector_migrate.model_path), or make them \
+                       anew with embeddings => 'generate' in another table."
+                    .into(),
+            });
+        }
         Ok(Search {
-            table: place.qualified(),
+            columns: tables::attributes(oid)?,
+            embedding: model::embed_query(WHY, query)?,
             vector: pgvector.schema,
-            embedding,
-            columns,
+            table,
+            nearest,
+            limit,
         })
     }
 
-    /// The `limit` rows nearest to the query, the nearest first: `columns` (name and type; NULL where the
-    /// table has none) and the similarity after them. Each filter is a column and the text that it must
-    /// show; NULL lets every row through.
-    fn nearest<T>(
+    fn column(&self, name: &str) -> Option<&Attribute> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// A column's value as `ty`; NULL where the table has none.
+    fn shown(&self, name: &str, ty: &str) -> String {
+        match self.column(name) {
+            Some(_) => format!("t.{name}::pg_catalog.{ty} AS {name}"),
+            None => format!("NULL::pg_catalog.{ty} AS {name}"),
+        }
+    }
+
+    /// The condition that a row's user is `$2`, in the column's own type, so that an index on it can serve.
+    fn is_user(&self, user: &str) -> Result<String, Error> {
+        let column = self
+            .column("user_id")
+            .ok_or_else(|| self.lacks("user_id"))?;
+        let typed = column.is_enum
+            || matches!(
+                column.base,
+                pg_sys::INT2OID
+                    | pg_sys::INT4OID
+                    | pg_sys::INT8OID
+                    | pg_sys::NUMERICOID
+                    | pg_sys::UUIDOID
+            );
+        if !typed {
+            return Ok("t.user_id::pg_catalog.text OPERATOR(pg_catalog.=) $2".into());
+        }
+        let ty = &column.qualified;
+        let sql = format!("SELECT $1::{ty} IS NULL");
+        subxact::run(
+            |_| false,
+            || spi::read_one(&sql, &[user.into()], |row| row.get::<bool>(1)),
+        )
+        .map_err(|_| Error::BadArgument {
+            argument: "user_id",
+            value: user.to_owned(),
+            hint: format!(
+                "Column \"user_id\" of {} is of type {}.",
+                self.table, column.shown
+            ),
+        })??;
+        Ok(format!("t.user_id OPERATOR(pg_catalog.=) $2::{ty}"))
+    }
+
+    fn lacks(&self, column: &'static str) -> Error {
+        Error::MissingColumn {
+            target: self.table.clone(),
+            column,
+        }
+    }
+
+    /// The rows nearest to the query, the nearest first: `columns` (name and type) and the similarity after them.
+    fn run<T>(
         self,
         columns: &[(&str, &str)],
-        filters: [(&str, Option<String>); 2],
-        limit: Option<i32>,
+        user_id: Option<String>,
+        content_type: Option<String>,
         take: impl Fn(&SpiHeapTupleData<'_>) -> SpiResult<T>,
     ) -> Result<Vec<T>, Error> {
-        let limit = limit.ok_or(Error::NullArgument("match_count"))?.max(0);
-        let shown = |name: &str, ty: &str| match self.columns.iter().any(|column| column == name) {
-            true => format!("t.{name}::pg_catalog.{ty}"),
-            false => format!("NULL::pg_catalog.{ty}"),
-        };
-        let columns: Vec<String> = columns.iter().map(|(name, ty)| shown(name, ty)).collect();
-        let [(first, first_text), (second, second_text)] = filters;
-        let (first, second) = (shown(first, "text"), shown(second, "text"));
-        let Search {
-            table,
-            vector,
-            embedding,
-            ..
-        } = self;
-        let distance = format!(
-            "(t.embedding OPERATOR({vector}.<=>) $1::pg_catalog.float4[]::{vector}.vector)"
-        );
+        let mut conditions = vec!["t.embedding IS NOT NULL".to_owned()];
+        if self.nearest.dimension.is_none() {
+            // Vectors of other dimensions are not to be compared with.
+            conditions.push(format!(
+                "{}.vector_dims(t.embedding) OPERATOR(pg_catalog.=) {}",
+                self.vector,
+                self.embedding.len()
+            ));
+        }
+        if let Some(user) = &user_id {
+            conditions.push(self.is_user(user)?);
+        }
+        if content_type.is_some() {
+            self.column("content_type")
+                .ok_or_else(|| self.lacks("content_type"))?;
+            conditions.push("t.content_type::pg_catalog.text OPERATOR(pg_catalog.=) $3".into());
+        }
+        let shown: Vec<String> = columns
+            .iter()
+            .map(|(name, ty)| self.shown(name, ty))
+            .collect();
+        let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+        // Candidates in the index's order; as embeddings have length 1, it is that of the cosine. $2 and $3 are
+        // there in every case, so that their types are known.
         let sql = format!(
-            "SELECT {columns}, 1 OPERATOR(pg_catalog.-) {distance} FROM {table} t \
-              WHERE t.embedding IS NOT NULL \
-                AND ($2 IS NULL OR {first} OPERATOR(pg_catalog.=) $2) \
-                AND ($3 IS NULL OR {second} OPERATOR(pg_catalog.=) $3) \
-              ORDER BY {distance} LIMIT $4",
-            columns = columns.join(", "),
+            "SELECT {names}, 1 OPERATOR(pg_catalog.-) distance FROM ( \
+               SELECT {shown}, {cosine} AS distance FROM {table} t WHERE {conditions} \
+                ORDER BY {order} LIMIT $4) AS nearest \
+              WHERE ($2::pg_catalog.text IS NULL OR $3::pg_catalog.text IS NULL OR true) ORDER BY distance",
+            names = names.join(", "),
+            shown = shown.join(", "),
+            conditions = conditions.join(" AND "),
+            cosine = self.nearest.cosine,
+            order = self.nearest.order,
+            table = self.table,
         );
         let args: [DatumWithOid; 4] = [
-            embedding.into(),
-            first_text.into(),
-            second_text.into(),
-            i64::from(limit).into(),
+            self.embedding.into(),
+            user_id.into(),
+            content_type.into(),
+            i64::from(self.limit).into(),
         ];
-        spi::read(&sql, &args, take)
+        let iterative = match self.nearest.approximate && scans_iteratively(&self.vector)? {
+            true => settings::ITERATIVE,
+            false => &[],
+        };
+        let rows = settings::with(iterative, || spi::read(&sql, &args, &take))?;
+        let wanted = usize::try_from(self.limit).unwrap_or(0);
+        if rows.len() >= wanted || !self.nearest.approximate {
+            return Ok(rows);
+        }
+        // The index may have ended before all were found: at hnsw.max_scan_tuples, or after one round where
+        // pgvector has no iterative scans.
+        settings::with(settings::NO_VECTOR_INDEX, || spi::read(&sql, &args, &take))
     }
+}
+
+/// Whether pgvector has `hnsw.iterative_scan`: since 0.8, once its library is loaded, as reading a vector does.
+fn scans_iteratively(schema: &str) -> Result<bool, Error> {
+    spi::read_one(
+        &format!("SELECT '[1]'::{schema}.vector IS NULL"),
+        &[],
+        |row| row.get::<bool>(1),
+    )?;
+    let there = spi::read_one(
+        "SELECT pg_catalog.current_setting('hnsw.iterative_scan', true) IS NOT NULL",
+        &[],
+        |row| row.get::<bool>(1),
+    )?;
+    Ok(there.flatten() == Some(true))
 }
 
 /// Rows of a content table nearest to `query`, by cosine similarity (1 - distance), the nearest first.
@@ -110,7 +242,7 @@ fn search_content(
     >,
     ErrorReport,
 > {
-    let rows = Search::begin(query, target)?.nearest(
+    let rows = Search::begin(query, match_count, target)?.run(
         &[
             ("id", "text"),
             ("user_id", "text"),
@@ -119,8 +251,8 @@ fn search_content(
             ("source_url", "text"),
             ("full_content", "jsonb"),
         ],
-        [("user_id", user_id), ("content_type", content_type)],
-        match_count,
+        user_id,
+        content_type,
         |row| {
             Ok((
                 row.get(1)?,
@@ -156,15 +288,15 @@ fn search_entities(
     >,
     ErrorReport,
 > {
-    let rows = Search::begin(query, target)?.nearest(
+    let rows = Search::begin(query, match_count, target)?.run(
         &[
             ("content_id", "text"),
             ("user_id", "text"),
             ("entity_name", "text"),
             ("entity_type", "text"),
         ],
-        [("user_id", user_id), ("content_id", None)],
-        match_count,
+        user_id,
+        None,
         |row| {
             Ok((
                 row.get(1)?,

@@ -121,14 +121,3 @@ pub fn column_type(attribute: &Attribute, pgvector: &Pgvector) -> Option<ColumnT
         _ => return None,
     })
 }
-
-/// The names of a table's columns.
-///
-/// # Errors
-/// The server's own.
-pub fn column_names(oid: pg_sys::Oid) -> Result<Vec<String>, Error> {
-    Ok(attributes(oid)?
-        .into_iter()
-        .map(|attribute| attribute.name)
-        .collect())
-}

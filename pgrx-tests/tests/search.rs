@@ -1,0 +1,163 @@
+//! `search_content` and `search_entities`: which index they use, and that no row is lost to it.
+
+use vector_migrate_tests::{Db, Session};
+
+/// Rows of user 1, all near the query; user 2 has three that are far from it.
+const MANY: i64 = 3000;
+
+/// The classes that can serve a search, none among them, with the operator that each serves.
+const INDEXES: [(&str, &str); 4] = [
+    ("hnsw (embedding vector_cosine_ops)", "<=>"),
+    ("hnsw (embedding vector_l2_ops)", "<->"),
+    ("hnsw (embedding vector_ip_ops)", "<#>"),
+    (
+        "hnsw ((embedding::halfvec(384)) halfvec_cosine_ops)",
+        "halfvec",
+    ),
+];
+
+/// A table `t` of vectors of length 1 about the embedding of `sea and moon`: the nearer, the lower the id. The last
+/// three, of user 2, point the other way.
+fn filled(db: &Db, user_type: &str) {
+    db.run(&format!(
+        "CREATE TABLE t (id text PRIMARY KEY, user_id {user_type}, title text, content_type text, embedding vector(384));
+         INSERT INTO t
+         SELECT n::text, CASE WHEN n <= {MANY} THEN 1 ELSE 2 END, 'row ' || n, CASE WHEN n % 2 = 0 THEN 'even' ELSE 'odd' END, v
+           FROM (SELECT embed_text('sea and moon') AS q) q,
+                generate_series(1, {MANY} + 3) AS n,
+                LATERAL (SELECT l2_normalize(array_agg(CASE WHEN n <= {MANY} THEN x ELSE -x END
+                                + (n::float8 / {MANY}) * (random() - 0.5) * 0.1)::real[]::vector) AS v
+                           FROM unnest(q.q::real[]) AS x) v"
+    ));
+}
+
+/// A session whose plans take an index where one serves, and are shown as notices.
+fn explaining(db: &Db) -> Session {
+    let session = db.session();
+    session.run(
+        "LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; SET auto_explain.log_nested_statements = on;
+         SET client_min_messages = log; SET enable_seqscan = off",
+    );
+    session
+}
+
+/// The plans since the last call, of queries on `t`.
+fn plans(session: &Session) -> Vec<String> {
+    let texts = session.notices().into_iter().map(|notice| notice.text);
+    texts
+        .filter(|text| text.contains(" on t ") || text.contains(" on public.t "))
+        .collect()
+}
+
+#[test]
+fn each_index_is_used_by_its_own_operator() {
+    let db = Db::new();
+    filled(&db, "bigint");
+    let search = "SELECT id FROM search_content('sea and moon', match_count => 10, target => 't')";
+    // The first rows are so near to each other that an index may take any of them.
+    let exact = db.lines(&search.replace("10", "50"));
+    for (index, operator) in INDEXES {
+        db.run(&format!(
+            "DROP INDEX IF EXISTS near; CREATE INDEX near ON t USING {index}; ANALYZE t"
+        ));
+        let session = explaining(&db);
+        session.notices();
+        let found = session.lines(search);
+        let plans = plans(&session);
+        assert_eq!(plans.len(), 1, "{index}: {plans:#?}");
+        assert!(
+            plans[0].contains("Index Scan using near on t"),
+            "{index}: {plans:#?}"
+        );
+        assert!(plans[0].contains(operator), "{index}: {plans:#?}");
+        let same = found.iter().filter(|id| exact.contains(id)).count();
+        assert!(same == 10, "{index}: {found:?} are not {exact:?}");
+    }
+}
+
+#[test]
+fn similarity_is_one_minus_the_cosine_distance_whatever_the_index() {
+    let db = Db::new();
+    filled(&db, "bigint");
+    for (index, _) in INDEXES {
+        db.run(&format!(
+            "DROP INDEX IF EXISTS near; CREATE INDEX near ON t USING {index}"
+        ));
+        let wrong = "SELECT s.id FROM search_content('sea and moon', match_count => 20, target => 't') s JOIN t USING (id)
+                      WHERE abs(s.similarity - (1 - (t.embedding <=> embed_text('sea and moon')))) > 1e-6";
+        assert!(db.lines(wrong).is_empty(), "{index}");
+        let ordered =
+            "SELECT array_agg(similarity) = array_agg(similarity ORDER BY similarity DESC)
+                         FROM search_content('sea and moon', match_count => 20, target => 't')";
+        assert_eq!(db.line(ordered), "t", "{index}");
+    }
+}
+
+#[test]
+fn a_user_with_few_rows_far_away_loses_none() {
+    let db = Db::new();
+    filled(&db, "bigint");
+    let of_user =
+        "SELECT id FROM search_content('sea and moon', '2', 3, target => 't') ORDER BY id";
+    let all = ["3001", "3002", "3003"];
+    for index in [
+        INDEXES[0].0,
+        INDEXES[3].0,
+        "ivfflat (embedding vector_cosine_ops) WITH (lists = 20)",
+    ] {
+        db.run(&format!(
+            "DROP INDEX IF EXISTS near; CREATE INDEX near ON t USING {index}; ANALYZE t"
+        ));
+        let session = explaining(&db);
+        session.notices();
+        assert_eq!(session.lines(of_user), all, "{index}");
+        let plans = plans(&session);
+        assert!(plans[0].contains("using near on t"), "{index}: {plans:#?}");
+        // The index goes on by itself; what it leaves out is looked for without it.
+        if index.starts_with("hnsw") {
+            assert_eq!(plans.len(), 1, "{index}: {plans:#?}");
+            session.run("SET hnsw.max_scan_tuples = 1");
+            assert_eq!(session.lines(of_user), all, "{index}");
+            assert_eq!(session.line("SHOW hnsw.iterative_scan"), "off");
+            assert_eq!(session.line("SHOW enable_indexscan"), "on");
+        }
+        let more = "SELECT count(*) FROM search_content('sea and moon', '2', 50, target => 't')";
+        assert_eq!(session.line(more), "3", "{index}");
+    }
+}
+
+#[test]
+fn types_filter_and_many_rows_come_back() {
+    let db = Db::new();
+    filled(&db, "bigint");
+    db.run("CREATE INDEX near ON t USING hnsw (embedding vector_cosine_ops)");
+    let session = explaining(&db);
+    let count = |arguments: &str| {
+        session.line(&format!(
+            "SELECT count(*), count(*) FILTER (WHERE t.content_type = 'even')
+               FROM search_content('sea and moon', {arguments}, target => 't') s JOIN t USING (id)"
+        ))
+    };
+    assert_eq!(count("match_count => 200"), count("match_count => 200"));
+    assert_eq!(
+        count("match_count => 300, content_type => 'even'"),
+        "300|300"
+    );
+    assert_eq!(
+        count("user_id => '2', match_count => 9, content_type => 'even'"),
+        "1|1"
+    );
+    assert_eq!(count("match_count => 10000, content_type => 'none'"), "0|0");
+}
+
+#[test]
+fn a_column_of_halfvec_is_searched() {
+    let db = Db::new();
+    db.run(
+        "CREATE TABLE h (id text, embedding halfvec(384));
+         INSERT INTO h SELECT w, embed_text(w)::halfvec FROM unnest('{sun,cheese,train}'::text[]) w;
+         CREATE INDEX ON h USING hnsw (embedding halfvec_ip_ops)",
+    );
+    let found = "SELECT id, user_id, similarity > 0.999 FROM search_content('cheese', match_count => 1, target => 'h')";
+    assert_eq!(db.line(found), "cheese|∅|t");
+}

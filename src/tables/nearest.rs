@@ -1,0 +1,137 @@
+//! How a table's embeddings are compared with a query: by the expression and the operator of its vector index.
+//!
+//! Promise: `ORDER BY` [`Nearest::order`] is what the index is built on, so that the planner can use it; without an
+//! index it is the cosine distance.
+
+use pgrx::pg_sys;
+
+use super::Pgvector;
+use super::attributes::attributes;
+use crate::error::Error;
+use crate::spi;
+
+/// The embedding column of a table `t`, as SQL over the query's embedding in `$1` (float4[]).
+#[derive(Debug)]
+pub struct Nearest {
+    /// What candidates are ordered by, the nearest first.
+    pub order: String,
+    /// The cosine distance.
+    pub cosine: String,
+    /// Dimensions of the column; `None`: each row has its own.
+    pub dimension: Option<u32>,
+    /// An index may serve the order, and such an index finds most rows, not all.
+    pub approximate: bool,
+}
+
+impl Nearest {
+    /// Looks up column and index of the table `oid`, which `name` is in errors.
+    ///
+    /// # Errors
+    /// [`Error::MissingColumn`] without a column `embedding`, [`Error::ColumnType`] if it has no vectors.
+    pub fn find(oid: pg_sys::Oid, name: &str, pgvector: &Pgvector) -> Result<Nearest, Error> {
+        let column = attributes(oid)?
+            .into_iter()
+            .find(|column| column.name == "embedding")
+            .ok_or_else(|| Error::MissingColumn {
+                target: name.to_owned(),
+                column: "embedding",
+            })?;
+        let own = match column.base {
+            base if base == pgvector.vector => "vector",
+            base if Some(base) == pgvector.halfvec => "halfvec",
+            _ => {
+                return Err(Error::ColumnType {
+                    target: name.to_owned(),
+                    column: "embedding",
+                    has: column.shown,
+                    wanted: "vector or halfvec",
+                });
+            }
+        };
+        let schema = &pgvector.schema;
+        let distance = |expression: &str, operator: &str, ty: &str| {
+            format!(
+                "({expression} OPERATOR({schema}.{operator}) $1::pg_catalog.float4[]::{schema}.{ty})"
+            )
+        };
+        let dimension = u32::try_from(column.typmod).ok().filter(|&n| n > 0);
+        let cosine = distance("t.embedding", "<=>", own);
+        let order = match (
+            index_on(oid, column.number, dimension, pgvector)?,
+            dimension,
+        ) {
+            (Some((false, operator)), _) => distance("t.embedding", operator, own),
+            (Some((true, operator)), Some(n)) => {
+                let expression = format!("(t.embedding::{schema}.halfvec({n}))");
+                distance(&expression, operator, "halfvec")
+            }
+            _ => cosine.clone(),
+        };
+        Ok(Nearest {
+            order,
+            cosine,
+            dimension,
+            approximate: may_be_approximate(oid)?,
+        })
+    }
+}
+
+/// The best vector index on the column `number`: whether it is on the column's cast to halfvec, and the operator that
+/// it serves. Cosine before the others, HNSW before IVFFlat. A partial index has not all rows.
+fn index_on(
+    oid: pg_sys::Oid,
+    number: i16,
+    dimension: Option<u32>,
+    pgvector: &Pgvector,
+) -> Result<Option<(bool, &'static str)>, Error> {
+    let dimension = dimension.and_then(|n| i32::try_from(n).ok()).unwrap_or(-1);
+    // format_type writes the type as pg_get_expr does: qualified if search_path does not have it.
+    let found = spi::read_one(
+        "SELECT i.indkey[0] OPERATOR(pg_catalog.=) 0, o.opcname::pg_catalog.text \
+           FROM pg_catalog.pg_index i \
+           JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) i.indexrelid \
+           JOIN pg_catalog.pg_am m ON m.oid OPERATOR(pg_catalog.=) c.relam \
+           JOIN pg_catalog.pg_opclass o ON o.oid OPERATOR(pg_catalog.=) i.indclass[0] \
+          WHERE i.indrelid OPERATOR(pg_catalog.=) $1 AND i.indisvalid AND i.indpred IS NULL \
+            AND m.amname OPERATOR(pg_catalog.=) ANY (ARRAY['hnsw', 'ivfflat']) \
+            AND o.opcintype OPERATOR(pg_catalog.=) ANY (ARRAY[$4, $5]) \
+            AND o.opcname OPERATOR(pg_catalog.=) ANY (ARRAY['vector_cosine_ops', 'vector_ip_ops', \
+                 'vector_l2_ops', 'halfvec_cosine_ops', 'halfvec_ip_ops', 'halfvec_l2_ops']) \
+            AND (i.indkey[0] OPERATOR(pg_catalog.=) $2 \
+                 OR pg_catalog.pg_get_expr(i.indexprs, i.indrelid) OPERATOR(pg_catalog.=) \
+                    ('(embedding)::' OPERATOR(pg_catalog.||) pg_catalog.format_type($5, $3))) \
+          ORDER BY o.opcname OPERATOR(pg_catalog.~~) '%cosine%' DESC, m.amname, i.indexrelid LIMIT 1",
+        &[
+            oid.into(),
+            number.into(),
+            dimension.into(),
+            pgvector.vector.into(),
+            pgvector.halfvec.into(),
+        ],
+        |row| Ok((row.get::<bool>(1)?, row.get::<String>(2)?)),
+    )?;
+    let Some((Some(cast), Some(class))) = found else {
+        return Ok(None);
+    };
+    Ok(match class.trim_start_matches("half") {
+        "vector_l2_ops" | "vec_l2_ops" => Some((cast, "<->")),
+        "vector_ip_ops" | "vec_ip_ops" => Some((cast, "<#>")),
+        _ => Some((cast, "<=>")),
+    })
+}
+
+/// Whether rows may come from an approximate index: the table has one, or is more than one plain table.
+fn may_be_approximate(oid: pg_sys::Oid) -> Result<bool, Error> {
+    let found = spi::read_one(
+        "SELECT c.relkind OPERATOR(pg_catalog.<>) 'r' OR c.relhassubclass OR EXISTS ( \
+                SELECT FROM pg_catalog.pg_index i \
+                  JOIN pg_catalog.pg_class x ON x.oid OPERATOR(pg_catalog.=) i.indexrelid \
+                  JOIN pg_catalog.pg_am m ON m.oid OPERATOR(pg_catalog.=) x.relam \
+                 WHERE i.indrelid OPERATOR(pg_catalog.=) c.oid \
+                   AND m.amname OPERATOR(pg_catalog.=) ANY (ARRAY['hnsw', 'ivfflat'])) \
+           FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) $1",
+        &[oid.into()],
+        |row| row.get::<bool>(1),
+    )?;
+    Ok(found.flatten().unwrap_or(true))
+}
