@@ -19,6 +19,9 @@ const WHY: &str = "a search embeds its query";
 /// Most rows of one search.
 const MOST_ROWS: i32 = 10_000;
 
+/// Candidates of an index for another distance than the cosine's, for each row that is wanted.
+const MORE_CANDIDATES: i32 = 4;
+
 /// What a search needs to write its query.
 struct Search {
     /// The table, qualified and quoted.
@@ -169,13 +172,16 @@ impl Search {
             .map(|(name, ty)| self.shown(name, ty))
             .collect();
         let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
-        // Candidates in the index's order; as embeddings have length 1, it is that of the cosine. $2 and $3 are
-        // there in every case, so that their types are known.
+        // Candidates in the index's order, which is the cosine's for vectors of length 1. Where the index is for another
+        // distance and lengths differ, some more of them are compared. A zero vector is near nothing: its distance is
+        // NaN. $2 and $3 are there in every case, so that their types are known.
         let sql = format!(
             "SELECT {names}, 1 OPERATOR(pg_catalog.-) distance FROM ( \
                SELECT {shown}, {cosine} AS distance FROM {table} t WHERE {conditions} \
-                ORDER BY {order} LIMIT $4) AS nearest \
-              WHERE ($2::pg_catalog.text IS NULL OR $3::pg_catalog.text IS NULL OR true) ORDER BY distance",
+                ORDER BY {order} LIMIT $5) AS nearest \
+              WHERE distance OPERATOR(pg_catalog.<>) 'NaN' \
+                AND ($2::pg_catalog.text IS NULL OR $3::pg_catalog.text IS NULL OR true) \
+              ORDER BY distance LIMIT $4",
             names = names.join(", "),
             shown = shown.join(", "),
             conditions = conditions.join(" AND "),
@@ -183,11 +189,16 @@ impl Search {
             order = self.nearest.order,
             table = self.table,
         );
-        let args: [DatumWithOid; 4] = [
+        let candidates = match self.nearest.order == self.nearest.cosine {
+            true => self.limit,
+            false => self.limit.saturating_mul(MORE_CANDIDATES),
+        };
+        let args: [DatumWithOid; 5] = [
             self.embedding.into(),
             user_id.into(),
             content_type.into(),
             i64::from(self.limit).into(),
+            i64::from(candidates).into(),
         ];
         let iterative = match self.nearest.approximate && scans_iteratively(&self.vector)? {
             true => settings::ITERATIVE,
