@@ -21,6 +21,7 @@ CREATE POLICY own_runs ON vector_migrate.run_rows FOR SELECT
 REVOKE ALL ON FUNCTION chroma_collections(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION chroma_store(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION chroma_records(text, text, jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION check_model(text, text, integer) FROM PUBLIC;
 REVOKE ALL ON FUNCTION migrate_chroma(text, text, boolean, text, jsonb, text, text, text, text, text, text, boolean) FROM PUBLIC;
 REVOKE ALL ON FUNCTION migrate_chroma(text, bigint, boolean, text, jsonb, text, text, text, text, text, text, boolean) FROM PUBLIC;
 REVOKE ALL ON FUNCTION migrate_chroma(text, uuid, boolean, text, jsonb, text, text, text, text, text, text, boolean) FROM PUBLIC;

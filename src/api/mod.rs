@@ -5,6 +5,7 @@
 #![allow(clippy::result_large_err)] // pgrx's ErrorReport is what carries a SQLSTATE
 #![allow(clippy::type_complexity)] // row types are the contract
 
+mod check;
 mod inspect;
 mod migrate;
 mod records;

@@ -12,6 +12,7 @@
 //! | [`source`] | a Chroma persist directory as a stream of records | record, rusqlite |
 //! | [`map`] | a record as a content row and its entity rows | record |
 //! | [`embed`] | text to vectors | key; fastembed, ort, tokenizers (feature `onnx`) |
+//! | [`compare`] | whether stored vectors are those of a model | std |
 //! | [`encode`] | a row as the bytes of a binary COPY tuple | map |
 //! | [`reason`] | why a record was not migrated | std |
 //! | [`report`] | counts that add up | reason |
@@ -34,6 +35,7 @@
     )
 )]
 
+pub mod compare;
 pub mod embed;
 pub mod encode;
 pub mod key;
