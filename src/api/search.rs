@@ -169,13 +169,15 @@ impl Search {
             .map(|(name, ty)| self.shown(name, ty))
             .collect();
         let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+        // The sum makes the planner sort: an index's order is that of its own arithmetic, to the last digits.
         // Candidates in the index's order; as embeddings have length 1, it is that of the cosine. $2 and $3 are
         // there in every case, so that their types are known.
         let sql = format!(
             "SELECT {names}, 1 OPERATOR(pg_catalog.-) distance FROM ( \
                SELECT {shown}, {cosine} AS distance FROM {table} t WHERE {conditions} \
                 ORDER BY {order} LIMIT $4) AS nearest \
-              WHERE ($2::pg_catalog.text IS NULL OR $3::pg_catalog.text IS NULL OR true) ORDER BY distance",
+              WHERE ($2::pg_catalog.text IS NULL OR $3::pg_catalog.text IS NULL OR true) \
+              ORDER BY 0 OPERATOR(pg_catalog.+) distance",
             names = names.join(", "),
             shown = shown.join(", "),
             conditions = conditions.join(" AND "),
