@@ -7,6 +7,7 @@ use vector_migrate_tests::{Db, Store, store};
 #[track_caller]
 fn path_refused(db: &Db, path: &str, code: &str) {
     for function in [
+        "check_model",
         "chroma_collections",
         "chroma_records",
         "chroma_store",

@@ -4,7 +4,8 @@ use vector_migrate_tests::{Db, quote, store, tables};
 
 const STORED: &str = "embeddings => 'stored'";
 
-const FILE_FUNCTIONS: [&str; 4] = [
+const FILE_FUNCTIONS: [&str; 5] = [
+    "check_model",
     "chroma_collections",
     "chroma_records",
     "chroma_store",

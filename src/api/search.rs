@@ -173,15 +173,16 @@ impl Search {
             .collect();
         let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
         // Candidates in the index's order, which is the cosine's for vectors of length 1. Where the index is for another
-        // distance and lengths differ, some more of them are compared. A zero vector is near nothing: its distance is
-        // NaN. $2 and $3 are there in every case, so that their types are known.
+        // distance and lengths differ, some more of them are compared. A zero vector is near nothing: its distance is NaN.
+        // The sum makes the planner sort: an index's order is that of its own arithmetic, to the last digits.
+        // $2 and $3 are there in every case, so that their types are known.
         let sql = format!(
             "SELECT {names}, 1 OPERATOR(pg_catalog.-) distance FROM ( \
                SELECT {shown}, {cosine} AS distance FROM {table} t WHERE {conditions} \
                 ORDER BY {order} LIMIT $5) AS nearest \
               WHERE distance OPERATOR(pg_catalog.<>) 'NaN' \
                 AND ($2::pg_catalog.text IS NULL OR $3::pg_catalog.text IS NULL OR true) \
-              ORDER BY distance LIMIT $4",
+              ORDER BY 0 OPERATOR(pg_catalog.+) distance LIMIT $4",
             names = names.join(", "),
             shown = shown.join(", "),
             conditions = conditions.join(" AND "),
