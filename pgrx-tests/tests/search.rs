@@ -139,7 +139,7 @@ fn types_filter_and_many_rows_come_back() {
                FROM search_content('sea and moon', {arguments}, target => 't') s JOIN t USING (id)"
         ))
     };
-    assert_eq!(count("match_count => 200"), 200);
+    assert!(count("match_count => 200").starts_with("200|"));
     assert_eq!(
         count("match_count => 300, content_type => 'even'"),
         "300|300"
