@@ -31,6 +31,8 @@ pub fn run(source: &dyn Source, plan: &Plan, sender: &Sender<Batch>) -> Result<B
     for (index, collection) in plan.collections.iter().enumerate() {
         batches.index = index;
         batches.name = collection.qualified_name();
+        // What was looked up last was of another collection.
+        batches.look = Look::default();
         source.feed(collection, &mut batches)?;
         if batches.outbox.gone() {
             break;
@@ -105,5 +107,105 @@ impl Consumer for Batches<'_> {
 
     fn ready(&mut self) -> bool {
         self.outbox.ready()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::encode::VectorType;
+    use crate::pipeline::{Item, Next, Pool, Worker};
+    use crate::record::{Collection, Inventory, Metadata, Space};
+    use crate::seen::{KnownKeys, RowKeys};
+
+    /// Two collections with one record each, of the same id; that of the second is in the queue only, so that nobody
+    /// asks beforehand whether it is known.
+    struct Twins(Vec<Collection>);
+
+    impl Source for Twins {
+        fn collections(&self) -> &[Collection] {
+            &self.0
+        }
+
+        fn feed(&self, of: &Collection, consumer: &mut dyn Consumer) -> Result<(), SourceError> {
+            if of.name == "first" {
+                assert!(consumer.knows("x"));
+            }
+            let record = Record {
+                id: "x".to_owned(),
+                document: None,
+                uri: None,
+                metadata: Metadata::default(),
+                vector: None,
+                missing: false,
+                created_at: None,
+                stale: false,
+                damage: None,
+            };
+            consumer.wants_vector(&record);
+            let _ = consumer.take(record);
+            Ok(())
+        }
+
+        fn inventory(&self, _: &Collection) -> Result<Inventory, SourceError> {
+            Ok(Inventory::default())
+        }
+    }
+
+    #[test]
+    fn what_is_known_of_an_id_is_known_of_its_collection_only() {
+        let twins = ["first", "second"].map(|name| Collection {
+            tenant: "default_tenant".to_owned(),
+            database: "default_database".to_owned(),
+            name: name.to_owned(),
+            id: name.to_owned(),
+            dimension: None,
+            space: Space::L2,
+            configuration: serde_json::Value::Null,
+            metadata: Metadata::default(),
+        });
+        let mut known = KnownKeys::new(true, false);
+        known.insert("first", "x", None);
+        let plan = Plan {
+            collections: twins.to_vec(),
+            content: Vec::new(),
+            entity: Vec::new(),
+            vector: VectorType {
+                half: false,
+                dimension: None,
+            },
+            mode: Mode::Stored,
+            has_model: false,
+            user: None,
+            default_user: None,
+            keep_orphans: true,
+            filter: None,
+            row_keys: RowKeys::new(true, false),
+            known: Some(known),
+            overwrites: false,
+            strict: false,
+            batch_bytes: 1 << 20,
+            pool: Pool::default(),
+        };
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut worker = Worker::spawn(stop, move |sender| {
+            let last = run(&Twins(twins.to_vec()), &plan, &sender)?;
+            sender.send(last);
+            Ok::<(), SourceError>(())
+        })
+        .unwrap();
+        let Next::Batch(batch) = worker.next(Duration::from_secs(60)) else {
+            panic!("no batch")
+        };
+        assert!(matches!(&batch.items[0], Item::Row(row) if row.exists == Some(true)));
+        // It is wanted, and has no vector: known to be there, it would have been left out.
+        assert!(matches!(
+            &batch.items[1],
+            Item::Rejected { collection: 1, .. }
+        ));
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::encode::{ContentColumn, canonical_key};
 use crate::record::Record;
+use crate::seen::KnownKeys;
 
 use super::rows::Plan;
 
@@ -12,7 +13,7 @@ pub(super) struct Look {
     pub asked: bool,
     /// The target has it; `None`: not known.
     pub exists: Option<bool>,
-    /// The id that was looked up last, and whether the target has it.
+    /// The id that was looked up last in this collection, and whether the target has it.
     id: Option<(String, bool)>,
 }
 
@@ -33,7 +34,7 @@ impl Plan {
     /// in it.
     pub(super) fn has_id(&self, name: &str, id: &str, look: &mut Look) -> bool {
         let whole = self.strict || self.overwrites || self.filter.is_some();
-        let sure = |known: &crate::seen::KnownKeys| !known.is_empty() && !known.per_user();
+        let sure = |known: &KnownKeys| !known.is_empty() && !known.per_user();
         if whole || !self.known.as_ref().is_some_and(sure) {
             return false;
         }
