@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use vector_migrate_tests::{Db, store, tables};
+use vector_migrate_tests::{Db, Report, Store, store, tables};
 
 /// Stops a migration at the record `m-<number>`, for as long as somebody holds the lock 7.
 fn stopping_at(number: u32) -> String {
@@ -16,32 +16,42 @@ fn stopping_at(number: u32) -> String {
     )
 }
 
-/// Rows and bytes of the run, as another session sees them while it stands still at the record.
-fn seen_at(number: u32) -> (i64, i64) {
-    let (db, source) = (Db::new(), &store("special/many"));
-    db.run(&tables::minimal(4, ""));
-    db.run(&stopping_at(number));
+/// Migrates `source` and gives the answers to `question` of another session while the run stands still (see
+/// [`stopping_at`]), with its report.
+fn halfway(db: &Db, source: &Store, question: &str) -> (Vec<String>, Report) {
+    const STANDS: &str = "SELECT count(*) FROM pg_locks \
+                           WHERE locktype = 'advisory' AND objid = 7 AND NOT granted";
     let watcher = db.session();
     watcher.run("SELECT pg_advisory_lock(7)");
-    let seen = thread::scope(|scope| {
+    thread::scope(|scope| {
         let session = db.session();
         let run = scope.spawn(move || {
             session.run("SET vector_migrate.batch_bytes = '64kB'");
             session.migrate(source, "entity_target => NULL, orphans => 'keep'")
         });
-        while watcher.line("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7 AND NOT granted") == "0" {
+        while watcher.line(STANDS) == "0" {
             assert!(!run.is_finished(), "the run was not stopped");
             thread::yield_now();
         }
-        let seen = watcher.lines(
-            "SELECT concat_ws(' ', tuples_processed, bytes_processed, bytes_total, command, type)
-               FROM pg_stat_progress_copy WHERE relid = 'content_vectors'::regclass",
-        );
+        let answers = watcher.lines(question);
         watcher.run("SELECT pg_advisory_unlock(7)");
-        assert_eq!(run.join().expect("a report").total().migrated, 2500);
-        seen
-    });
-    assert_eq!(watcher.count("pg_stat_progress_copy"), 0);
+        (answers, run.join().expect("a report"))
+    })
+}
+
+/// Rows and bytes of the run, as another session sees them while it stands still at the record.
+fn seen_at(number: u32) -> (i64, i64) {
+    let (db, source) = (Db::new(), store("special/many"));
+    db.run(&tables::minimal(4, ""));
+    db.run(&stopping_at(number));
+    let (seen, report) = halfway(
+        &db,
+        &source,
+        "SELECT concat_ws(' ', tuples_processed, bytes_processed, bytes_total, command, type)
+           FROM pg_stat_progress_copy WHERE relid = 'content_vectors'::regclass",
+    );
+    assert_eq!(report.total().migrated, 2500);
+    assert_eq!(db.count("pg_stat_progress_copy"), 0);
     let [line] = seen.as_slice() else {
         panic!("{seen:?}")
     };
@@ -67,31 +77,19 @@ fn another_session_sees_rows_and_bytes_of_the_whole_run() {
 
 #[test]
 fn the_figures_go_on_after_rows_that_the_server_refuses() {
-    let (db, source) = (Db::new(), &store("special/many"));
+    let (db, source) = (Db::new(), store("special/many"));
     // Every stretch is taken back once and loaded in halves.
     db.run(&tables::minimal(4, ", CHECK (id NOT LIKE 'm-%77')"));
     db.run(&stopping_at(2300));
-    let watcher = db.session();
-    watcher.run("SELECT pg_advisory_lock(7)");
-    thread::scope(|scope| {
-        let session = db.session();
-        let run = scope.spawn(move || {
-            session.run("SET vector_migrate.batch_bytes = '64kB'");
-            session.migrate(source, "entity_target => NULL, orphans => 'keep'")
-        });
-        while watcher.line("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7 AND NOT granted") == "0" {
-            assert!(!run.is_finished(), "the run was not stopped");
-            thread::yield_now();
-        }
-        let seen = watcher
-            .lines("SELECT tuples_processed || ' ' || tuples_excluded FROM pg_stat_progress_copy");
-        watcher.run("SELECT pg_advisory_unlock(7)");
-        let report = run.join().expect("a report");
-        assert_eq!(report.outcome(), (2500, 2475, 0, 25));
-        let figures = seen.iter().flat_map(|line| line.split(' '));
-        let figures: Vec<i64> = figures.map(|it| it.parse().expect("a number")).collect();
-        assert!(figures[0] > 1500 && figures[1] > 5, "{figures:?}");
-    });
+    let (seen, report) = halfway(
+        &db,
+        &source,
+        "SELECT tuples_processed || ' ' || tuples_excluded FROM pg_stat_progress_copy",
+    );
+    assert_eq!(report.outcome(), (2500, 2475, 0, 25));
+    let figures = seen.iter().flat_map(|line| line.split(' '));
+    let figures: Vec<i64> = figures.map(|it| it.parse().expect("a number")).collect();
+    assert!(figures[0] > 1500 && figures[1] > 5, "{figures:?}");
 }
 
 #[test]

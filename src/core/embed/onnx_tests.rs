@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::super::folder::tests::directory;
 use super::*;
+use crate::compare;
 
 const SENTENCES: [&str; 3] = [
     "The weather is lovely today.",
@@ -39,13 +40,7 @@ fn failure(directory: &Path, library: &Path) -> EmbedError {
 }
 
 fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot = |a: &[f32], b: &[f32]| -> f64 {
-        a.iter()
-            .zip(b)
-            .map(|(a, b)| f64::from(*a) * f64::from(*b))
-            .sum()
-    };
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+    compare::cosine(a, b).unwrap()
 }
 
 #[test]
