@@ -20,6 +20,7 @@ static EMBED_BATCH_TOKENS: GucSetting<i32> = GucSetting::<i32>::new(2048);
 static QUERY_PREFIX: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 static PASSAGE_PREFIX: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 static BATCH_BYTES: GucSetting<i32> = GucSetting::<i32>::new(2048);
+static DIRECT_LOAD: GucSetting<bool> = GucSetting::<bool>::new(true);
 static PROGRESS_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(5);
 
 /// Registers every setting and reserves the prefix.
@@ -108,6 +109,14 @@ pub fn register() {
         GucContext::Userset,
         GucFlags::UNIT_KB,
     );
+    GucRegistry::define_bool_guc(
+        c"vector_migrate.direct_load",
+        c"Puts rows into plain tables without COPY.",
+        c"Off, or where a table has triggers, partitions, column defaults or types that rows are not written in, it is COPY.",
+        &DIRECT_LOAD,
+        GucContext::Userset,
+        none,
+    );
     GucRegistry::define_int_guc(
         c"vector_migrate.progress_interval",
         c"Seconds between two progress notices of a run.",
@@ -184,6 +193,11 @@ pub fn passage_prefix() -> Option<String> {
 /// Tokens embedded in one step.
 pub fn embed_batch_tokens() -> usize {
     unsigned(EMBED_BATCH_TOKENS.get())
+}
+
+/// Whether rows may go into a table without COPY.
+pub fn direct_load() -> bool {
+    DIRECT_LOAD.get()
 }
 
 /// Time between progress notices; `None`: none are wanted.

@@ -1,6 +1,6 @@
 //! From options and store to a plan: which tables, which dimensions, which vectors.
 
-use vector_migrate_core::encode::{ColumnType, ContentColumn, EntityColumn, canonical_key};
+use vector_migrate_core::encode::{ColumnType, ContentColumn, EntityColumn, Form, canonical_key};
 use vector_migrate_core::pipeline::{Budget, Mode, Plan, Pool};
 use vector_migrate_core::record::{Collection, Space};
 use vector_migrate_core::seen::RowKeys;
@@ -125,11 +125,12 @@ pub fn prepare(
         Making::Temporary | Making::Imagined => None,
     };
     let names: Vec<String> = collections.iter().map(Collection::qualified_name).collect();
-    let plan = Plan {
+    let mut plan = Plan {
         content: content.columns.clone(),
         entity: entity
             .as_ref()
             .map_or_else(Vec::new, |entity| entity.columns.clone()),
+        form: Form::Copy,
         vector: content.vector,
         mode: options.mode,
         has_model,
@@ -156,6 +157,7 @@ pub fn prepare(
     sink.reach = Reach::new(budget.stretch);
     sink.expect(size.records);
     tables::shade(&mut sink, making)?;
+    plan.form = tables::shorten(&mut sink);
     Ok(Prepared {
         plan,
         sink,

@@ -1,13 +1,13 @@
 //! The run's tables: found and described, or made; locked against a second run; shadowed in a dry run.
 
-use vector_migrate_core::encode::{ContentColumn, EntityColumn};
+use vector_migrate_core::encode::{ContentColumn, EntityColumn, Form};
 
 use crate::error::Error;
-use crate::sink::Sink;
+use crate::sink::{OnConflict, Sink, heap};
 use crate::tables::create::{self, Life};
 use crate::tables::imagined;
 use crate::tables::{self, Pgvector, Place, Target, Via};
-use crate::{pg, spi};
+use crate::{guc, pg, spi};
 
 /// Whether a table that is missing is made for good, for the length of a dry run, or only imagined, where
 /// nothing can be made: in a read-only transaction.
@@ -165,4 +165,18 @@ pub fn shade(sink: &mut Sink, making: Making) -> Result<(), Error> {
         target.via = Via::Copy;
     }
     Ok(())
+}
+
+/// Lets content rows go straight into their table where that comes to the same as COPY; the form that their tuples
+/// have to be in.
+pub fn shorten(sink: &mut Sink) -> Form {
+    // Overwriting takes the rows by SQL.
+    let inserts = sink.on_conflict != OnConflict::Update;
+    let Some(content) = sink.into_content.as_mut() else {
+        return Form::Copy;
+    };
+    if guc::direct_load() && inserts && content.via == Via::Copy && heap::takes(content) {
+        content.via = Via::Heap;
+    }
+    content.via.form()
 }

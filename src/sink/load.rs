@@ -8,7 +8,7 @@ use super::batch::{OnConflict, Sink};
 use super::existing::{existing, key_of};
 use super::ready::Ready;
 use super::update::{self, Before};
-use super::{copy, insert};
+use super::{copy, heap, insert};
 use crate::error::Error;
 use crate::ledger::Entry;
 use crate::subxact::Refused;
@@ -161,13 +161,8 @@ impl Sink {
                     .flat_map(|(tuple, vector)| [*tuple, vector.as_slice()]);
                 copy::copy_tuples(target.oid, &names, parts)
             }
-            Via::Insert => {
-                let whole: Vec<Vec<u8>> = tuples
-                    .iter()
-                    .map(|(tuple, vector)| [*tuple, vector].concat())
-                    .collect();
-                insert::insert_tuples(target, &names, &whole)?
-            }
+            Via::Heap => heap::put_tuples(target, &whole(&tuples)),
+            Via::Insert => insert::insert_tuples(target, &names, &whole(&tuples))?,
         };
         Ok(stored == wanted)
     }
@@ -194,4 +189,12 @@ impl Sink {
             },
         )
     }
+}
+
+/// Tuples with their embeddings, each in one piece.
+fn whole(tuples: &[(&[u8], &Vec<u8>)]) -> Vec<Vec<u8>> {
+    tuples
+        .iter()
+        .map(|(tuple, vector)| [*tuple, vector].concat())
+        .collect()
 }

@@ -9,6 +9,8 @@ mod copy;
 mod existing;
 mod fillers;
 #[allow(unsafe_code)]
+pub mod heap;
+#[allow(unsafe_code)]
 mod insert;
 mod known;
 mod load;

@@ -1,6 +1,6 @@
 //! Rows with the vectors that they lacked.
 
-use vector_migrate_core::encode::{EntityColumn, encode_vector};
+use vector_migrate_core::encode::{EntityColumn, Form, VectorType, vector_field};
 use vector_migrate_core::pipeline::Row;
 use vector_migrate_core::reason::{Reason, Rejection};
 
@@ -16,7 +16,7 @@ pub struct Ready<'b> {
     pub row: Row,
     /// Its content tuple, without the embedding if that was made here.
     pub tuple: &'b [u8],
-    /// Its embedding as a COPY field, length word included, if it was made here; else the row's tuple has it.
+    /// Its embedding's field, if it was made here; else the row's tuple has it.
     pub(super) vector: Vec<u8>,
     /// The embedding was made here.
     pub(super) embedded: bool,
@@ -36,10 +36,10 @@ impl Ready<'_> {
 /// A COPY field of NULL.
 const NULL_FIELD: [u8; 4] = (-1i32).to_be_bytes();
 
-/// A COPY field of these bytes; a vector is far below the length word's limit.
-fn field(bytes: &[u8]) -> Vec<u8> {
-    let length = i32::try_from(bytes.len()).unwrap_or(i32::MAX);
-    [&length.to_be_bytes(), bytes].concat()
+/// A field of a vector.
+fn field(values: &[f32], ty: VectorType, form: Form) -> Result<Vec<u8>, Rejection> {
+    let mut field = Vec::with_capacity(4 + ty.bytes(values.len()));
+    vector_field(values, ty, form, &mut field).map(|()| field)
 }
 
 impl Sink {
@@ -67,15 +67,15 @@ impl Sink {
         let mut made = model::embed(why, &texts)?;
         let mut entity_vectors = made.split_off(missing.min(made.len())).into_iter();
         let mut made = made.into_iter();
+        let into = self.into_content.as_ref();
+        let form = into.map_or(Form::Copy, |content| content.via.form());
         let mut ready = Vec::with_capacity(rows.len());
         for (row, exists) in rows {
             let encoded = if row.has_vector {
                 Ok(Vec::new())
             } else {
                 match made.next() {
-                    Some(values) => encode_vector(&values, self.content.vector)
-                        .map(|bytes| field(&bytes))
-                        .map_err(no_vector),
+                    Some(values) => field(&values, self.content.vector, form).map_err(no_vector),
                     None => Err(Rejection::new(Reason::NoVector, "the model gave no vector")),
                 }
             };
@@ -87,8 +87,8 @@ impl Sink {
                     continue;
                 };
                 let values = entity_vectors.next().unwrap_or_default();
-                match encode_vector(&values, target.vector) {
-                    Ok(bytes) => fields.push(field(&bytes)),
+                match field(&values, target.vector, target.via.form()) {
+                    Ok(field) => fields.push(field),
                     // Every entity would be refused: that is no fault of the record.
                     Err(rejection) if rejection.reason == Reason::DimensionMismatch => {
                         return Err(wrong_dimension(target, values.len()));

@@ -11,6 +11,7 @@ use vector_migrate_core::pipeline::Row;
 
 use super::batch::{Aside, Batches, Sink, Tick};
 use super::copy::{self, Supply};
+use super::heap;
 use super::sieve::Sieved;
 use crate::error::Error;
 use crate::tables::Via;
@@ -63,9 +64,14 @@ struct Stretch<'s, 'b, 't> {
 impl Sink {
     /// Whether the rows need nothing but COPY.
     pub(super) fn streams(&self, sieved: &Sieved) -> bool {
-        let by_copy = self.into_content.as_ref().is_some_and(|content| {
-            content.via == Via::Copy && (!self.dry_in_place || content.fillers.is_empty())
-        });
+        let by_copy = self
+            .into_content
+            .as_ref()
+            .is_some_and(|content| match content.via {
+                Via::Heap => true,
+                Via::Copy => !self.dry_in_place || content.fillers.is_empty(),
+                Via::Insert => false,
+            });
         let plain = |(row, exists): &(Row, bool)| {
             row.has_vector && !exists && (row.entities.is_empty() || self.into_entity.is_none())
         };
@@ -95,8 +101,10 @@ impl Sink {
         };
         stretch.take(first);
         let stored = subxact::run(Option::is_some, || {
-            let names = content.names();
-            let stored = copy::copy_supply(content.oid, &names, &mut stretch);
+            let stored = match content.via {
+                Via::Heap => heap::put_supply(&content, &mut stretch),
+                _ => copy::copy_supply(content.oid, &content.names(), &mut stretch),
+            };
             let whole = stretch.failed.is_none() && stored == stretch.rows;
             whole.then(|| stretch.sink.run.map_or(0, |_| pg::current_xid()))
         });

@@ -27,16 +27,28 @@ pub use privileges::check_update_privilege;
 pub use run_table::{Keys, RunTable};
 
 use pgrx::pg_sys;
-use vector_migrate_core::encode::{Column, TableColumn, VectorType};
+use vector_migrate_core::encode::{Column, Form, TableColumn, VectorType};
 
 /// How rows enter a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Via {
+    /// Straight into the table, as the reader has made the rows; where COPY would do no more.
+    Heap,
     /// PostgreSQL's COPY machinery.
     Copy,
     /// `INSERT ... SELECT FROM unnest`, for what COPY's C functions would get wrong: row-level security,
     /// views, foreign tables, tables that another extension distributes.
     Insert,
+}
+
+impl Via {
+    /// The form that tuples have to be in.
+    pub fn form(self) -> Form {
+        match self {
+            Via::Heap => Form::Heap,
+            Via::Copy | Via::Insert => Form::Copy,
+        }
+    }
 }
 
 /// The table that `user_id` refers to.

@@ -69,8 +69,7 @@ pub(super) fn key(
 /// Appends JSON text to a `jsonb`, `json` or text column.
 pub(super) fn json(out: &mut TupleBuffer, ty: ColumnType, text: &str) -> Result<(), Rejection> {
     match ty {
-        // jsonb_recv: a version byte, always 1, before the text.
-        ColumnType::Jsonb => out.field_parts(&[&[1], text.as_bytes()]),
+        ColumnType::Jsonb => out.jsonb(text),
         ColumnType::TextArray { element } => text_array(out, element, text),
         _ => out.field(text.as_bytes()),
     }
@@ -171,11 +170,16 @@ pub(super) fn time(out: &mut TupleBuffer, ty: ColumnType, micros: i64) -> Result
 pub(super) fn length_word(length: usize) -> Result<[u8; 4], Rejection> {
     match i32::try_from(length) {
         Ok(word) if word < 0x4000_0000 => Ok(word.to_be_bytes()),
-        _ => Err(Rejection::new(
-            Reason::Constraint,
-            format!("a value of {length} bytes is beyond PostgreSQL's limit of 1 GB"),
-        )),
+        _ => Err(too_long(length)),
     }
+}
+
+/// The rejection of a value of so many bytes.
+pub(super) fn too_long(length: usize) -> Rejection {
+    Rejection::new(
+        Reason::Constraint,
+        format!("a value of {length} bytes is beyond PostgreSQL's limit of 1 GB"),
+    )
 }
 
 #[cfg(test)]

@@ -1,37 +1,65 @@
-//! Rows as binary COPY tuples: a field count, then each field, the embedding left for the end.
+//! Rows as tuples: a field count, then each field, the embedding left for the end.
+//!
+//! | | count of fields | before a field | NULL | field |
+//! | --- | --- | --- | --- | --- |
+//! | [`Form::Copy`] | 2 bytes, big-endian | its length in 4 bytes, big-endian | length -1 | what the type's receive function takes |
+//! | [`Form::Heap`] | 4 bytes | the header of a value of variable length | header 0 | the value as the server keeps it; numbers and times as in `Copy` |
+//!
+//! In `Heap` everything begins at a multiple of four bytes, and words are in the machine's byte order.
 
 use super::column::{Column, ContentColumn, EntityColumn};
 use super::field;
 use super::vector::{VectorType, append_vector};
+use super::{jsonb, varlena};
 use crate::map::{ContentRow, EntityRow};
 use crate::reason::{Reason, Rejection};
+
+/// How a tuple's fields are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// As COPY's binary format has them.
+    Copy,
+    /// As the server keeps them in a table, for rows that are put there without COPY.
+    Heap,
+}
 
 /// A tuple under construction.
 #[derive(Debug)]
 pub struct TupleBuffer {
     bytes: Vec<u8>,
+    form: Form,
 }
 
 impl TupleBuffer {
-    /// A tuple of `fields` fields, none written yet.
+    /// A tuple of `fields` fields for COPY, none written yet.
     pub fn new(fields: i16) -> TupleBuffer {
-        TupleBuffer::behind(Vec::with_capacity(1024), fields)
+        TupleBuffer::behind(Vec::with_capacity(1024), Form::Copy, fields)
     }
 
-    /// A tuple of `fields` fields behind what `bytes` holds.
-    pub fn behind(mut bytes: Vec<u8>, fields: i16) -> TupleBuffer {
-        bytes.extend_from_slice(&fields.to_be_bytes());
-        TupleBuffer { bytes }
+    /// A tuple of `fields` fields behind what `bytes` holds: whole tuples of the same form.
+    pub fn behind(bytes: Vec<u8>, form: Form, fields: i16) -> TupleBuffer {
+        let mut buffer = TupleBuffer { bytes, form };
+        buffer.next_tuple(fields);
+        buffer
     }
 
     /// Begins another tuple of `fields` fields in the same bytes, after a whole one.
     pub fn next_tuple(&mut self, fields: i16) {
-        self.bytes.extend_from_slice(&fields.to_be_bytes());
+        match self.form {
+            Form::Copy => self.bytes.extend_from_slice(&fields.to_be_bytes()),
+            Form::Heap => self
+                .bytes
+                .extend_from_slice(&i32::from(fields).to_ne_bytes()),
+        }
     }
 
     /// Appends NULL.
     pub fn null(&mut self) {
-        self.bytes.extend_from_slice(&(-1i32).to_be_bytes());
+        let word = match self.form {
+            Form::Copy => (-1i32).to_be_bytes(),
+            Form::Heap => [0; 4],
+        };
+        self.bytes.extend_from_slice(&word);
     }
 
     /// Appends a field of these bytes.
@@ -48,11 +76,41 @@ impl TupleBuffer {
     /// [`Reason::Constraint`] beyond 1 GB.
     pub fn field_parts(&mut self, parts: &[&[u8]]) -> Result<(), Rejection> {
         let length = parts.iter().map(|part| part.len()).sum();
-        self.bytes.extend_from_slice(&field::length_word(length)?);
+        self.bytes
+            .extend_from_slice(&header_word(self.form, length)?);
         for part in parts {
             self.bytes.extend_from_slice(part);
         }
+        self.end_field();
         Ok(())
+    }
+
+    /// Appends a `jsonb` field of valid JSON text.
+    ///
+    /// # Errors
+    /// [`Reason::BadContent`] if `jsonb` cannot hold it, which the mapping has seen to; [`Reason::Constraint`] beyond 1 GB.
+    pub fn jsonb(&mut self, text: &str) -> Result<(), Rejection> {
+        if self.form == Form::Copy {
+            // jsonb_recv: a version byte, always 1, before the text.
+            return self.field_parts(&[&[1], text.as_bytes()]);
+        }
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&[0; 4]);
+        jsonb::append(text, &mut self.bytes)
+            .ok_or_else(|| Rejection::new(Reason::BadContent, "a value does not fit jsonb"))?;
+        let header = header_word(self.form, self.bytes.len() - start - 4)?;
+        if let Some(place) = self.bytes.get_mut(start..start + 4) {
+            place.copy_from_slice(&header);
+        }
+        self.end_field();
+        Ok(())
+    }
+
+    fn end_field(&mut self) {
+        if self.form == Form::Heap {
+            let end = self.bytes.len().next_multiple_of(4);
+            self.bytes.resize(end, 0);
+        }
     }
 
     /// The tuple's bytes.
@@ -61,16 +119,33 @@ impl TupleBuffer {
     }
 }
 
+/// What stands before a field of `length` bytes.
+fn header_word(form: Form, length: usize) -> Result<[u8; 4], Rejection> {
+    match form {
+        Form::Copy => field::length_word(length),
+        Form::Heap => {
+            varlena::header(length.saturating_add(4)).ok_or_else(|| field::too_long(length))
+        }
+    }
+}
+
 /// Appends the embedding, the last field, to a tuple.
 ///
 /// # Errors
 /// As [`check_vector`](super::check_vector); then nothing is appended.
-pub fn vector_field(values: &[f32], ty: VectorType, tuple: &mut Vec<u8>) -> Result<(), Rejection> {
+pub fn vector_field(
+    values: &[f32],
+    ty: VectorType,
+    form: Form,
+    tuple: &mut Vec<u8>,
+) -> Result<(), Rejection> {
     let start = tuple.len();
-    tuple.extend_from_slice(&field::length_word(ty.bytes(values.len()))?);
-    let appended = append_vector(values, ty, tuple);
+    tuple.extend_from_slice(&header_word(form, ty.bytes(values.len()))?);
+    let appended = append_vector(values, ty, form, tuple);
     if appended.is_err() {
         tuple.truncate(start);
+    } else if form == Form::Heap {
+        tuple.resize(tuple.len().next_multiple_of(4), 0);
     }
     appended
 }
@@ -91,10 +166,11 @@ pub fn content_tuple(
     key: &str,
     user: Option<&str>,
     columns: &[Column<ContentColumn>],
+    form: Form,
     into: &mut Vec<u8>,
 ) -> Result<(), Rejection> {
     let (start, count) = (into.len(), field_count(columns.len())?);
-    let mut out = TupleBuffer::behind(std::mem::take(into), count);
+    let mut out = TupleBuffer::behind(std::mem::take(into), form, count);
     let written = content_fields(row, key, user, columns, &mut out);
     *into = out.into_bytes();
     if written.is_err() {

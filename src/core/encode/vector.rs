@@ -1,15 +1,17 @@
-//! Embeddings in the binary form of pgvector's `vector` and `halfvec`.
+//! Embeddings as pgvector's `vector` and `halfvec`: in their binary form, and as the server keeps them.
 //!
 //! | bytes | field |
 //! | --- | --- |
-//! | 2 | dimensions, big-endian |
+//! | 2 | dimensions |
 //! | 2 | unused, 0 |
-//! | 4 (`vector`) or 2 (`halfvec`) each | components, IEEE 754, big-endian |
+//! | 4 (`vector`) or 2 (`halfvec`) each | components, IEEE 754 |
 //!
-//! Source: `vector_recv` and `halfvec_recv` in pgvector.
+//! Big-endian in the binary form, in the machine's byte order in a table. Source: `vector_recv`, `halfvec_recv`, and the
+//! structures `Vector` and `HalfVector` in pgvector.
 
 use half::f16;
 
+use super::tuple::Form;
 use crate::reason::{Reason, Rejection};
 
 /// The embedding column's type with its dimensions.
@@ -77,40 +79,53 @@ pub fn check_vector(values: &[f32], ty: VectorType) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// Appends the binary form of `values`, without the field's length word, to `out`.
+/// Appends `values` in this form, without what stands before the field, to `out`.
 ///
 /// # Errors
 /// As [`check_vector`]; then nothing is appended.
-pub fn append_vector(values: &[f32], ty: VectorType, out: &mut Vec<u8>) -> Result<(), Rejection> {
+pub fn append_vector(
+    values: &[f32],
+    ty: VectorType,
+    form: Form,
+    out: &mut Vec<u8>,
+) -> Result<(), Rejection> {
     check_vector(values, ty)?;
     let count = u16::try_from(values.len()).unwrap_or(u16::MAX);
-    out.extend_from_slice(&count.to_be_bytes());
+    out.extend_from_slice(&match form {
+        Form::Copy => count.to_be_bytes(),
+        Form::Heap => count.to_ne_bytes(),
+    });
     out.extend_from_slice(&[0, 0]);
     let start = out.len();
     out.resize(start + values.len() * ty.component_bytes(), 0);
     let body = out.get_mut(start..).unwrap_or_default();
-    if ty.half {
-        let words = body.as_chunks_mut::<2>().0;
-        for (word, value) in words.iter_mut().zip(values) {
-            *word = f16::from_f32(*value).to_bits().to_be_bytes();
-        }
-    } else {
-        let words = body.as_chunks_mut::<4>().0;
-        for (word, value) in words.iter_mut().zip(values) {
-            *word = value.to_bits().to_be_bytes();
-        }
+    match (ty.half, form) {
+        (true, Form::Copy) => write(body, values, |value| {
+            f16::from_f32(value).to_bits().to_be_bytes()
+        }),
+        (true, Form::Heap) => write(body, values, |value| {
+            f16::from_f32(value).to_bits().to_ne_bytes()
+        }),
+        (false, Form::Copy) => write(body, values, |value| value.to_bits().to_be_bytes()),
+        (false, Form::Heap) => write(body, values, |value| value.to_bits().to_ne_bytes()),
     }
     Ok(())
 }
 
-/// [`append_vector`] to nothing.
+/// The binary form of `values`.
 ///
 /// # Errors
 /// As [`check_vector`].
 pub fn encode_vector(values: &[f32], ty: VectorType) -> Result<Vec<u8>, Rejection> {
     let mut out = Vec::with_capacity(ty.bytes(values.len()));
-    append_vector(values, ty, &mut out)?;
-    Ok(out)
+    append_vector(values, ty, Form::Copy, &mut out).map(|()| out)
+}
+
+fn write<const N: usize>(body: &mut [u8], values: &[f32], bytes: impl Fn(f32) -> [u8; N]) {
+    let words = body.as_chunks_mut::<N>().0;
+    for (word, value) in words.iter_mut().zip(values) {
+        *word = bytes(*value);
+    }
 }
 
 #[cfg(test)]

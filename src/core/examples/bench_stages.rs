@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use vector_migrate_core::encode::{
-    Column, ColumnType, ContentColumn, Kind, TableColumn, VectorType,
+    Column, ColumnType, ContentColumn, Form, Kind, TableColumn, VectorType,
 };
 use vector_migrate_core::map::{Shape, map_record};
 use vector_migrate_core::pipeline::{self, Item, Mode, Next, Plan, Pool, Worker};
@@ -90,6 +90,7 @@ fn read_map_and_encode(path: &Path) -> (f64, usize) {
         collections: store.collections().to_vec(),
         content: columns(),
         entity: Vec::new(),
+        form: Form::Heap,
         vector: VectorType {
             half: false,
             dimension: None,

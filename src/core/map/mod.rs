@@ -9,7 +9,7 @@ mod entity;
 mod fields;
 pub mod filter;
 mod json;
-mod number;
+pub(crate) mod number;
 #[cfg(test)]
 mod testing;
 mod text;

@@ -14,7 +14,7 @@ const DIGITS_AFTER: i64 = 16_383;
 
 /// A decimal number taken apart, its digits still in place.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Decimal<'t> {
+pub(crate) struct Decimal<'t> {
     negative: bool,
     whole: &'t str,
     fraction: &'t str,
@@ -23,7 +23,7 @@ pub(super) struct Decimal<'t> {
 
 impl<'t> Decimal<'t> {
     /// Takes a decimal number apart; `None` for any other text. Surrounding white space is not part of it.
-    pub(super) fn parse(text: &'t str) -> Option<Decimal<'t>> {
+    pub(crate) fn parse(text: &'t str) -> Option<Decimal<'t>> {
         let (negative, text) = match text.strip_prefix('-') {
             Some(rest) => (true, rest),
             None => (false, text.strip_prefix('+').unwrap_or(text)),
@@ -46,7 +46,7 @@ impl<'t> Decimal<'t> {
     }
 
     /// Whether PostgreSQL's `numeric` (and so `jsonb`) can hold the number.
-    pub(super) fn fits_numeric(&self) -> bool {
+    pub(crate) fn fits_numeric(&self) -> bool {
         if self.exponent.abs() >= EXPONENT_LIMIT {
             return false;
         }
@@ -55,6 +55,26 @@ impl<'t> Decimal<'t> {
             return false;
         }
         self.digits_before() <= DIGITS_BEFORE
+    }
+
+    /// Whether it begins with a minus sign.
+    pub(crate) fn is_negative(&self) -> bool {
+        self.negative
+    }
+
+    /// The digits before the point.
+    pub(crate) fn whole(&self) -> &'t str {
+        self.whole
+    }
+
+    /// The digits behind the point.
+    pub(crate) fn fraction(&self) -> &'t str {
+        self.fraction
+    }
+
+    /// The power of ten that it is multiplied by.
+    pub(crate) fn exponent(&self) -> i64 {
+        self.exponent
     }
 
     /// The same number as an `i64`; `None` if it is no whole number or too large.

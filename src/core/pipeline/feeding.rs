@@ -117,7 +117,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::encode::VectorType;
+    use crate::encode::{Form, VectorType};
     use crate::pipeline::{Item, Next, Pool, Worker};
     use crate::record::{Collection, Inventory, Metadata, Space};
     use crate::seen::{KnownKeys, RowKeys};
@@ -174,6 +174,7 @@ mod tests {
             collections: twins.to_vec(),
             content: Vec::new(),
             entity: Vec::new(),
+            form: Form::Copy,
             vector: VectorType {
                 half: false,
                 dimension: None,

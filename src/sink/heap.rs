@@ -1,0 +1,416 @@
+//! Tuples straight into a table, without COPY, where COPY would do no more than put them there.
+//!
+//! COPY receives each value anew: it reads JSON and takes vectors apart, in the backend's own time, while the reader's
+//! thread has written both already. So into a plain table the rows go as the reader made them ([`Form::Heap`]), by
+//! what COPY itself calls at its end: `heap_multi_insert`, `ExecConstraints`, `ExecInsertIndexTuples`. [`takes`] says
+//! which tables those are; triggers, partitions, defaults and types that the reader does not write are COPY's.
+//! Like COPY, it checks neither privileges nor row-level security: whoever describes a target does.
+
+use std::ffi::c_int;
+
+use pgrx::prelude::*;
+use pgrx::{PgRelation, PgTupleDesc, pg_sys};
+use vector_migrate_core::encode::{Column, ColumnType, TableColumn, varlena};
+
+#[cfg(doc)]
+use vector_migrate_core::encode::Form;
+
+use super::copy::Supply;
+use crate::pg;
+use crate::tables::Target;
+
+/// Rows that are put in together; as many as COPY takes, but for wide ones.
+const ROWS: usize = 1000;
+/// Bytes of rows that are put in together: they stay in the processor's cache.
+const BYTES: usize = 1 << 16;
+
+/// How a field becomes the table's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Value {
+    /// It is one, header and all.
+    Whole,
+    /// Its bytes are, without the header: a type of fixed length that is passed by reference.
+    Bytes,
+    /// A number, big-endian, of a type that is passed by value.
+    Number,
+}
+
+/// A field of a tuple: the column it goes to, counted from 0, and how.
+#[derive(Debug, Clone, Copy)]
+struct Field {
+    column: usize,
+    value: Value,
+}
+
+/// Whether rows of these columns can go straight into the table.
+///
+/// # Errors
+/// The server's own are raised.
+pub fn takes<C: TableColumn>(target: &Target<C>) -> bool {
+    fields(&open(target.oid), &target.columns).is_some()
+}
+
+/// Opens the table for writing. The lock stays until the transaction ends, so that nobody gives the table a trigger
+/// or another column in between.
+fn open(table: pg_sys::Oid) -> PgRelation {
+    let lock = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
+    // SAFETY: the table exists: the caller looked it up in this transaction. The relation is closed when the guard
+    // drops, the lock kept to the transaction's end, as COPY does.
+    unsafe { PgRelation::with_lock(table, lock) }
+}
+
+/// The tuple's fields, if the table is a plain one and has nothing to do but to take them.
+fn fields<C: TableColumn>(relation: &PgRelation, columns: &[Column<C>]) -> Option<Vec<Field>> {
+    // SAFETY: an open relation's descriptors are valid for as long as it is open.
+    let (class, triggers) = unsafe { (&*relation.rd_rel, relation.trigdesc.as_ref()) };
+    let idle = triggers.is_none_or(|it| {
+        !(it.trig_insert_before_row
+            || it.trig_insert_after_row
+            || it.trig_insert_instead_row
+            || it.trig_insert_before_statement
+            || it.trig_insert_after_statement
+            || it.trig_insert_new_table)
+    });
+    let plain = class.relkind == pg_sys::RELKIND_RELATION as std::ffi::c_char
+        && class.relam == pg_sys::Oid::from(pg_sys::HEAP_TABLE_AM_OID)
+        && !class.relispartition;
+    if !plain || !idle || !pg::is_utf8() {
+        return None;
+    }
+    let there = relation.tuple_desc();
+    for attribute in there.iter().filter(|it| !it.attisdropped) {
+        let filled = columns
+            .iter()
+            .any(|it| attribute.name() == it.column.name());
+        if attribute.attgenerated != 0 || (!filled && has_default(attribute)) {
+            return None;
+        }
+    }
+    columns.iter().map(|it| field(&there, it)).collect()
+}
+
+/// Whether a column that is left out would get another value than NULL, or be checked by its type.
+fn has_default(attribute: &pg_sys::FormData_pg_attribute) -> bool {
+    // SAFETY: looks at the catalog, which knows a column's type.
+    let (kind, default) = unsafe {
+        (
+            pg_sys::get_typtype(attribute.atttypid),
+            pg_sys::get_typdefault(attribute.atttypid),
+        )
+    };
+    let domain = kind == pg_sys::TYPTYPE_DOMAIN as std::ffi::c_char;
+    attribute.atthasdef || attribute.attidentity != 0 || domain || !default.is_null()
+}
+
+/// Where a column's field goes; `None` if its value is not written as the table has it.
+fn field<C: TableColumn>(there: &PgTupleDesc<'_>, wanted: &Column<C>) -> Option<Field> {
+    let (column, attribute) = there
+        .iter()
+        .enumerate()
+        .find(|(_, it)| !it.attisdropped && it.name() == wanted.column.name())?;
+    let ty = attribute.atttypid;
+    let free = attribute.atttypmod < 0;
+    let (whole, fits) = match wanted.ty {
+        ColumnType::Text => (
+            true,
+            ty == pg_sys::TEXTOID || (ty == pg_sys::VARCHAROID && free),
+        ),
+        ColumnType::Jsonb => (true, ty == pg_sys::JSONBOID),
+        // The one type of that name, whose modifier the reader has compared with its vectors; no domain over it.
+        ColumnType::Vector | ColumnType::HalfVec => {
+            // SAFETY: looks at the catalog, which knows a column's type.
+            let kind = unsafe { pg_sys::get_typtype(ty) };
+            (true, kind == pg_sys::TYPTYPE_BASE as std::ffi::c_char)
+        }
+        ColumnType::Int2 => (false, ty == pg_sys::INT2OID),
+        ColumnType::Int4 => (false, ty == pg_sys::INT4OID),
+        ColumnType::Int8 => (false, ty == pg_sys::INT8OID),
+        ColumnType::Float8 => (false, ty == pg_sys::FLOAT8OID),
+        ColumnType::Bool => (false, ty == pg_sys::BOOLOID),
+        ColumnType::Uuid => (false, ty == pg_sys::UUIDOID),
+        ColumnType::Timestamp => (false, ty == pg_sys::TIMESTAMPOID && free),
+        ColumnType::TimestampTz => (false, ty == pg_sys::TIMESTAMPTZOID && free),
+        ColumnType::Date => (false, ty == pg_sys::DATEOID),
+        ColumnType::Json | ColumnType::TextArray { .. } => (false, false),
+    };
+    let value = match (whole, attribute.attbyval) {
+        (true, _) => Value::Whole,
+        (false, true) => Value::Number,
+        (false, false) => Value::Bytes,
+    };
+    fits.then_some(Field { column, value })
+}
+
+/// Puts tuples of [`Form::Heap`] into the target's columns. The supply gives whole tuples. Gives the number of rows
+/// stored, which is that of the tuples. What is allocated stays in the current memory context: callers are in a
+/// subtransaction, which has one of its own, and whose end takes back what an error leaves open.
+///
+/// # Errors
+/// The server's own are raised: constraints, unique indexes.
+pub fn put_supply<C: TableColumn>(target: &Target<C>, supply: &mut dyn Supply) -> u64 {
+    let relation = open(target.oid);
+    let Some(fields) = fields(&relation, &target.columns) else {
+        // Only this transaction can have changed it, under the lock that `takes` has left.
+        ereport!(
+            ERROR,
+            PgSqlErrorCode::ERRCODE_OBJECT_IN_USE,
+            format!("{} was altered while rows were put into it", target.name)
+        );
+    };
+    // SAFETY: the relation is open and a plain table, and stays so until `finish`.
+    let mut heap = unsafe { Heap::begin(relation.as_ptr()) };
+    loop {
+        let piece = supply.more();
+        if piece.is_empty() {
+            break;
+        }
+        // SAFETY: the piece is not written to before the supply is asked again; `put` has ended by then, and has
+        // put in all that it pointed to.
+        unsafe { heap.put(piece, &fields) };
+    }
+    // SAFETY: once, at the end.
+    let stored = unsafe { heap.finish() };
+    pg::next_command();
+    stored
+}
+
+/// [`put_supply`] of tuples that are all there.
+pub fn put_tuples<C: TableColumn>(target: &Target<C>, tuples: &[Vec<u8>]) -> u64 {
+    struct Tuples<'a>(std::slice::Iter<'a, Vec<u8>>);
+    impl Supply for Tuples<'_> {
+        fn more(&mut self) -> &[u8] {
+            self.0.next().map_or(&[], Vec::as_slice)
+        }
+    }
+    put_supply(target, &mut Tuples(tuples.iter()))
+}
+
+/// A table under way of being filled.
+struct Heap {
+    relation: pg_sys::Relation,
+    state: *mut pg_sys::EState,
+    memory: pg_sys::MemoryContext,
+    result: *mut pg_sys::ResultRelInfo,
+    bulk: pg_sys::BulkInsertState,
+    command: pg_sys::CommandId,
+    slots: Vec<*mut pg_sys::TupleTableSlot>,
+    columns: usize,
+    constrained: bool,
+    indexed: bool,
+    /// Rows in slots.
+    filled: usize,
+    bytes: usize,
+    stored: u64,
+}
+
+impl Heap {
+    /// # Safety
+    /// On the backend's thread, inside a subtransaction; `relation` is an open plain table, and outlives this.
+    unsafe fn begin(relation: pg_sys::Relation) -> Heap {
+        // SAFETY: the calls are those of COPY (copyfrom.c) for one table without triggers; the table is in no range
+        // table, as in the catalog's own inserts (indexing.c).
+        unsafe {
+            let state = pg_sys::CreateExecutorState();
+            let result = pg_sys::palloc0(size_of::<pg_sys::ResultRelInfo>()).cast();
+            pg_sys::InitResultRelInfo(result, relation, 0, std::ptr::null_mut(), 0);
+            pg_sys::ExecOpenIndices(result, false);
+            let memory = (*pg_sys::MakePerTupleExprContext(state)).ecxt_per_tuple_memory;
+            let descriptor = (*relation).rd_att;
+            Heap {
+                relation,
+                state,
+                memory,
+                result,
+                bulk: pg_sys::GetBulkInsertState(),
+                command: pg_sys::GetCurrentCommandId(true),
+                slots: Vec::new(),
+                columns: usize::try_from((*descriptor).natts).unwrap_or(0),
+                constrained: !(*descriptor).constr.is_null(),
+                indexed: (*result).ri_NumIndices > 0,
+                filled: 0,
+                bytes: 0,
+                stored: 0,
+            }
+        }
+    }
+
+    /// Puts in the tuples of `piece`.
+    ///
+    /// # Safety
+    /// As [`Heap::begin`]; `fields` are the table's.
+    unsafe fn put(&mut self, piece: &[u8], fields: &[Field]) {
+        let mut at = 0;
+        while at < piece.len() {
+            // SAFETY: as this function's own.
+            unsafe {
+                let Some(end) = self.row(piece, at, fields) else {
+                    error!("an encoded tuple does not have the table's columns");
+                };
+                self.filled += 1;
+                self.bytes += end - at;
+                at = end;
+                if self.filled >= ROWS || self.bytes >= BYTES {
+                    self.flush();
+                }
+            }
+        }
+        // SAFETY: as this function's own.
+        unsafe { self.flush() };
+    }
+
+    /// Points the next slot to the tuple at `at`; where that ends, or `None` if it is not whole.
+    ///
+    /// # Safety
+    /// As [`Heap::put`]; the slot is used before `piece` is written to.
+    unsafe fn row(&mut self, piece: &[u8], at: usize, fields: &[Field]) -> Option<usize> {
+        let word = |at: usize| piece.get(at..)?.first_chunk::<4>().copied();
+        if usize::try_from(i32::from_ne_bytes(word(at)?)).ok()? != fields.len() {
+            return None;
+        }
+        // SAFETY: the slot is made for the relation's descriptor, so its arrays have `columns` elements, and a field's
+        // column is one of those. A value of variable length has its own header, is whole within `piece`, and begins at
+        // a multiple of four like its form's every field (`piece` itself is at the beginning of an allocation or
+        // behind whole tuples in it).
+        unsafe {
+            let slot = self.slot();
+            clear(slot);
+            let values = std::slice::from_raw_parts_mut((*slot).tts_values, self.columns);
+            let nulls = std::slice::from_raw_parts_mut((*slot).tts_isnull, self.columns);
+            nulls.fill(true);
+            let mut at = at + 4;
+            for field in fields {
+                let header = word(at)?;
+                if header == [0; 4] {
+                    at += 4;
+                    continue;
+                }
+                let whole = piece.get(at..at.checked_add(varlena::total(header))?)?;
+                let bytes = whole.get(4..)?;
+                *values.get_mut(field.column)? = match field.value {
+                    Value::Whole => pg_sys::Datum::from(whole.as_ptr()),
+                    Value::Bytes => pg_sys::Datum::from(bytes.as_ptr()),
+                    Value::Number => number(bytes)?,
+                };
+                *nulls.get_mut(field.column)? = false;
+                at = (at + whole.len()).next_multiple_of(4);
+            }
+            pg_sys::ExecStoreVirtualTuple(slot);
+            if self.constrained {
+                pg_sys::ExecConstraints(self.result, slot, self.state);
+            }
+            Some(at)
+        }
+    }
+
+    /// The next slot, made if there is none yet.
+    ///
+    /// # Safety
+    /// As [`Heap::begin`].
+    unsafe fn slot(&mut self) -> *mut pg_sys::TupleTableSlot {
+        if let Some(slot) = self.slots.get(self.filled) {
+            return *slot;
+        }
+        // SAFETY: the relation's descriptor is valid while it is open.
+        let slot = unsafe {
+            pg_sys::MakeSingleTupleTableSlot(
+                (*self.relation).rd_att,
+                &raw const pg_sys::TTSOpsVirtual,
+            )
+        };
+        self.slots.push(slot);
+        slot
+    }
+
+    /// Puts the rows that are in slots into the table and its indexes.
+    ///
+    /// # Safety
+    /// As [`Heap::begin`]; what the slots point to is still there.
+    unsafe fn flush(&mut self) {
+        if self.filled == 0 {
+            return;
+        }
+        pgrx::check_for_interrupts!();
+        // SAFETY: `filled` slots hold tuples of the relation; what is allocated on the way is in the memory of one
+        // tuple, which is emptied when nothing points to it any more.
+        unsafe {
+            let before = pg_sys::MemoryContextSwitchTo(self.memory);
+            let count = c_int::try_from(self.filled).unwrap_or(0);
+            pg_sys::heap_multi_insert(
+                self.relation,
+                self.slots.as_mut_ptr(),
+                count,
+                self.command,
+                0,
+                self.bulk,
+            );
+            if self.indexed {
+                for slot in self.slots.iter().take(self.filled) {
+                    insert_index_tuples(self.result, *slot, self.state);
+                }
+            }
+            pg_sys::MemoryContextSwitchTo(before);
+            pg_sys::MemoryContextReset(self.memory);
+        }
+        self.stored += self.filled as u64;
+        (self.filled, self.bytes) = (0, 0);
+    }
+
+    /// Closes what [`Heap::begin`] opened; the rows stored.
+    ///
+    /// # Safety
+    /// As [`Heap::begin`]; nothing is put in any more.
+    unsafe fn finish(self) -> u64 {
+        // SAFETY: each was made by `begin` or `slot`, and is let go once.
+        unsafe {
+            pg_sys::FreeBulkInsertState(self.bulk);
+            for slot in self.slots {
+                pg_sys::ExecDropSingleTupleTableSlot(slot);
+            }
+            pg_sys::ExecCloseIndices(self.result);
+            pg_sys::FreeExecutorState(self.state);
+        }
+        self.stored
+    }
+}
+
+/// `ExecClearTuple`, which is inline in the server's headers.
+///
+/// # Safety
+/// `slot` is one.
+unsafe fn clear(slot: *mut pg_sys::TupleTableSlot) {
+    // SAFETY: as this function's own; a slot has operations, and this one among them.
+    unsafe {
+        if let Some(clear) = (*(*slot).tts_ops).clear {
+            clear(slot);
+        }
+    }
+}
+
+/// A number as it is passed by value.
+fn number(bytes: &[u8]) -> Option<pg_sys::Datum> {
+    Some(match *bytes {
+        [byte] => pg_sys::Datum::from(byte),
+        [a, b] => pg_sys::Datum::from(i16::from_be_bytes([a, b])),
+        [a, b, c, d] => pg_sys::Datum::from(i32::from_be_bytes([a, b, c, d])),
+        _ => pg_sys::Datum::from(i64::from_be_bytes(bytes.try_into().ok()?)),
+    })
+}
+
+/// Puts a row that is in the table into its indexes. Nothing is checked later: that would take a trigger.
+///
+/// # Safety
+/// `slot` holds a row that was just put into the table of `result`, whose indexes are open.
+unsafe fn insert_index_tuples(
+    result: *mut pg_sys::ResultRelInfo,
+    slot: *mut pg_sys::TupleTableSlot,
+    state: *mut pg_sys::EState,
+) {
+    let none = std::ptr::null_mut();
+    // SAFETY: as this function's own.
+    unsafe {
+        #[cfg(any(feature = "pg14", feature = "pg15"))]
+        pg_sys::ExecInsertIndexTuples(result, slot, state, false, false, none, none.cast());
+        #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+        pg_sys::ExecInsertIndexTuples(result, slot, state, false, false, none, none.cast(), false);
+    }
+}
