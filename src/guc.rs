@@ -19,6 +19,7 @@ static EMBED_THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
 static EMBED_BATCH_TOKENS: GucSetting<i32> = GucSetting::<i32>::new(2048);
 static QUERY_PREFIX: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 static PASSAGE_PREFIX: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
+static CHECK_MODEL: GucSetting<bool> = GucSetting::<bool>::new(true);
 static BATCH_BYTES: GucSetting<i32> = GucSetting::<i32>::new(2048);
 static PROGRESS_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(5);
 
@@ -95,6 +96,14 @@ pub fn register() {
         c"Words that the embedding model wants before a text that is stored.",
         c"As in 'passage: ' for models of the e5 family. Empty: what the model's own files say, mostly nothing.",
         &PASSAGE_PREFIX,
+        GucContext::Userset,
+        none,
+    );
+    GucRegistry::define_bool_guc(
+        c"vector_migrate.check_model",
+        c"Compares a few of the stored vectors that a run migrates with those of the embedding model.",
+        c"A run that takes vectors from another model warns, as text searches will not fit them.",
+        &CHECK_MODEL,
         GucContext::Userset,
         none,
     );
@@ -184,6 +193,11 @@ pub fn passage_prefix() -> Option<String> {
 /// Tokens embedded in one step.
 pub fn embed_batch_tokens() -> usize {
     unsigned(EMBED_BATCH_TOKENS.get())
+}
+
+/// Whether a run compares stored vectors with the model's.
+pub fn check_model() -> bool {
+    CHECK_MODEL.get()
 }
 
 /// Time between progress notices; `None`: none are wanted.
