@@ -1,6 +1,7 @@
 //! No connection leaves the process: runs, models and searches on a server that has no network, where the kernel counts
 //! every attempt.
 
+use std::collections::BTreeMap;
 use std::env;
 
 use vector_migrate_tests::{Db, Session, demo_store};
@@ -11,8 +12,8 @@ struct Network {
     interfaces: Vec<(String, u64, u64)>,
     /// Sockets of the internet's protocols.
     sockets: usize,
-    /// Every counter of these protocols; one of them is of attempts that found no way out.
-    counters: String,
+    /// The counters of these protocols that are not zero; one of them is of attempts that found no way out.
+    counters: BTreeMap<String, i64>,
 }
 
 impl Network {
@@ -28,7 +29,7 @@ impl Network {
                 .map(|name| file(name).lines().skip(1).count())
                 .iter()
                 .sum(),
-            counters: file("snmp") + &file("snmp6"),
+            counters: counters(&file("snmp"), &file("snmp6")),
         }
     }
 }
@@ -41,6 +42,25 @@ fn interface(line: &str) -> (String, u64, u64) {
         .map(|number| number.parse().expect("a number"))
         .collect();
     (name.trim().to_owned(), numbers[0], numbers[8])
+}
+
+/// `/proc/net/snmp`, where a line of names is followed by one of numbers, and `/proc/net/snmp6`, of lines of one each.
+fn counters(snmp: &str, snmp6: &str) -> BTreeMap<String, i64> {
+    let lines: Vec<&str> = snmp.lines().collect();
+    let old = lines.chunks_exact(2).flat_map(|pair| {
+        let protocol = pair[0].split(':').next().expect("a protocol");
+        let both = pair[0].split_whitespace().zip(pair[1].split_whitespace());
+        both.skip(1)
+            .map(move |(name, number)| (format!("{protocol}{name}"), number))
+    });
+    let new = snmp6.lines().map(|line| {
+        let (name, number) = line.split_once(char::is_whitespace).expect("two words");
+        (name.to_owned(), number.trim())
+    });
+    old.chain(new)
+        .map(|(name, number)| (name, number.parse().expect("a number")))
+        .filter(|(_, number)| *number != 0)
+        .collect()
 }
 
 /// Whether the server was started without a network; says why if it was not.
@@ -87,5 +107,7 @@ fn everything_works_without_a_network_and_nothing_asks_for_one() {
 
     // An attempt of any process of the server would have been seen.
     db.error("COPY (SELECT 1) TO PROGRAM 'exec bash -c \": 3<>/dev/tcp/192.0.2.1/9\"'");
-    assert_ne!(after.counters, Network::of(&db).counters);
+    let seen = Network::of(&db).counters;
+    let lost = "IpOutNoRoutes";
+    assert!(seen.get(lost) > after.counters.get(lost), "{seen:?}");
 }
