@@ -1,14 +1,18 @@
 #!/usr/bin/env bash
-# A private PostgreSQL cluster under target/: cluster.sh start|stop|psql|env|scratch|destroy NAME [psql arguments]
+# A private PostgreSQL cluster under target/: cluster.sh start|stop|psql|env|scratch|network|destroy NAME [psql arguments]
 # Promise: reached through a Unix socket only, by the superuser postgres; no other cluster, port or service is touched.
 #
-#   target/NAME-cluster/   data/ (the cluster), log, socket (says where the socket's folder is), scratch/ (for anybody)
+#   target/NAME-cluster/   data/ (the cluster), log, socket (says where the socket's folder is), scratch/ (for anybody),
+#                          network ("none", or why there is one)
+#
+# CLUSTER_OPTIONS='-c ...' are settings of the server; CLUSTER_WITHOUT_NETWORK=1 starts it where there is no network but a
+# Unix socket, if the system allows that.
 #
 # As root the server runs as the OS user postgres. Where that user cannot reach the checkout, the folder is made under
 # /var/tmp and target/NAME-cluster is a link to it. The socket is under /tmp: its path may not exceed 107 bytes.
 . "$(dirname "$0")/lib.sh"
 
-usage() { die "usage: cluster.sh start|stop|psql|env|scratch|destroy NAME [psql arguments]"; }
+usage() { die "usage: cluster.sh start|stop|psql|env|scratch|network|destroy NAME [psql arguments]"; }
 [ $# -ge 2 ] || usage
 command=$1 name=$2
 shift 2
@@ -74,8 +78,30 @@ make_socket_dir() {
   fi
 }
 
+# Sets `network` to what the file of this name says, and `apart` to the command that another one is run by.
+choose_network() {
+  apart=() network="it was not asked for"
+  [ -n "${CLUSTER_WITHOUT_NETWORK:-}" ] || return 0
+  if [ "$PG_MAJOR" -lt 15 ]; then
+    network="PostgreSQL $PG_MAJOR collects its statistics through a socket of the loopback interface"
+    return 0
+  fi
+  # An ordinary user needs a user namespace for it, in which it is still itself: PostgreSQL refuses root.
+  if is_root; then apart=(unshare --net --); else apart=(unshare --user --map-current-user --net --); fi
+  if network=$("${apart[@]}" true 2>&1); then network=none; else apart=(); fi
+}
+
+# As as_server, by way of `apart`.
+launch() {
+  if is_root; then
+    (cd / && exec "${apart[@]}" runuser -u "$(server_user)" -- "$@")
+  else
+    (cd / && exec "${apart[@]}" "$@")
+  fi
+}
+
 start() {
-  local options
+  local options apart network
   if is_root && ! id "$(server_user)" >/dev/null 2>&1; then
     die "PostgreSQL does not run as root, and there is no OS user $(server_user) to run it as" \
       "create one (useradd --system postgres), or name one: SERVER_OS_USER=..."
@@ -105,8 +131,10 @@ start() {
   # Tests may lose their cluster in a power cut; a reader's demo should not.
   [ "$name" != test ] || options="$options -c fsync=off"
   options="$options ${CLUSTER_OPTIONS:-}"
+  choose_network
+  echo "$network" >"$dir/network"
   # Descriptors of ours (locks) are not the server's.
-  as_server "$PG_BIN/pg_ctl" -D "$dir/data" -l "$dir/log" -w -t 60 -s -o "$options" start </dev/null >/dev/null 8>&- 9>&- || {
+  launch "$PG_BIN/pg_ctl" -D "$dir/data" -l "$dir/log" -w -t 60 -s -o "$options" start </dev/null >/dev/null 8>&- 9>&- || {
     tail -n 15 "$dir/log" >&2
     die "cluster $name does not start (log: $dir/log)"
   }
@@ -142,12 +170,13 @@ case $command in
 start) start ;;
 stop) stop ;;
 destroy) destroy ;;
-psql | env | scratch)
+psql | env | scratch | network)
   [ -n "$(socket_dir)" ] || die "cluster $name is not running"
   case $command in
   psql) sql "$@" ;;
   env) printf 'export PGHOST=%s PGPORT=%s PGUSER=postgres\n' "$(socket_dir)" "$port" ;;
   scratch) echo "$dir/scratch" ;;
+  network) cat "$dir/network" ;;
   esac
   ;;
 *) usage ;;

@@ -3,7 +3,8 @@
 # Promise: the exit code is the tests'; the server tests' cluster is stopped in every case.
 #
 #   core     everything that knows no PostgreSQL, with the real text model
-#   server   SQL on a real server (target/test-cluster) that has the installed extension
+#   server   SQL on a real server (target/test-cluster) that has the installed extension, and no network where the
+#            system allows to take it away
 . "$(dirname "$0")/lib.sh"
 cd "$ROOT"
 [ $# -ge 1 ] || die "usage: test.sh core|server [cargo test arguments]"
@@ -28,14 +29,18 @@ server)
   flock 9 # one run at a time has the cluster
   trap 'scripts/cluster.sh stop test' EXIT
   trap 'exit 130' INT TERM
-  scripts/cluster.sh start test
+  CLUSTER_WITHOUT_NETWORK=1 scripts/cluster.sh start test
   eval "$(scripts/cluster.sh env test)"
   export VECTOR_MIGRATE_HOST=$PGHOST VECTOR_MIGRATE_PORT=$PGPORT VECTOR_MIGRATE_USER=$PGUSER
   VECTOR_MIGRATE_SERVER_OS_USER=$(server_user)
   VECTOR_MIGRATE_SCRATCH=$(scripts/cluster.sh scratch test)
-  export VECTOR_MIGRATE_SERVER_OS_USER VECTOR_MIGRATE_SCRATCH
+  VECTOR_MIGRATE_NETWORK=$(scripts/cluster.sh network test)
+  export VECTOR_MIGRATE_SERVER_OS_USER VECTOR_MIGRATE_SCRATCH VECTOR_MIGRATE_NETWORK
   unset PGHOST PGPORT PGUSER
-  say "tests on a server: PostgreSQL $PG_MAJOR"
+  case $VECTOR_MIGRATE_NETWORK in
+  none) say "tests on a server: PostgreSQL $PG_MAJOR, without a network" ;;
+  *) say "tests on a server: PostgreSQL $PG_MAJOR, with the network ($VECTOR_MIGRATE_NETWORK)" ;;
+  esac
   cargo test -p vector_migrate_tests "$@"
   ;;
 *) die "usage: test.sh core|server [cargo test arguments]" ;;

@@ -40,6 +40,7 @@ CREATE TABLE vector_migrate.runs (
     content_target     regclass NOT NULL,
     entity_target      regclass,
     truncated          bigint NOT NULL DEFAULT 0,
+    model_verdict      text CHECK (model_verdict IN ('same model', 'similar', 'different', 'not comparable')),
     CHECK (found = migrated + skipped + failed),
     CHECK (migrated = reused + embedded AND reused = exact + restored)
 );
@@ -50,6 +51,7 @@ COMMENT ON COLUMN vector_migrate.runs.restored IS 'of the reused ones: kept norm
 COMMENT ON COLUMN vector_migrate.runs.missing IS 'of the records that the target did not have: the store has no vector for them, whether they were embedded or failed; 0 with embeddings => ''generate'', which looks at none';
 COMMENT ON COLUMN vector_migrate.runs.stale IS 'of the reused ones: may be older than the rest of their record, as Chroma lost the newer vector; listed in run_errors';
 COMMENT ON COLUMN vector_migrate.runs.truncated IS 'texts that were embedded, of content and entities, and longer than the model takes: what comes after its token limit is not in their vectors';
+COMMENT ON COLUMN vector_migrate.runs.model_verdict IS 'of a sample of the reused vectors, as check_model() says it: whether they are those of the model that was installed; null: not compared';
 COMMENT ON COLUMN vector_migrate.runs.source_fingerprint IS 'sizes and times of the store''s files when they were read';
 
 CREATE TABLE vector_migrate.run_errors (

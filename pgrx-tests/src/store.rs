@@ -28,6 +28,41 @@ pub fn demo_store() -> Store {
     Store::copy_of(&root().join("demo/store"))
 }
 
+/// The records of the sample store whose vectors are in its queue, each with what `change` makes of id and vector.
+pub fn queued_demo_store(mut change: impl FnMut(&str, &[f32]) -> Vec<f32>) -> Store {
+    let store = demo_store();
+    store.damage(
+        "DELETE FROM embeddings_queue WHERE seq_id <= (SELECT min(seq_id) FROM max_seq_id);
+         DELETE FROM embedding_metadata WHERE id NOT IN
+             (SELECT e.id FROM embeddings e JOIN embeddings_queue q ON q.id = e.embedding_id);
+         DELETE FROM embeddings WHERE embedding_id NOT IN (SELECT id FROM embeddings_queue)",
+    );
+    let database = Connection::open(store.path.join("chroma.sqlite3")).expect("opens");
+    let mut query = database
+        .prepare("SELECT seq_id, id, vector FROM embeddings_queue")
+        .expect("is SQL");
+    let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+    let rows: Vec<(i64, String, Vec<u8>)> = rows
+        .expect("runs")
+        .map(|row| row.expect("is a row"))
+        .collect();
+    for (seq_id, id, blob) in rows {
+        let words = blob.chunks_exact(4).map(|word| word.try_into());
+        let vector: Vec<f32> = words
+            .map(|word| f32::from_le_bytes(word.expect("four bytes")))
+            .collect();
+        let changed = change(&id, &vector);
+        let blob: Vec<u8> = changed
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
+        let update = "UPDATE embeddings_queue SET vector = ?1 WHERE seq_id = ?2";
+        database.execute(update, (blob, seq_id)).expect("writes");
+    }
+    drop(query);
+    store
+}
+
 /// The checkout's top folder.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -1,6 +1,6 @@
 //! `check_model`: whether a store's vectors are those of the server's model.
 
-use vector_migrate_tests::{Db, Store, demo_store, store};
+use vector_migrate_tests::{Db, Store, demo_store, queued_demo_store, store};
 
 /// Records sampled, least and median cosine, and the verdict, of a store of one collection.
 fn checked(db: &Db, source: &Store) -> (i32, Option<f64>, Option<f64>, String) {
@@ -8,20 +8,6 @@ fn checked(db: &Db, source: &Store) -> (i32, Option<f64>, Option<f64>, String) {
     assert_eq!(rows.len(), 1);
     let row = &rows[0];
     (row.get(1), row.get(2), row.get(3), row.get(4))
-}
-
-/// The demo store with its vectors in the queue only, where they can be changed by SQL: `vector` is what each becomes.
-fn in_the_queue(vector: &str) -> Store {
-    let source = demo_store();
-    source.damage(&format!(
-        "DELETE FROM embeddings_queue WHERE vector IS NULL;
-         DELETE FROM embedding_metadata WHERE id NOT IN
-             (SELECT e.id FROM embeddings e JOIN embeddings_queue q ON q.id = e.embedding_id);
-         DELETE FROM embeddings WHERE embedding_id NOT IN (SELECT id FROM embeddings_queue);
-         CREATE TEMP TABLE old AS SELECT seq_id, vector FROM embeddings_queue;
-         UPDATE embeddings_queue SET vector = {vector}"
-    ));
-    source
 }
 
 #[test]
@@ -37,14 +23,39 @@ fn the_models_own_vectors_are_the_same_model() {
 
 #[test]
 fn vectors_of_other_texts_are_different() {
-    let db = Db::new();
-    let source = in_the_queue(
-        "coalesce((SELECT vector FROM old WHERE old.seq_id > embeddings_queue.seq_id ORDER BY seq_id LIMIT 1),
-                  (SELECT vector FROM old ORDER BY seq_id LIMIT 1))",
-    );
-    let (sampled, _, median, said) = checked(&db, &source);
+    let mut last = None;
+    // The first keeps its own.
+    let source =
+        queued_demo_store(|_, vector| last.replace(vector.to_vec()).unwrap_or(vector.to_vec()));
+    let (sampled, _, median, said) = checked(&Db::new(), &source);
     assert_eq!(said, "different");
-    assert!(sampled > 10 && median.expect("a median") < 0.9);
+    assert!(sampled > 10 && median.expect("a median") < 0.8);
+}
+
+#[test]
+fn vectors_near_the_models_own_are_similar() {
+    // What is added is orthogonal and 0.4 times as long: the cosine is 1 / sqrt(1 + 0.4 * 0.4) = 0.9285.
+    let source = queued_demo_store(|_, vector| {
+        let noise: Vec<f32> = vector
+            .chunks_exact(2)
+            .flat_map(|pair| [-0.4 * pair[1], 0.4 * pair[0]])
+            .collect();
+        vector.iter().zip(noise).map(|(a, b)| a + b).collect()
+    });
+    let (sampled, min, median, said) = checked(&Db::new(), &source);
+    assert_eq!(said, "similar");
+    assert!(sampled > 10);
+    for cosine in [min, median] {
+        let cosine = cosine.expect("a cosine");
+        assert!((cosine - 0.9285).abs() < 0.001, "{cosine}");
+    }
+}
+
+#[test]
+fn zero_vectors_cannot_be_compared() {
+    let source = queued_demo_store(|_, vector| vec![0.0; vector.len()]);
+    let nothing = (0, None, None, "not comparable".to_owned());
+    assert_eq!(checked(&Db::new(), &source), nothing);
 }
 
 #[test]
@@ -72,4 +83,14 @@ fn a_sample_of_nothing_and_a_missing_model_are_refused() {
     let session = db.session();
     session.run("SET vector_migrate.model_path = '/no/such/model'");
     session.refused(&format!("SELECT check_model({})", source.sql()), "55000");
+}
+
+#[test]
+fn what_is_wrong_with_path_or_collection_comes_before_a_missing_model() {
+    let (db, source) = (Db::new(), demo_store());
+    db.run("SET vector_migrate.model_path = '/no/such/model'");
+    db.refused("SELECT check_model('/no/such/store')", "58P01");
+    db.refused("SELECT check_model('store')", "22023");
+    let sql = format!("SELECT check_model({}, 'nobody')", source.sql());
+    db.refused(&sql, "42704");
 }

@@ -171,6 +171,14 @@ fn while_embedding(db: &Db, sql: &str, act: impl FnOnce(&Session, &str)) -> (Ses
     (session, pid)
 }
 
+#[test]
+fn steps_have_a_ceiling() {
+    let db = Db::new();
+    db.run("LOAD 'vector_migrate'; SET vector_migrate.embed_batch_tokens = 16384");
+    db.error("SET vector_migrate.embed_batch_tokens = 16385")
+        .expect("22023");
+}
+
 /// Minutes of work, if it were not stopped.
 const ENDLESS: &str = "SELECT count(*) FROM embed_text(ARRAY(SELECT n || repeat(' many words', 200) FROM generate_series(1, 20000) n))";
 

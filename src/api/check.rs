@@ -4,54 +4,33 @@ use std::ops::ControlFlow;
 
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
-use vector_migrate_core::compare::{Comparison, Spread, cosine, usable};
 use vector_migrate_core::record::Record;
+use vector_migrate_core::sample::{Pair, Sampling};
 use vector_migrate_core::source::{Consumer, Source};
 
 use crate::error::Error;
 use crate::{access, model, reader, run};
 
-/// What the error says if there is no model.
-const WHY: &str = "stored vectors are to be compared with the model's";
-
 /// The most records of one collection that are compared: the sample is held in memory.
 const MOST: i32 = 10_000;
 
-/// Texts with their stored vectors.
-type Pairs = Vec<(String, Vec<f32>)>;
-
 /// Takes the sample of one collection, and of no other record the vector.
-struct Sampling {
-    spread: Spread,
-    dimension: usize,
-    wanted: bool,
-    pairs: Pairs,
+struct Sample {
+    sampling: Sampling,
+    pairs: Vec<Pair>,
 }
 
-impl Consumer for Sampling {
+impl Consumer for Sample {
     fn knows(&mut self, _: &str) -> bool {
         false
     }
 
     fn wants_vector(&mut self, record: &Record) -> bool {
-        let text = record.document.as_ref();
-        self.wanted = self.spread.due() && text.is_some_and(|text| !text.is_empty());
-        self.wanted
+        self.sampling.wants(record, true)
     }
 
     fn take(&mut self, record: Record) -> ControlFlow<()> {
-        let wanted = std::mem::take(&mut self.wanted);
-        // Of a stale record the vector may be that of an older text.
-        if !wanted || record.stale || record.damage.is_some() {
-            return ControlFlow::Continue(());
-        }
-        if let (Some(text), Some(vector)) = (record.document, record.vector)
-            && vector.values.len() == self.dimension
-            && usable(&vector.values)
-        {
-            self.spread.take();
-            self.pairs.push((text, vector.values));
-        }
+        self.pairs.extend(self.sampling.take(&record));
         ControlFlow::Continue(())
     }
 
@@ -94,33 +73,34 @@ fn check_model(
         }
         .into());
     }
-    let (_, dimension) = model::describe(WHY)?;
+    // Loaded before the store is open, as a writer's commit would wait for it; what is wrong with the store is told first.
+    let model = model::describe(run::WHY);
     let reader::Opened { store, stop, .. } = reader::open(path)?;
     let shown = store.directory().display().to_string();
     let chosen = run::choose(&shown, store.collections(), collection)?;
+    let (_, dimension) = model?;
     let names: Vec<String> = chosen.iter().map(|one| one.qualified_name()).collect();
     let mut samples = reader::start(stop, move |sender| {
         for collection in &chosen {
-            let mut sampling = Sampling {
-                spread: Spread::new(store.count(collection)?, u64::try_from(sample).unwrap_or(1)),
-                dimension: usize::try_from(dimension).unwrap_or(usize::MAX),
-                wanted: false,
-                pairs: Pairs::new(),
+            let sample = u64::try_from(sample).unwrap_or(1);
+            let mut taken = Sample {
+                sampling: Sampling::new(store.count(collection)?, sample, dimension),
+                pairs: Vec::new(),
             };
             if collection
                 .dimension
                 .is_none_or(|stored| stored == dimension)
             {
-                store.feed(collection, &mut sampling)?;
+                store.feed(collection, &mut taken)?;
             }
-            sender.send(sampling.pairs);
+            sender.send(taken.pairs);
         }
         Ok(())
     })?;
     let mut rows = Vec::with_capacity(names.len());
     let mut names = names.into_iter();
     while let Some(pairs) = reader::next(&mut samples)? {
-        let compared = compare(&pairs)?;
+        let compared = run::compare(&pairs)?;
         rows.push((
             names.next().unwrap_or_default(),
             i32::try_from(compared.sampled).unwrap_or(i32::MAX),
@@ -130,13 +110,4 @@ fn check_model(
         ));
     }
     Ok(TableIterator::new(rows))
-}
-
-/// Compares stored vectors with the model's.
-fn compare(pairs: &[(String, Vec<f32>)]) -> Result<Comparison, Error> {
-    let texts: Vec<&str> = pairs.iter().map(|(text, _)| text.as_str()).collect();
-    let vectors = model::embed(WHY, &texts)?;
-    let both = pairs.iter().zip(&vectors);
-    let cosines = both.filter_map(|((_, stored), made)| cosine(stored, made));
-    Ok(Comparison::of(cosines.collect()))
 }

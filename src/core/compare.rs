@@ -11,7 +11,7 @@ pub enum Verdict {
     Same,
     /// Median at least 0.9: the same model in lower precision, or with another prefix or cut of long texts.
     Similar,
-    /// Another model made them.
+    /// Another model made them, or the same one in another way.
     Different,
     /// There was nothing to compare.
     NotComparable,

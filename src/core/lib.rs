@@ -13,6 +13,7 @@
 //! | [`map`] | a record as a content row and its entity rows | record |
 //! | [`embed`] | text to vectors | key; fastembed, ort, tokenizers (feature `onnx`) |
 //! | [`compare`] | whether stored vectors are those of a model | std |
+//! | [`sample`] | the texts and vectors for that, as records pass | record, compare |
 //! | [`encode`] | a row as the bytes of a binary COPY tuple | map |
 //! | [`reason`] | why a record was not migrated | std |
 //! | [`report`] | counts that add up | reason |
@@ -44,6 +45,7 @@ pub mod pipeline;
 pub mod reason;
 pub mod record;
 pub mod report;
+pub mod sample;
 pub mod seen;
 pub mod source;
 pub mod survey;

@@ -25,6 +25,8 @@ pub struct RunSummary {
     pub model: Option<String>,
     /// Texts that were embedded and longer than the model takes.
     pub truncated: u64,
+    /// Whether the store's vectors are the installed model's; `None`: not compared.
+    pub model_verdict: Option<String>,
     /// What the store was like.
     pub fingerprint: serde_json::Value,
     /// The content table.
@@ -66,10 +68,10 @@ pub fn finish(run: RunSummary) -> Result<(), Error> {
             "INSERT INTO vector_migrate.runs \
                (run_id, path, options, status, started_at, finished_at, found, migrated, skipped, \
                 failed, reused, exact, restored, missing, stale, embedded, entities, model, source_fingerprint, role, \
-                content_target, entity_target, truncated) \
+                content_target, entity_target, truncated, model_verdict) \
              OVERRIDING SYSTEM VALUE VALUES \
                ($1, $2, $3, 'completed', $4, pg_catalog.clock_timestamp(), $5, $6, $7, $8, $9, $10, \
-                $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)",
+                $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)",
             &[
                 run.run_id.into(),
                 run.path.into(),
@@ -92,6 +94,7 @@ pub fn finish(run: RunSummary) -> Result<(), Error> {
                 run.content.into(),
                 run.entity.into(),
                 count(run.truncated).into(),
+                run.model_verdict.into(),
             ],
         )
     })?;

@@ -13,7 +13,7 @@ use super::notices::{self, Progress};
 use super::options::Options;
 use super::plan::{self, Prepared};
 use super::reading::Reading;
-use super::{collections, plan::without_trace};
+use super::{collections, plan::without_trace, verdict};
 use crate::error::Error;
 use crate::ledger::{self, RunSummary};
 use crate::reader::{self, Opened, Size};
@@ -79,6 +79,10 @@ pub fn migrate(path: PathBuf, options: &Options) -> Result<Vec<Line>, Error> {
     load(reading, source, prepared, |prepared, counts| {
         prepared.sink.close()?;
         build_indexes(prepared)?;
+        let verdict = match counts.reused {
+            0 => None,
+            _ => verdict::tell(&prepared.samples, &shown),
+        };
         let run_id = prepared
             .sink
             .run
@@ -91,6 +95,7 @@ pub fn migrate(path: PathBuf, options: &Options) -> Result<Vec<Line>, Error> {
             counts,
             model: prepared.model.clone(),
             truncated: prepared.truncated,
+            model_verdict: verdict.map(|it| it.to_string()),
             fingerprint: fingerprint.clone(),
             content: prepared.sink.content.oid,
             entity: prepared.sink.entity.as_ref().map(|entity| entity.oid),
@@ -137,7 +142,14 @@ fn load(
     let truncated_before = model::truncated();
     let plan = Arc::new(prepared.plan);
     reading.follow(plan.clone());
-    let mut batches = || reading.next();
+    let samples = &mut prepared.samples;
+    let mut batches = || {
+        let mut batch = reading.next()?;
+        if let Some(batch) = &mut batch {
+            samples.append(&mut batch.samples);
+        }
+        Ok(batch)
+    };
     while prepared
         .sink
         .advance(&mut batches, &mut |standing| progress.tick(standing))?

@@ -10,7 +10,9 @@ mod options;
 mod plan;
 mod reading;
 mod tables;
+mod verdict;
 
 pub use collections::choose;
 pub use drive::{Line, migrate};
 pub use options::{Arguments, Options, parse_filter};
+pub use verdict::{WHY, compare};

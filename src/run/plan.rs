@@ -3,10 +3,12 @@
 use vector_migrate_core::encode::{ColumnType, ContentColumn, EntityColumn, Form, canonical_key};
 use vector_migrate_core::pipeline::{Budget, Mode, Plan, Pool};
 use vector_migrate_core::record::{Collection, Space};
+use vector_migrate_core::sample::Pair;
 use vector_migrate_core::seen::RowKeys;
 
 use super::options::Options;
 use super::tables::{self, Making};
+use super::verdict;
 use crate::error::Error;
 use crate::reader::Size;
 use crate::sink::{OnConflict, Reach, Sink, known_keys};
@@ -25,6 +27,8 @@ pub struct Prepared {
     pub model: Option<String>,
     /// Texts that were embedded and longer than the model takes.
     pub truncated: u64,
+    /// Texts with stored vectors, to be compared with the model's.
+    pub samples: Vec<Pair>,
     /// pgvector in this database.
     pub pgvector: Pgvector,
     /// Records to read, those that are not asked for included.
@@ -145,6 +149,7 @@ pub fn prepare(
         known: known_keys(&content, &names, size.records)?,
         overwrites: options.on_conflict == OnConflict::Update,
         strict: options.strict,
+        sampling: verdict::sampling(options, dimension, size.records),
         batch_bytes: budget.batch,
         pool: Pool::default(),
         collections,
@@ -164,6 +169,7 @@ pub fn prepare(
         space,
         model: None,
         truncated: 0,
+        samples: Vec::new(),
         pgvector,
         records: size.records,
     })

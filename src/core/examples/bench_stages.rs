@@ -105,6 +105,7 @@ fn read_map_and_encode(path: &Path) -> (f64, usize) {
         known: None,
         overwrites: false,
         strict: false,
+        sampling: None,
         batch_bytes: BATCH_BYTES,
         pool: pool.clone(),
     };

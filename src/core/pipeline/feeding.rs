@@ -6,6 +6,7 @@ use super::known::Look;
 use super::rows::{Batch, Mode, Plan};
 use super::worker::{Outbox, Sender};
 use crate::record::Record;
+use crate::sample::Sampling;
 use crate::source::{Consumer, Source, SourceError};
 
 /// A batch is handed over after so many records at the latest, so that it is told how far the reading is where few of
@@ -27,6 +28,7 @@ pub fn run(source: &dyn Source, plan: &Plan, sender: &Sender<Batch>) -> Result<B
         read: 0,
         outbox: Outbox::new(sender),
         look: Look::default(),
+        sampling: plan.sampling,
     };
     for (index, collection) in plan.collections.iter().enumerate() {
         batches.index = index;
@@ -66,6 +68,7 @@ struct Batches<'a> {
     read: u64,
     outbox: Outbox<'a, Batch>,
     look: Look,
+    sampling: Option<Sampling>,
 }
 
 impl Consumer for Batches<'_> {
@@ -78,6 +81,9 @@ impl Consumer for Batches<'_> {
         let needed = self.look.asked
             && self.plan.mode != Mode::Generate
             && !self.plan.leaves_out(self.look.exists);
+        if let Some(sampling) = &mut self.sampling {
+            sampling.wants(record, needed);
+        }
         needed || self.plan.strict
     }
 
@@ -86,6 +92,10 @@ impl Consumer for Batches<'_> {
             return ControlFlow::Break(());
         };
         self.read += 1;
+        if let Some(pair) = self.sampling.as_mut().and_then(|it| it.take(&record)) {
+            self.bytes += pair.bytes();
+            self.batch.samples.push(pair);
+        }
         let (plan, tuples) = (self.plan, &mut self.batch.tuples);
         if let Some(item) = plan.item(self.index, collection, record, &self.look, tuples) {
             self.bytes += item.bytes();
@@ -189,6 +199,7 @@ mod tests {
             known: Some(known),
             overwrites: false,
             strict: false,
+            sampling: None,
             batch_bytes: 1 << 20,
             pool: Pool::default(),
         };

@@ -14,6 +14,7 @@ use crate::map::filter::Filter;
 use crate::map::{ContentRow, Owner, Shape, map_record, owner_of};
 use crate::reason::{Reason, Rejection};
 use crate::record::{Collection, Grade, Record};
+use crate::sample::{Pair, Sampling};
 use crate::seen::{KnownKeys, RowKeys};
 
 /// Where vectors come from.
@@ -60,6 +61,8 @@ pub struct Plan {
     pub overwrites: bool,
     /// Any damage counts: all of the store is read, also what is not needed.
     pub strict: bool,
+    /// Which texts to hand over with their stored vectors, to be compared with a model's; `None`: none.
+    pub sampling: Option<Sampling>,
     /// A batch is handed over when it holds this many bytes.
     pub batch_bytes: usize,
     /// Where the batches' buffers come from; the consumer gives them back.
@@ -161,6 +164,8 @@ pub struct Batch {
     pub read: u64,
     /// What [`Row::tuple`] points into.
     pub tuples: Vec<u8>,
+    /// What [`Plan::sampling`] has taken.
+    pub samples: Vec<Pair>,
 }
 
 impl Plan {

@@ -452,6 +452,7 @@ fn pipeline(copy: &Copy, user: Option<&str>) -> (Vec<(String, Option<String>)>, 
         known: None,
         overwrites: false,
         strict: false,
+        sampling: None,
         batch_bytes: 1 << 20,
         pool: Pool::default(),
     };
