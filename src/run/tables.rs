@@ -176,6 +176,7 @@ pub fn shorten(sink: &mut Sink) -> Form {
         return Form::Copy;
     };
     if guc::direct_load() && inserts && content.via == Via::Copy && heap::takes(content) {
+        pgrx::debug1!("rows go into {} without COPY", content.name);
         content.via = Via::Heap;
     }
     content.via.form()

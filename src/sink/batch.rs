@@ -1,5 +1,5 @@
 //! What takes the reader's batches: `sieve` sorts one out, `ready` makes missing vectors, `load` puts its rows in;
-//! `stretch` puts the rows of many batches in by one COPY.
+//! `stretch` puts the rows of many batches in at once.
 
 use vector_migrate_core::encode::{ContentColumn, EntityColumn};
 use vector_migrate_core::key::KeySet;

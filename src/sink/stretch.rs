@@ -1,7 +1,7 @@
-//! Many batches by one COPY, while the reader goes on.
+//! Many batches at once, while the reader goes on.
 //!
-//! A COPY of its own for each batch costs: it begins with buffers, slots and plans of its own. So one COPY goes on
-//! taking batches, each sorted out as it comes, for as long as they need nothing but COPY: no question to the server,
+//! A load of its own for each batch costs: it begins with buffers, slots and plans of its own. So one goes on
+//! taking batches, each sorted out as it comes, for as long as they need nothing but to be put in: no question to the server,
 //! no vector to be made, no row to be overwritten. What it has taken stays in memory until the server has stored all
 //! of it; if the server refuses a row, the stretch is taken back and loaded batch by batch.
 
