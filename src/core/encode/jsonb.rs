@@ -253,7 +253,9 @@ impl<'t> Writer<'t> {
             Sort::Plain => self.text.get(node.span.clone()).map(Cow::Borrowed),
             Sort::Escaped => {
                 let quoted = self.text.get(node.span.start - 1..node.span.end + 1)?;
-                serde_json::from_str(quoted).ok().map(Cow::Owned)
+                let text: String = serde_json::from_str(quoted).ok()?;
+                // No text of the server holds it: the mapping has seen to that, and a table must not pay if it has not.
+                (!text.contains('\0')).then_some(Cow::Owned(text))
             }
             _ => None,
         }
@@ -334,7 +336,18 @@ mod tests {
     fn what_is_no_container_or_no_json_is_refused() {
         let deep = format!("{}{}", "[".repeat(201), "]".repeat(201));
         for text in [
-            "", "1", "\"x\"", "[", "]", "{\"a\"}", "[x]", "{1:2}", "[\"a", &deep,
+            "",
+            "1",
+            "\"x\"",
+            "[",
+            "]",
+            "{\"a\"}",
+            "[x]",
+            "{1:2}",
+            r#"{"a":"\u0000"}"#,
+            r#"{"\u0000":1}"#,
+            "[\"a",
+            &deep,
         ] {
             assert_eq!(append(text, &mut Vec::new()), None, "{text:?}");
         }
