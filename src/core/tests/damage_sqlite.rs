@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::pages::*;
 use common::{Copy, copy, fixtures, named, open, records, refused, try_open};
-use vector_migrate_core::encode::VectorType;
+use vector_migrate_core::encode::{Form, VectorType};
 use vector_migrate_core::pipeline::{Item, Mode, Next, Plan, Pool, Worker, run};
 use vector_migrate_core::reason::Reason;
 use vector_migrate_core::record::Record;
@@ -438,6 +438,7 @@ fn pipeline(copy: &Copy, user: Option<&str>) -> (Vec<(String, Option<String>)>, 
         collections: vec![named(&store, "many").clone()],
         content: Vec::new(),
         entity: Vec::new(),
+        form: Form::Copy,
         vector: VectorType {
             half: false,
             dimension: None,

@@ -12,7 +12,7 @@
 //!           salvage -> listing, losses             what damage has left of a table, and what to say about it
 //! elements, labels -> hnsw
 //!                     hnsw, pickle -> segment -> vectors <- queue      vectors: index files and the queue
-//!                        store -> grades           both, joined by id; how faithful vectors are
+//!                        store -> reading, grades  both, joined by id; how faithful vectors are
 //!                        summary, skim             the store in one row; records without vectors
 //! ```
 
@@ -37,6 +37,7 @@ mod opening;
 mod options;
 mod pickle;
 mod queue;
+mod reading;
 mod rounding;
 mod salvage;
 mod schema;

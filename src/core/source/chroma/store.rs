@@ -1,4 +1,4 @@
-//! A persist directory as a [`Source`].
+//! A persist directory, open at one moment. `reading` makes it a [`Source`](crate::source::Source).
 //!
 //! Stage: source. Promise: one moment of the store for as long as it is open, nothing written, never a mixed
 //! result. May import `record` and this folder.
@@ -15,7 +15,7 @@
 //! reader asks whether somebody is inside a transaction. If so, or if index files have changed, it makes a private
 //! copy of the same moment (see `snapshot`), gives the lock back, and goes on in the copy after the records that it
 //! has given already: the order is the same. The same question is asked while the consumer has no room for more
-//! (see [`Consumer::ready`]). A commit waits at most for the reader's search for the vectors (about a second for a
+//! (see [`Consumer::ready`](crate::source::Consumer::ready)). A commit waits at most for the reader's search for the vectors (about a second for a
 //! million records) and the copying of the store (about its bytes divided by the disk's speed). A caller that may
 //! pause for long between two reads calls [`ChromaStore::make_way`] or asks for [`Snapshot::Always`].
 //!
@@ -23,47 +23,32 @@
 //! [`SourceError::Busy`]; a consumer must then give up what it was given.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use super::catalog::{Catalog, Entry};
-use super::content::words;
 use super::database::{busy, check_stop};
 use super::error::SourceError;
 use super::fingerprint::Fingerprint;
-use super::grades::{Grades, count};
 use super::layout::{self, Location};
 use super::locks::Claim;
-use super::losses::Losses;
-use super::metadata::{Depth, Knows, Row, Tables};
 use super::opening::{PAUSE, open_database, purges, rest, unreadable};
 use super::options::{Options, Snapshot};
-use super::queue::{Contents, Queue};
-use super::salvage::Hole;
+use super::queue::Queue;
 use super::schema::Schema;
 use super::segment::glance;
 use super::snapshot::{self, Loose, State};
-use super::tail::{Outcome, Tail, apply};
-use super::vectors::{Vectors, Wanted};
-use crate::record::{Collection, Inventory};
-use crate::source::{Consumer, Source};
+use super::vectors::Vectors;
+use crate::record::Collection;
 
 /// How long a moment without a writer is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often a waiting writer is looked for.
-const POLL: Duration = Duration::from_millis(20);
 /// Sentences about records that are kept: a hostile store has one for each.
 const MOST_NOTICES: usize = 1000;
 /// Damaged index files that are younger may be half written.
 const HALF_WRITTEN: Duration = Duration::from_millis(500);
-
-/// Takes a live row, with access to the queue's contents.
-pub(super) type EachRow<'a> =
-    dyn FnMut(Row, &mut Contents<'_>) -> Result<ControlFlow<()>, SourceError> + 'a;
 
 /// An open Chroma persist directory.
 pub struct ChromaStore {
@@ -78,11 +63,11 @@ pub struct ChromaStore {
     warnings: Vec<String>,
     /// So many of the warnings are about damage, the first ones.
     damage: usize,
-    collections: Vec<Collection>,
+    pub(super) collections: Vec<Collection>,
     /// No row was ever removed from the queue, as far as its configuration tells.
     complete: bool,
     /// The vectors found last, kept from an inventory to the read that follows it.
-    found: RefCell<Option<(String, Vectors)>>,
+    pub(super) found: RefCell<Option<(String, Vectors)>>,
     notices: RefCell<Vec<String>>,
 }
 
@@ -331,7 +316,7 @@ impl ChromaStore {
     }
 
     /// The vectors of `entry`: those found last, or found now.
-    fn vectors(&self, state: &State, entry: &Entry) -> Result<Vectors, SourceError> {
+    pub(super) fn vectors(&self, state: &State, entry: &Entry) -> Result<Vectors, SourceError> {
         if let Some((id, vectors)) = self.found.take()
             && id == entry.collection.id
         {
@@ -365,7 +350,7 @@ impl ChromaStore {
     }
 
     /// Breaks off what is read where it lies if a writer waits, so that it is done again in a copy.
-    fn give_way(&self, state: &State) -> Result<(), SourceError> {
+    pub(super) fn give_way(&self, state: &State) -> Result<(), SourceError> {
         let database = &state.database;
         if state.scratch.is_none() && database.writer_inside() {
             return Err(busy(&database.path, "another process is writing to it"));
@@ -373,13 +358,13 @@ impl ChromaStore {
         Ok(())
     }
 
-    fn tell(&self, sentences: impl IntoIterator<Item = String>) {
+    pub(super) fn tell(&self, sentences: impl IntoIterator<Item = String>) {
         sentences
             .into_iter()
             .for_each(|sentence| self.notice(sentence));
     }
 
-    fn notice(&self, sentence: String) {
+    pub(super) fn notice(&self, sentence: String) {
         let mut notices = self.notices.borrow_mut();
         if notices.len() > MOST_NOTICES
             || notices.contains(&sentence)
@@ -393,183 +378,6 @@ impl ChromaStore {
         } else {
             sentence
         });
-    }
-
-    /// Gives every live row of `entry` to `each`: the tables' rows, then those that only the queue has.
-    pub(super) fn rows(
-        &self,
-        state: &State,
-        entry: &Entry,
-        depth: Depth,
-        knows: &mut Knows<'_>,
-        each: &mut EachRow<'_>,
-    ) -> Result<(), SourceError> {
-        let database = &state.database;
-        let mut looked = Instant::now();
-        let tail = Tail::replay(database, &self.queue, entry)?;
-        let mut contents = Contents::new(database)?;
-        let losses = RefCell::new(Losses::default());
-        let mut give = |mut row: Row, numbers: &[i64]| {
-            if tail.unsure(&row.id) {
-                row.lose(
-                    "embeddings",
-                    "whether table embeddings has the record cannot be told",
-                );
-            }
-            if let Some(trouble) = apply(&mut row, numbers, &mut contents)? {
-                let name = entry.collection.qualified_name();
-                self.notice(format!(
-                    "record {:?} of collection {name:?}: {trouble}",
-                    row.id
-                ));
-            }
-            if looked.elapsed() >= POLL {
-                self.give_way(state)?;
-                looked = Instant::now();
-            }
-            losses.borrow_mut().count(&row);
-            let flow = each(row, &mut contents);
-            losses.borrow_mut().vectors = contents.lost;
-            flow
-        };
-        let about = |holes: &[Hole]| {
-            for sentence in losses
-                .borrow()
-                .told(&database.path, entry, holes, &self.queue, &tail)
-            {
-                self.notice(sentence);
-            }
-        };
-        let mut holes = Vec::new();
-        if let Some(mut tables) = Tables::new(database, &self.schema, entry, depth)? {
-            let flow = tables.read(knows, |row| match tail.outcome(&row.id) {
-                Outcome::Stays(numbers) => {
-                    let numbers = numbers.to_vec();
-                    give(row, &numbers)
-                }
-                Outcome::Goes => Ok(ControlFlow::Continue(())),
-            })?;
-            holes.extend_from_slice(tables.holes());
-            if flow.is_break() {
-                about(&holes);
-                return Ok(());
-            }
-        }
-        for (id, numbers) in tail.fresh() {
-            database.check_stop()?;
-            let row = Row {
-                id: id.to_owned(),
-                ..Row::default()
-            };
-            if give(row, numbers)?.is_break() {
-                break;
-            }
-        }
-        about(&holes);
-        Ok(())
-    }
-}
-
-impl Source for ChromaStore {
-    fn collections(&self) -> &[Collection] {
-        &self.collections
-    }
-
-    fn feed(
-        &self,
-        collection: &Collection,
-        consumer: &mut dyn Consumer,
-    ) -> Result<(), SourceError> {
-        let (mut given, mut grades) = (0_u64, Grades::default());
-        let mut whole = false;
-        self.politely(|state| {
-            let entry = entry(state, collection)?;
-            // Found when the first one is wanted.
-            let mut vectors = None;
-            let mut again = given;
-            whole = true;
-            let consumer = RefCell::new(&mut *consumer);
-            let knows = &mut |id: &str| consumer.borrow_mut().knows(id);
-            self.rows(state, entry, Depth::Full, knows, &mut |row, contents| {
-                let mut consumer = consumer.borrow_mut();
-                if again > 0 {
-                    again -= 1;
-                    return Ok(ControlFlow::Continue(()));
-                }
-                let sequence = row.sequence;
-                let mut record = row.into_record();
-                if record.damage.is_none() && consumer.wants_vector(&record) {
-                    let vectors = match &mut vectors {
-                        Some(vectors) => vectors,
-                        None => vectors.insert(self.vectors(state, entry)?),
-                    };
-                    let wanted = Wanted {
-                        id: &record.id,
-                        sequence,
-                        created_at: record.created_at,
-                    };
-                    (record.vector, record.stale) = vectors.fetch(wanted, contents)?;
-                    record.missing = record.vector.is_none();
-                }
-                given = given.saturating_add(1);
-                grades.count(record.missing, record.stale);
-                let flow = consumer.take(record);
-                whole = flow.is_continue();
-                while whole && !consumer.ready() {
-                    state.database.check_stop()?;
-                    self.give_way(state)?;
-                }
-                Ok(flow)
-            })
-        })?;
-        if whole {
-            self.tell(grades.sentences(&collection.qualified_name()));
-        }
-        Ok(())
-    }
-
-    fn inventory(&self, collection: &Collection) -> Result<Inventory, SourceError> {
-        self.politely(|state| {
-            let entry = entry(state, collection)?;
-            let mut vectors = self.vectors(state, entry)?;
-            let mut found = Inventory::default();
-            let mut users = BTreeSet::new();
-            let dimension = entry.collection.dimension;
-            self.rows(
-                state,
-                entry,
-                Depth::Counts,
-                &mut |_| false,
-                &mut |row, contents| {
-                    if row.damage.is_none() {
-                        let wanted = Wanted {
-                            id: &row.id,
-                            sequence: row.sequence,
-                            created_at: row.created_at,
-                        };
-                        let (vector, stale) = vectors.fetch(wanted, contents)?;
-                        count(&mut found, vector.as_ref(), stale, dimension);
-                    }
-                    found.records = found.records.saturating_add(1);
-                    found.documents = found
-                        .documents
-                        .saturating_add(u64::from(row.content.document.is_some()));
-                    // A blank user_id names nobody, as in `map::owner_of`.
-                    if let Some(user) = row.content.metadata.get("user_id").map(words)
-                        && !user.trim().is_empty()
-                    {
-                        users.insert(user);
-                    }
-                    Ok(ControlFlow::Continue(()))
-                },
-            )?;
-            found.users = u64::try_from(users.len()).unwrap_or(u64::MAX);
-            self.tell(Grades::of(&found).sentences(&collection.qualified_name()));
-            found.queued = self.queued(entry, vectors.covered());
-            self.found
-                .replace(Some((entry.collection.id.clone(), vectors)));
-            Ok(found)
-        })
     }
 }
 
