@@ -72,7 +72,7 @@ fn fields<C: TableColumn>(relation: &PgRelation, columns: &[Column<C>]) -> Optio
             || it.trig_insert_new_table)
     });
     let plain = class.relkind == pg_sys::RELKIND_RELATION as std::ffi::c_char
-        && class.relam == pg_sys::Oid::from(pg_sys::HEAP_TABLE_AM_OID)
+        && class.relam == pg_sys::HEAP_TABLE_AM_OID
         && !class.relispartition;
     if !plain || !idle || !pg::is_utf8() {
         return None;
