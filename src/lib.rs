@@ -21,6 +21,7 @@
 //! | `interrupt` | cancels, and threads that take no signals | yes |
 //! | `settings` | settings for the length of a statement | yes |
 //! | `spi` | one-line queries | no |
+//! | `rows` | a query's rows as the executor makes them | yes |
 //! | `subxact` | subtransactions | yes |
 //! | `pg` | the few C calls that need no file of their own | yes |
 //! | `progress` | `pg_stat_progress_copy` for a whole run | yes |
@@ -43,6 +44,8 @@ mod pg;
 #[allow(unsafe_code)]
 mod progress;
 mod reader;
+#[allow(unsafe_code)]
+mod rows;
 mod run;
 #[allow(unsafe_code)]
 mod settings;

@@ -13,7 +13,7 @@ use super::notices::{self, Progress};
 use super::options::Options;
 use super::plan::{self, Prepared};
 use super::reading::Reading;
-use super::{collections, plan::without_trace, verdict};
+use super::{collections, plan::without_trace, tables, verdict};
 use crate::error::Error;
 use crate::ledger::{self, RunSummary};
 use crate::reader::{self, Opened, Size};
@@ -60,7 +60,8 @@ pub fn migrate(path: PathBuf, options: &Options) -> Result<Vec<Line>, Error> {
         directory: shown.clone(),
         bytes: fingerprint.bytes(),
     };
-    let wanted = options.mode != Mode::Generate;
+    // A run that finds its records in the target needs no vectors.
+    let wanted = options.mode != Mode::Generate && !tables::is_filled(&options.target)?;
     let first = chosen.first().filter(|_| wanted).cloned();
     let begin = move || Reading::begin(store, stop, first);
     if options.dry_run {

@@ -67,6 +67,22 @@ pub fn content(
     Ok(made)
 }
 
+/// Whether a table of this name is there and has room for rows already, whosever it is.
+///
+/// # Errors
+/// As [`tables::find`].
+pub fn is_filled(name: &str) -> Result<bool, Error> {
+    let Some(oid) = tables::find(name)?.oid else {
+        return Ok(false);
+    };
+    let filled = spi::read_one(
+        "SELECT pg_catalog.pg_relation_size($1) OPERATOR(pg_catalog.>) 0",
+        &[oid.into()],
+        |row| row.get::<bool>(1),
+    )?;
+    Ok(filled.flatten().unwrap_or(false))
+}
+
 /// The entity table at `place`, made for vectors of `dimension` if it is missing.
 ///
 /// # Errors

@@ -110,35 +110,35 @@ fn field<C: TableColumn>(there: &PgTupleDesc<'_>, wanted: &Column<C>) -> Option<
         .find(|(_, it)| !it.attisdropped && it.name() == wanted.column.name())?;
     let ty = attribute.atttypid;
     let free = attribute.atttypmod < 0;
-    let (whole, fits) = match wanted.ty {
+    let (value, fits) = match wanted.ty {
         ColumnType::Text => (
-            true,
+            Value::Whole,
             ty == pg_sys::TEXTOID || (ty == pg_sys::VARCHAROID && free),
         ),
-        ColumnType::Jsonb => (true, ty == pg_sys::JSONBOID),
+        ColumnType::Jsonb => (Value::Whole, ty == pg_sys::JSONBOID),
         // The one type of that name, whose modifier the reader has compared with its vectors; no domain over it.
         ColumnType::Vector | ColumnType::HalfVec => {
             // SAFETY: looks at the catalog, which knows a column's type.
             let kind = unsafe { pg_sys::get_typtype(ty) };
-            (true, kind == pg_sys::TYPTYPE_BASE as std::ffi::c_char)
+            (
+                Value::Whole,
+                kind == pg_sys::TYPTYPE_BASE as std::ffi::c_char,
+            )
         }
-        ColumnType::Int2 => (false, ty == pg_sys::INT2OID),
-        ColumnType::Int4 => (false, ty == pg_sys::INT4OID),
-        ColumnType::Int8 => (false, ty == pg_sys::INT8OID),
-        ColumnType::Float8 => (false, ty == pg_sys::FLOAT8OID),
-        ColumnType::Bool => (false, ty == pg_sys::BOOLOID),
-        ColumnType::Uuid => (false, ty == pg_sys::UUIDOID),
-        ColumnType::Timestamp => (false, ty == pg_sys::TIMESTAMPOID && free),
-        ColumnType::TimestampTz => (false, ty == pg_sys::TIMESTAMPTZOID && free),
-        ColumnType::Date => (false, ty == pg_sys::DATEOID),
-        ColumnType::Json | ColumnType::TextArray { .. } => (false, false),
+        ColumnType::Uuid => (Value::Bytes, ty == pg_sys::UUIDOID),
+        ColumnType::Int2 => (Value::Number, ty == pg_sys::INT2OID),
+        ColumnType::Int4 => (Value::Number, ty == pg_sys::INT4OID),
+        ColumnType::Int8 => (Value::Number, ty == pg_sys::INT8OID),
+        ColumnType::Float8 => (Value::Number, ty == pg_sys::FLOAT8OID),
+        ColumnType::Bool => (Value::Number, ty == pg_sys::BOOLOID),
+        ColumnType::Timestamp => (Value::Number, ty == pg_sys::TIMESTAMPOID && free),
+        ColumnType::TimestampTz => (Value::Number, ty == pg_sys::TIMESTAMPTZOID && free),
+        ColumnType::Date => (Value::Number, ty == pg_sys::DATEOID),
+        ColumnType::Json | ColumnType::TextArray { .. } => return None,
     };
-    let value = match (whole, attribute.attbyval) {
-        (true, _) => Value::Whole,
-        (false, true) => Value::Number,
-        (false, false) => Value::Bytes,
-    };
-    fits.then_some(Field { column, value })
+    // Where 64 bits do not fit into a Datum, they are passed by reference.
+    let passed = attribute.attbyval == (value == Value::Number);
+    (fits && passed).then_some(Field { column, value })
 }
 
 /// Puts tuples of [`Form::Heap`] into the target's columns. The supply gives whole tuples. Gives the number of rows

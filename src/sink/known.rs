@@ -5,16 +5,14 @@
 
 use std::ops::ControlFlow;
 
-use pgrx::spi::SpiHeapTupleData;
 use vector_migrate_core::encode::ContentColumn;
 use vector_migrate_core::seen::KnownKeys;
 
 use crate::error::Error;
+use crate::rows::{self, Texts};
 use crate::tables::{KeyPart, Target};
 use crate::{guc, settings, spi};
 
-/// Keys fetched at once.
-const STEP: i64 = 10_000;
 /// Memory that a key takes, in bytes, and a row of the target at least.
 const KEY_BYTES: u64 = 40;
 const ROW_BYTES: i64 = 1_000;
@@ -60,21 +58,19 @@ pub fn known_keys(
         "SELECT t.id::pg_catalog.text, {collection}::pg_catalog.text, {user} FROM {} t WHERE {wanted}",
         target.name
     );
-    let args = [names.to_vec().into()];
-    let mut take = |row: &SpiHeapTupleData<'_>| {
-        let (id, collection) = (row.get::<&str>(1)?, row.get::<&str>(2)?);
+    let mut take = |row: &Texts<'_>| {
         known.insert(
-            collection.unwrap_or_default(),
-            id.unwrap_or_default(),
-            row.get::<&str>(3)?,
+            row.get(1).unwrap_or_default(),
+            row.get(0).unwrap_or_default(),
+            row.get(2),
         );
         count += 1;
         // The estimate may be wrong, as for a table with partitions.
-        Ok(if count > most {
+        if count > most {
             ControlFlow::Break(())
         } else {
             ControlFlow::Continue(())
-        })
+        }
     };
     // What vacuum has marked as visible is read from the index alone.
     let how = if mostly_visible(target)? {
@@ -82,7 +78,7 @@ pub fn known_keys(
     } else {
         settings::WHOLE
     };
-    settings::with(how, || spi::stream(&sql, &args, STEP, &mut take))?;
+    settings::with(how, || rows::each_text(&sql, names, &mut take))?;
     Ok((count <= most).then_some(known))
 }
 

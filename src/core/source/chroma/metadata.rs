@@ -24,7 +24,7 @@ use super::listing::Listing;
 use super::salvage::{Hole, Trouble, readable};
 use super::schema::Schema;
 use super::spans::{ends, spans};
-use super::values::{Pairs, Values, lists};
+use super::values::{Cursor, Pairs, Values, lists};
 use crate::record::Record;
 
 /// After damage, so many records are looked up singly before a range is read again.
@@ -77,7 +77,7 @@ impl Row {
     }
 }
 
-/// So many records in a row whose values are not wanted are stepped over.
+/// So many records in a row of which a cursor's values are not wanted are stepped over.
 const STEPPED_OVER: usize = 4;
 
 /// How much of a record is read.
@@ -125,7 +125,7 @@ impl<'a> Tables<'a> {
                 "SELECT id, embedding_id, seq_id, created_at FROM embeddings WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
             )?,
             values: Values::scalars(database, schema.bools, depth)?,
-            owners: Values::scalars(database, schema.bools, depth)?,
+            owners: Values::owners(database, schema.bools)?,
             arrays: match depth {
                 Depth::Full if schema.arrays => Some(Values::arrays(database)?),
                 _ => None,
@@ -189,8 +189,8 @@ impl<'a> Tables<'a> {
         let (first, last) = ends(rest);
         let failed = |error| Trouble::of(self.database, error);
         let mut records = self.records.query([first, last]).map_err(failed)?;
-        let mut passed = 0_usize;
-        let (mut table, mut values) = (Some(&mut self.values), None);
+        let mut values = Stepping::new(&mut self.values);
+        let mut owners = Stepping::new(&mut self.owners);
         let mut arrays = match &mut self.arrays {
             Some(arrays) => Some(arrays.range(first, last)?),
             None => None,
@@ -205,22 +205,15 @@ impl<'a> Tables<'a> {
             }
             self.database.check_stop()?;
             let mut found = head(row).map_err(failed)?.ok_or(Trouble::Page)?;
-            let pairs = if knows(&found.id) {
-                passed = passed.saturating_add(1);
-                self.owners.owner(number)?
-            } else {
-                let values = match &mut values {
-                    // To begin again costs less than to step over the values of some records.
-                    Some(_) if passed > STEPPED_OVER => return Ok(ControlFlow::Continue(())),
-                    Some(values) => values,
-                    none => match table.take() {
-                        Some(table) => none.insert(table.range(number, last)?),
-                        None => return Ok(ControlFlow::Continue(())),
-                    },
-                };
-                passed = 0;
-                values.all(number)?
+            let (wanted, other) = match knows(&found.id) {
+                true => (&mut owners, &mut values),
+                false => (&mut values, &mut owners),
             };
+            other.passed = other.passed.saturating_add(1);
+            let Some(cursor) = wanted.at(number, last)? else {
+                return Ok(ControlFlow::Continue(()));
+            };
+            let pairs = cursor.all(number)?;
             let more = match &mut arrays {
                 Some(arrays) => arrays.all(number)?,
                 None => Pairs::new(),
@@ -280,7 +273,10 @@ impl<'a> Tables<'a> {
         }
         let pairs = match pairs {
             Some(pairs) => pairs,
-            None => readable(self.owners.owner(number))?.unwrap_or_default(),
+            None => {
+                let owner = self.owners.range(number, number);
+                readable(owner.and_then(|mut cursor| cursor.all(number)))?.unwrap_or_default()
+            }
         };
         fill(&mut row.content, pairs, more.unwrap_or_default(), self.keys);
         Ok(row)
@@ -308,6 +304,37 @@ impl<'a> Tables<'a> {
         self.listing
             .as_ref()
             .map_or(&[], |listing| listing.holes.as_slice())
+    }
+}
+
+/// The values of some records of a stretch, from one cursor over all of them.
+struct Stepping<'s, 'a> {
+    table: Option<&'s mut Values<'a>>,
+    cursor: Option<Cursor<'s>>,
+    /// Records since the last one whose values were wanted.
+    passed: usize,
+}
+
+impl<'s, 'a> Stepping<'s, 'a> {
+    fn new(table: &'s mut Values<'a>) -> Stepping<'s, 'a> {
+        Stepping {
+            table: Some(table),
+            cursor: None,
+            passed: 0,
+        }
+    }
+
+    /// The cursor, for the values of the record `number`; it ends with the record `last`. `None`: to begin another
+    /// stretch costs less than to step over the values of those that were passed.
+    fn at(&mut self, number: i64, last: i64) -> Result<Option<&mut Cursor<'s>>, Trouble> {
+        if self.cursor.is_some() && self.passed > STEPPED_OVER {
+            return Ok(None);
+        }
+        self.passed = 0;
+        if let Some(table) = self.table.take() {
+            self.cursor = Some(table.range(number, last)?);
+        }
+        Ok(self.cursor.as_mut())
     }
 }
 

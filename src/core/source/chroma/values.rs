@@ -27,8 +27,6 @@ pub(super) struct Values<'a> {
     select: String,
     bools: bool,
     range: Statement<'a>,
-    /// Prepared at the first need.
-    owner: Option<Statement<'a>>,
     /// Read only where pages of the table or its index cannot be.
     places: Option<Places>,
 }
@@ -55,6 +53,17 @@ impl<'a> Values<'a> {
         Values::new(database, "embedding_metadata", select, only, order, bools)
     }
 
+    /// Of `embedding_metadata` the owners: at most one row a record.
+    pub fn owners(database: &'a Database, bools: bool) -> Result<Values<'a>, SourceError> {
+        let bool_value = if bools { ", bool_value" } else { "" };
+        let select = format!(
+            "SELECT id, key, string_value, int_value, float_value{bool_value} FROM embedding_metadata"
+        );
+        // With the plus the index by records is taken, and the key looked at there, before the row is.
+        let only = "AND +key = 'user_id' ";
+        Values::new(database, "embedding_metadata", select, only, "id", bools)
+    }
+
     /// `embedding_metadata_array`, which has one row an element.
     pub fn arrays(database: &'a Database) -> Result<Values<'a>, SourceError> {
         let select = "SELECT id, key, string_value, int_value, float_value, bool_value FROM embedding_metadata_array";
@@ -79,7 +88,6 @@ impl<'a> Values<'a> {
             select,
             bools,
             range,
-            owner: None,
             places: None,
         })
     }
@@ -134,27 +142,6 @@ impl<'a> Values<'a> {
             }
         }
         Ok(Some(pairs))
-    }
-
-    /// The `user_id` of the record `number`, if it has one.
-    pub fn owner(&mut self, number: i64) -> Result<Pairs, Trouble> {
-        let owner = match self.owner.take() {
-            Some(owner) => owner,
-            None => {
-                let sql = format!("{} WHERE id = ?1 AND key = 'user_id'", self.select);
-                self.database.prepare(&sql)?
-            }
-        };
-        let owner = self.owner.insert(owner);
-        let rows = owner.query([number]);
-        let mut cursor = Cursor {
-            rows: rows.map_err(|error| Trouble::of(self.database, error))?,
-            database: self.database,
-            bools: self.bools,
-            ahead: None,
-            names: Names::default(),
-        };
-        cursor.all(number)
     }
 
     fn cursor<'s>(&'s self, rows: Rows<'s>) -> Cursor<'s> {

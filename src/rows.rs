@@ -1,0 +1,111 @@
+//! The rows of a query, taken one by one as the executor makes them: none is copied, none is kept.
+
+use std::ffi::{CString, c_int};
+use std::ops::ControlFlow;
+
+use pgrx::prelude::*;
+use pgrx::{FromDatum, IntoDatum, pg_sys};
+
+use crate::error::Error;
+
+/// A row of texts.
+pub struct Texts<'r> {
+    values: &'r [pg_sys::Datum],
+    nulls: &'r [bool],
+}
+
+impl Texts<'_> {
+    /// The text at `column`, counted from 0; `None` for NULL.
+    pub fn get(&self, column: usize) -> Option<&str> {
+        let (value, null) = (self.values.get(column)?, self.nulls.get(column)?);
+        // SAFETY: every column is of type text, as `each_text` promises, and the row is the executor's current one.
+        unsafe { <&str>::from_datum(*value, *null) }
+    }
+}
+
+/// What takes a row.
+type Take<'t> = dyn FnMut(&Texts<'_>) -> ControlFlow<()> + 't;
+
+/// The executor's destination: its own head first, as C would have it.
+#[repr(C)]
+struct Taker<'a, 't> {
+    head: pg_sys::DestReceiver,
+    take: &'a mut Take<'t>,
+}
+
+/// Runs a query that only reads, whose columns are all of type text and whose one parameter is a text[], and gives
+/// each row to `take` until that breaks. `take` must not run a query.
+///
+/// # Errors
+/// [`Error::Bug`]; the server's own are raised.
+pub fn each_text(sql: &str, parameter: &[String], take: &mut Take<'_>) -> Result<(), Error> {
+    let bug = |what: &str| Error::Bug(format!("{what}: {sql}"));
+    let query = CString::new(sql).map_err(|_| bug("a query with U+0000"))?;
+    let mut taker = Taker {
+        head: pg_sys::DestReceiver {
+            receiveSlot: Some(receive),
+            rStartup: Some(start),
+            rShutdown: Some(end),
+            rDestroy: Some(end),
+            // Any but SPI's own, which would be looked into for a table of rows.
+            mydest: pg_sys::CommandDest::DestTuplestore,
+        },
+        take,
+    };
+    let parameter = parameter.to_vec().into_datum();
+    let code = Spi::connect_mut(|_| {
+        // SAFETY: connected to SPI; the parameter is of the type that it is said to have, and lives as long as the
+        // call, as do the query and the receiver, which is called from inside of it only.
+        unsafe {
+            let parameters = pg_sys::makeParamList(1);
+            *(*parameters).params.as_mut_ptr() = pg_sys::ParamExternData {
+                isnull: parameter.is_none(),
+                value: parameter.unwrap_or(pg_sys::Datum::from(0)),
+                pflags: pg_sys::PARAM_FLAG_CONST as u16,
+                ptype: pg_sys::TEXTARRAYOID,
+            };
+            let options = pg_sys::SPIExecuteOptions {
+                params: parameters,
+                dest: (&raw mut taker).cast(),
+                ..Default::default()
+            };
+            pg_sys::SPI_execute_extended(query.as_ptr(), &raw const options)
+        }
+    });
+    if code < 0 {
+        return Err(bug("a query that SPI does not take"));
+    }
+    Ok(())
+}
+
+/// Gives the row to the taker; whether it wants more.
+///
+/// # Safety
+/// `this` is a [`Taker`], `slot` a row of texts.
+#[pg_guard]
+unsafe extern "C-unwind" fn receive(
+    slot: *mut pg_sys::TupleTableSlot,
+    this: *mut pg_sys::DestReceiver,
+) -> bool {
+    // SAFETY: as this function's own; the arrays have as many elements as the descriptor has columns, all of them valid
+    // after slot_getsomeattrs_int, which is for those that are not yet.
+    unsafe {
+        let columns = (*(*slot).tts_tupleDescriptor).natts;
+        if c_int::from((*slot).tts_nvalid) < columns {
+            pg_sys::slot_getsomeattrs_int(slot, columns);
+        }
+        let columns = usize::try_from(columns).unwrap_or(0);
+        let row = Texts {
+            values: std::slice::from_raw_parts((*slot).tts_values, columns),
+            nulls: std::slice::from_raw_parts((*slot).tts_isnull, columns),
+        };
+        let this = this.cast::<Taker<'_, '_>>();
+        ((*this).take)(&row).is_continue()
+    }
+}
+
+/// Nothing is to be done before the first row.
+unsafe extern "C-unwind" fn start(_: *mut pg_sys::DestReceiver, _: c_int, _: pg_sys::TupleDesc) {}
+
+/// Nothing is to be done after the last one: the taker is its caller's.
+unsafe extern "C-unwind" fn end(_: *mut pg_sys::DestReceiver) {}
