@@ -15,7 +15,7 @@
 //! | `reader` | the reader's thread, as the backend sees it | no |
 //! | `run` | one `migrate_chroma` call from plan to report | no |
 //! | `tables` | the tables: described, created, indexed | no |
-//! | `sink` | rows into tables: directly, COPY, the SPI path, batches, conflicts | `heap`, `copy`, `insert` |
+//! | `sink` | rows into tables: directly, COPY, the SPI path, batches, conflicts | `heap`, `plain`, `copy`, `insert` |
 //! | `ledger` | which run put which row where, and undoing it | `owner` |
 //! | `model` | the embedder of this backend | no |
 //! | `interrupt` | cancels, and threads that take no signals | yes |

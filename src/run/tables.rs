@@ -3,7 +3,7 @@
 use vector_migrate_core::encode::{ContentColumn, EntityColumn, Form};
 
 use crate::error::Error;
-use crate::sink::{OnConflict, Sink, heap};
+use crate::sink::{self, OnConflict, Sink};
 use crate::tables::create::{self, Life};
 use crate::tables::imagined;
 use crate::tables::{self, Pgvector, Place, Target, Via};
@@ -191,7 +191,7 @@ pub fn shorten(sink: &mut Sink) -> Form {
     let Some(content) = sink.into_content.as_mut() else {
         return Form::Copy;
     };
-    if guc::direct_load() && inserts && content.via == Via::Copy && heap::takes(content) {
+    if guc::direct_load() && inserts && content.via == Via::Copy && sink::takes(content) {
         pgrx::debug1!("rows go into {} without COPY", content.name);
         content.via = Via::Heap;
     }

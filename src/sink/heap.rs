@@ -1,21 +1,21 @@
 //! Tuples straight into a table, without COPY, where COPY would do no more than put them there.
 //!
 //! COPY receives each value anew: it reads JSON and takes vectors apart, in the backend's own time, while the reader's
-//! thread has written both already. So into a plain table the rows go as the reader made them ([`Form::Heap`]), by
-//! what COPY itself calls at its end: `heap_multi_insert`, `ExecConstraints`, `ExecInsertIndexTuples`. [`takes`] says
-//! which tables those are; triggers, partitions, defaults and types that the reader does not write are COPY's.
+//! thread has written both already. So into a plain table (see `plain`) the rows go as the reader made them
+//! ([`Form::Heap`]), by what COPY itself calls at its end: `heap_multi_insert`, `ExecConstraints`, `ExecInsertIndexTuples`.
 //! Like COPY, it checks neither privileges nor row-level security: whoever describes a target does.
 
 use std::ffi::c_int;
 
+use pgrx::pg_sys;
 use pgrx::prelude::*;
-use pgrx::{PgRelation, PgTupleDesc, pg_sys};
-use vector_migrate_core::encode::{Column, ColumnType, TableColumn, varlena};
+use vector_migrate_core::encode::{TableColumn, varlena};
 
 #[cfg(doc)]
 use vector_migrate_core::encode::Form;
 
 use super::copy::Supply;
+use super::plain::{self, Field, Value};
 use crate::pg;
 use crate::tables::Target;
 
@@ -24,123 +24,6 @@ const ROWS: usize = 1000;
 /// Bytes of rows that are put in together: they stay in the processor's cache.
 const BYTES: usize = 1 << 16;
 
-/// How a field becomes the table's value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Value {
-    /// It is one, header and all.
-    Whole,
-    /// Its bytes are, without the header: a type of fixed length that is passed by reference.
-    Bytes,
-    /// A number, big-endian, of a type that is passed by value.
-    Number,
-}
-
-/// A field of a tuple: the column it goes to, counted from 0, and how.
-#[derive(Debug, Clone, Copy)]
-struct Field {
-    column: usize,
-    value: Value,
-}
-
-/// Whether rows of these columns can go straight into the table.
-///
-/// # Errors
-/// The server's own are raised.
-pub fn takes<C: TableColumn>(target: &Target<C>) -> bool {
-    fields(&open(target.oid), &target.columns).is_some()
-}
-
-/// Opens the table for writing. The lock stays until the transaction ends, so that nobody gives the table a trigger
-/// or another column in between.
-fn open(table: pg_sys::Oid) -> PgRelation {
-    let lock = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
-    // SAFETY: the table exists: the caller looked it up in this transaction. The relation is closed when the guard
-    // drops, the lock kept to the transaction's end, as COPY does.
-    unsafe { PgRelation::with_lock(table, lock) }
-}
-
-/// The tuple's fields, if the table is a plain one and has nothing to do but to take them.
-fn fields<C: TableColumn>(relation: &PgRelation, columns: &[Column<C>]) -> Option<Vec<Field>> {
-    // SAFETY: an open relation's descriptors are valid for as long as it is open.
-    let (class, triggers) = unsafe { (&*relation.rd_rel, relation.trigdesc.as_ref()) };
-    let idle = triggers.is_none_or(|it| {
-        !(it.trig_insert_before_row
-            || it.trig_insert_after_row
-            || it.trig_insert_instead_row
-            || it.trig_insert_before_statement
-            || it.trig_insert_after_statement
-            || it.trig_insert_new_table)
-    });
-    let plain = class.relkind == pg_sys::RELKIND_RELATION as std::ffi::c_char
-        && class.relam == pg_sys::HEAP_TABLE_AM_OID
-        && !class.relispartition;
-    if !plain || !idle || !pg::is_utf8() {
-        return None;
-    }
-    let there = relation.tuple_desc();
-    for attribute in there.iter().filter(|it| !it.attisdropped) {
-        let filled = columns
-            .iter()
-            .any(|it| attribute.name() == it.column.name());
-        if attribute.attgenerated != 0 || (!filled && has_default(attribute)) {
-            return None;
-        }
-    }
-    columns.iter().map(|it| field(&there, it)).collect()
-}
-
-/// Whether a column that is left out would get another value than NULL, or be checked by its type.
-fn has_default(attribute: &pg_sys::FormData_pg_attribute) -> bool {
-    // SAFETY: looks at the catalog, which knows a column's type.
-    let (kind, default) = unsafe {
-        (
-            pg_sys::get_typtype(attribute.atttypid),
-            pg_sys::get_typdefault(attribute.atttypid),
-        )
-    };
-    let domain = kind == pg_sys::TYPTYPE_DOMAIN as std::ffi::c_char;
-    attribute.atthasdef || attribute.attidentity != 0 || domain || !default.is_null()
-}
-
-/// Where a column's field goes; `None` if its value is not written as the table has it.
-fn field<C: TableColumn>(there: &PgTupleDesc<'_>, wanted: &Column<C>) -> Option<Field> {
-    let (column, attribute) = there
-        .iter()
-        .enumerate()
-        .find(|(_, it)| !it.attisdropped && it.name() == wanted.column.name())?;
-    let ty = attribute.atttypid;
-    let free = attribute.atttypmod < 0;
-    let (value, fits) = match wanted.ty {
-        ColumnType::Text => (
-            Value::Whole,
-            ty == pg_sys::TEXTOID || (ty == pg_sys::VARCHAROID && free),
-        ),
-        ColumnType::Jsonb => (Value::Whole, ty == pg_sys::JSONBOID),
-        // The one type of that name, whose modifier the reader has compared with its vectors; no domain over it.
-        ColumnType::Vector | ColumnType::HalfVec => {
-            // SAFETY: looks at the catalog, which knows a column's type.
-            let kind = unsafe { pg_sys::get_typtype(ty) };
-            (
-                Value::Whole,
-                kind == pg_sys::TYPTYPE_BASE as std::ffi::c_char,
-            )
-        }
-        ColumnType::Uuid => (Value::Bytes, ty == pg_sys::UUIDOID),
-        ColumnType::Int2 => (Value::Number, ty == pg_sys::INT2OID),
-        ColumnType::Int4 => (Value::Number, ty == pg_sys::INT4OID),
-        ColumnType::Int8 => (Value::Number, ty == pg_sys::INT8OID),
-        ColumnType::Float8 => (Value::Number, ty == pg_sys::FLOAT8OID),
-        ColumnType::Bool => (Value::Number, ty == pg_sys::BOOLOID),
-        ColumnType::Timestamp => (Value::Number, ty == pg_sys::TIMESTAMPOID && free),
-        ColumnType::TimestampTz => (Value::Number, ty == pg_sys::TIMESTAMPTZOID && free),
-        ColumnType::Date => (Value::Number, ty == pg_sys::DATEOID),
-        ColumnType::Json | ColumnType::TextArray { .. } => return None,
-    };
-    // Where 64 bits do not fit into a Datum, they are passed by reference.
-    let passed = attribute.attbyval == (value == Value::Number);
-    (fits && passed).then_some(Field { column, value })
-}
-
 /// Puts tuples of [`Form::Heap`] into the target's columns. The supply gives whole tuples. Gives the number of rows
 /// stored, which is that of the tuples. What is allocated stays in the current memory context: callers are in a
 /// subtransaction, which has one of its own, and whose end takes back what an error leaves open.
@@ -148,8 +31,8 @@ fn field<C: TableColumn>(there: &PgTupleDesc<'_>, wanted: &Column<C>) -> Option<
 /// # Errors
 /// The server's own are raised: constraints, unique indexes.
 pub fn put_supply<C: TableColumn>(target: &Target<C>, supply: &mut dyn Supply) -> u64 {
-    let relation = open(target.oid);
-    let Some(fields) = fields(&relation, &target.columns) else {
+    let relation = plain::open(target.oid);
+    let Some(fields) = plain::fields(&relation, &target.columns) else {
         // Only this transaction can have changed it, under the lock that `takes` has left.
         ereport!(
             ERROR,

@@ -9,11 +9,13 @@ mod copy;
 mod existing;
 mod fillers;
 #[allow(unsafe_code)]
-pub mod heap;
+mod heap;
 #[allow(unsafe_code)]
 mod insert;
 mod known;
 mod load;
+#[allow(unsafe_code)]
+mod plain;
 mod ready;
 mod sieve;
 mod stretch;
@@ -23,4 +25,5 @@ mod users;
 pub use batch::{OnConflict, Sink, Standing};
 pub use copy::copy_tuples;
 pub use known::known_keys;
+pub use plain::takes;
 pub use stretch::Reach;
