@@ -105,7 +105,7 @@ unsafe extern "C-unwind" fn receive(
 }
 
 /// Nothing is to be done before the first row.
-unsafe extern "C-unwind" fn start(_: *mut pg_sys::DestReceiver, _: c_int, _: pg_sys::TupleDesc) {}
+extern "C-unwind" fn start(_: *mut pg_sys::DestReceiver, _: c_int, _: pg_sys::TupleDesc) {}
 
 /// Nothing is to be done after the last one: the taker is its caller's.
-unsafe extern "C-unwind" fn end(_: *mut pg_sys::DestReceiver) {}
+extern "C-unwind" fn end(_: *mut pg_sys::DestReceiver) {}
