@@ -19,13 +19,10 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use vector_migrate_core::encode::{
-    Column, ColumnType, ContentColumn, Form, Kind, TableColumn, VectorType,
-};
+use vector_migrate_core::encode::{Column, ColumnType, ContentColumn, Kind, TableColumn};
 use vector_migrate_core::map::{Shape, map_record};
-use vector_migrate_core::pipeline::{self, Item, Mode, Next, Plan, Pool, Worker};
+use vector_migrate_core::pipeline::{self, Item, Next, Plan, Pool, Worker};
 use vector_migrate_core::record::Record;
-use vector_migrate_core::seen::RowKeys;
 use vector_migrate_core::source::Source;
 use vector_migrate_core::source::chroma::ChromaStore;
 
@@ -87,27 +84,8 @@ fn read_map_and_encode(path: &Path) -> (f64, usize) {
     let store = open(path);
     let pool = Pool::default();
     let plan = Plan {
-        collections: store.collections().to_vec(),
-        content: columns(),
-        entity: Vec::new(),
-        form: Form::Heap,
-        vector: VectorType {
-            half: false,
-            dimension: None,
-        },
-        mode: Mode::Stored,
-        has_model: false,
-        user: None,
-        default_user: None,
-        keep_orphans: false,
-        filter: None,
-        row_keys: RowKeys::new(true, false),
-        known: None,
-        overwrites: false,
-        strict: false,
-        sampling: None,
-        batch_bytes: BATCH_BYTES,
         pool: pool.clone(),
+        ..Plan::stored(store.collections().to_vec(), columns(), BATCH_BYTES)
     };
     let rows = |batch: &[Item]| batch.iter().filter(|it| matches!(it, Item::Row(_))).count();
     let mut found = 0;

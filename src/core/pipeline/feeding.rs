@@ -127,10 +127,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::encode::{Form, VectorType};
-    use crate::pipeline::{Item, Next, Pool, Worker};
+    use crate::pipeline::{Item, Next, Worker};
     use crate::record::{Collection, Inventory, Metadata, Space};
-    use crate::seen::{KnownKeys, RowKeys};
+    use crate::seen::KnownKeys;
 
     /// Two collections with one record each, of the same id; that of the second is in the queue only, so that nobody
     /// asks beforehand whether it is known.
@@ -181,27 +180,9 @@ mod tests {
         let mut known = KnownKeys::new(true, false);
         known.insert("first", "x", None);
         let plan = Plan {
-            collections: twins.to_vec(),
-            content: Vec::new(),
-            entity: Vec::new(),
-            form: Form::Copy,
-            vector: VectorType {
-                half: false,
-                dimension: None,
-            },
-            mode: Mode::Stored,
-            has_model: false,
-            user: None,
-            default_user: None,
             keep_orphans: true,
-            filter: None,
-            row_keys: RowKeys::new(true, false),
             known: Some(known),
-            overwrites: false,
-            strict: false,
-            sampling: None,
-            batch_bytes: 1 << 20,
-            pool: Pool::default(),
+            ..Plan::stored(twins.to_vec(), Vec::new(), 1 << 20)
         };
         let stop = Arc::new(AtomicBool::new(false));
         let mut worker = Worker::spawn(stop, move |sender| {

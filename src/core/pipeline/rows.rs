@@ -69,6 +69,39 @@ pub struct Plan {
     pub pool: Pool,
 }
 
+impl Plan {
+    /// A run into an empty target that takes every record with an owner and its stored vector, and no entities.
+    pub fn stored(
+        collections: Vec<Collection>,
+        content: Vec<Column<ContentColumn>>,
+        batch_bytes: usize,
+    ) -> Plan {
+        Plan {
+            collections,
+            content,
+            entity: Vec::new(),
+            form: Form::Heap,
+            vector: VectorType {
+                half: false,
+                dimension: None,
+            },
+            mode: Mode::Stored,
+            has_model: false,
+            user: None,
+            default_user: None,
+            keep_orphans: false,
+            filter: None,
+            row_keys: RowKeys::new(true, false),
+            known: None,
+            overwrites: false,
+            strict: false,
+            sampling: None,
+            batch_bytes,
+            pool: Pool::default(),
+        }
+    }
+}
+
 /// An entity row: its tuple without the embedding, and the text to embed.
 #[derive(Debug)]
 pub struct EntityTuple {

@@ -10,11 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::pages::*;
 use common::{Copy, copy, fixtures, named, open, records, refused, try_open};
-use vector_migrate_core::encode::{Form, VectorType};
-use vector_migrate_core::pipeline::{Item, Mode, Next, Plan, Pool, Worker, run};
+use vector_migrate_core::pipeline::{Item, Next, Plan, Worker, run};
 use vector_migrate_core::reason::Reason;
 use vector_migrate_core::record::Record;
-use vector_migrate_core::seen::RowKeys;
 use vector_migrate_core::source::chroma::ChromaStore;
 use vector_migrate_core::source::{Source, SourceError};
 
@@ -435,27 +433,9 @@ fn the_schema_is_needed() {
 fn pipeline(copy: &Copy, user: Option<&str>) -> (Vec<(String, Option<String>)>, usize) {
     let store = open(&copy.directory);
     let plan = Plan {
-        collections: vec![named(&store, "many").clone()],
-        content: Vec::new(),
-        entity: Vec::new(),
-        form: Form::Copy,
-        vector: VectorType {
-            half: false,
-            dimension: None,
-        },
-        mode: Mode::Stored,
-        has_model: false,
         user: user.map(str::to_owned),
         default_user: Some("somebody".to_owned()),
-        keep_orphans: false,
-        filter: None,
-        row_keys: RowKeys::new(true, false),
-        known: None,
-        overwrites: false,
-        strict: false,
-        sampling: None,
-        batch_bytes: 1 << 20,
-        pool: Pool::default(),
+        ..Plan::stored(vec![named(&store, "many").clone()], Vec::new(), 1 << 20)
     };
     let stop = Arc::new(AtomicBool::new(false));
     let mut worker = Worker::spawn(stop, move |sender| {
