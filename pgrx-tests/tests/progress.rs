@@ -1,4 +1,7 @@
 //! A run can be watched from another session: `pg_stat_progress_copy` shows all of it as one COPY.
+//!
+//! `pg_stat_progress_copy` and `pg_locks` show every database of the cluster, and the tests run side by side: each looks
+//! at its own database only.
 
 use std::thread;
 
@@ -16,17 +19,22 @@ fn stopping_at(number: u32) -> String {
     )
 }
 
-/// Migrates `source` and gives the answers to `question` of another session while the run stands still (see
-/// [`stopping_at`]), with its report.
-fn halfway(db: &Db, source: &Store, question: &str) -> (Vec<String>, Report) {
-    const STANDS: &str = "SELECT count(*) FROM pg_locks \
-                           WHERE locktype = 'advisory' AND objid = 7 AND NOT granted";
+/// What `pg_stat_progress_copy` shows of the test's own database.
+const OWN: &str = "(SELECT * FROM pg_stat_progress_copy WHERE datname = current_database()) own";
+
+/// Migrates `source` in a session with `settings` and gives the answers to `question` of another session while the run
+/// stands still (see [`stopping_at`]), with its report.
+fn halfway(db: &Db, source: &Store, settings: &str, question: &str) -> (Vec<String>, Report) {
+    const STANDS: &str = "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database \
+                           WHERE locktype = 'advisory' AND objid = 7 AND NOT granted \
+                             AND datname = current_database()";
     let watcher = db.session();
     watcher.run("SELECT pg_advisory_lock(7)");
     thread::scope(|scope| {
         let session = db.session();
         let run = scope.spawn(move || {
             session.run("SET vector_migrate.batch_bytes = '64kB'");
+            session.run(settings);
             session.migrate(source, "entity_target => NULL, orphans => 'keep'")
         });
         while watcher.line(STANDS) == "0" {
@@ -47,11 +55,14 @@ fn seen_at(number: u32) -> (i64, i64) {
     let (seen, report) = halfway(
         &db,
         &source,
-        "SELECT concat_ws(' ', tuples_processed, bytes_processed, bytes_total, command, type)
-           FROM pg_stat_progress_copy WHERE relid = 'content_vectors'::regclass",
+        "",
+        &format!(
+            "SELECT concat_ws(' ', tuples_processed, bytes_processed, bytes_total, command, type)
+               FROM {OWN} WHERE relid = 'content_vectors'::regclass"
+        ),
     );
     assert_eq!(report.total().migrated, 2500);
-    assert_eq!(db.count("pg_stat_progress_copy"), 0);
+    assert_eq!(db.count(OWN), 0);
     let [line] = seen.as_slice() else {
         panic!("{seen:?}")
     };
@@ -84,7 +95,8 @@ fn the_figures_go_on_after_rows_that_the_server_refuses() {
     let (seen, report) = halfway(
         &db,
         &source,
-        "SELECT tuples_processed || ' ' || tuples_excluded FROM pg_stat_progress_copy",
+        "",
+        &format!("SELECT tuples_processed || ' ' || tuples_excluded FROM {OWN}"),
     );
     assert_eq!(report.outcome(), (2500, 2475, 0, 25));
     let figures = seen.iter().flat_map(|line| line.split(' '));
@@ -95,19 +107,23 @@ fn the_figures_go_on_after_rows_that_the_server_refuses() {
 #[test]
 fn a_session_that_tracks_nothing_shows_nothing() {
     let (db, source) = (Db::new(), store("special/many"));
-    let session = db.session();
-    session.run("SET track_activities = off");
-    session.migrate(&source, "entity_target => NULL, orphans => 'keep'");
-    assert_eq!(session.line("SHOW track_activities"), "off");
-    let other = db.session();
-    other.run("SET vector_migrate.batch_bytes = '64kB'");
-    other.migrate(
-        &source,
-        "target => 'elsewhere', entity_target => NULL, orphans => 'keep'",
-    );
-    assert_eq!(other.line("SHOW track_activities"), "on");
-    assert_eq!(
-        other.line("SELECT state FROM pg_stat_activity WHERE pid = pg_backend_pid()"),
-        "active"
-    );
+    db.run(&tables::minimal(4, ""));
+    db.run(&stopping_at(2300));
+    let untracked = "SET track_activities = off";
+    let (seen, report) = halfway(&db, &source, untracked, &format!("SELECT * FROM {OWN}"));
+    assert_eq!(seen, [""; 0]);
+    assert_eq!(report.total().migrated, 2500);
+}
+
+#[test]
+fn a_run_leaves_the_sessions_tracking_as_it_was() {
+    let (db, source) = (Db::new(), store("special/many"));
+    for track in ["on", "off"] {
+        db.run(&format!("SET track_activities = {track}"));
+        db.migrate(
+            &source,
+            &format!("target => 'tracking_{track}', entity_target => NULL, orphans => 'keep'"),
+        );
+        assert_eq!(db.line("SHOW track_activities"), track);
+    }
 }
