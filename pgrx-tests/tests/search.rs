@@ -152,6 +152,74 @@ fn types_filter_and_many_rows_come_back() {
 }
 
 #[test]
+fn partitions_are_searched_each_through_its_index_and_no_row_is_lost() {
+    let db = Db::new();
+    filled(&db, "bigint");
+    db.run(
+        "ALTER TABLE t RENAME TO rows;
+         CREATE TABLE t (id text, user_id bigint, title text, content_type text, embedding vector(384))
+                PARTITION BY LIST (user_id);
+         CREATE TABLE first PARTITION OF t FOR VALUES IN (1);
+         CREATE TABLE second PARTITION OF t FOR VALUES IN (2);
+         INSERT INTO t SELECT * FROM rows;
+         CREATE INDEX near ON t USING hnsw (embedding vector_l2_ops);
+         ANALYZE t",
+    );
+    let session = explaining(&db);
+    session.notices();
+    let found = session
+        .lines("SELECT id FROM search_content('sea and moon', match_count => 10, target => 't')");
+    assert_eq!(found.len(), 10);
+    let notices = session.notices().into_iter().map(|notice| notice.text);
+    let plans: Vec<String> = notices.filter(|text| text.contains(" on first ")).collect();
+    assert!(
+        plans[0].contains("Index Scan using first_embedding_idx on first"),
+        "{plans:#?}"
+    );
+    assert!(plans[0].contains("<->"), "{plans:#?}");
+    let of_user =
+        "SELECT id FROM search_content('sea and moon', '2', 9, target => 't') ORDER BY id";
+    assert_eq!(session.lines(of_user), ["3001", "3002", "3003"]);
+    // Both partitions in one order: the far ones come last.
+    let last =
+        "SELECT array_agg(id ORDER BY id) FROM (SELECT id FROM search_content('sea and moon',
+                match_count => 3003, target => 't') ORDER BY similarity LIMIT 3) s";
+    assert_eq!(session.line(last), "{3001,3002,3003}");
+}
+
+#[test]
+fn a_view_is_searched_through_its_tables_index() {
+    let db = Db::new();
+    filled(&db, "bigint");
+    db.run(
+        "CREATE INDEX near ON t USING hnsw (embedding vector_cosine_ops);
+         ANALYZE t;
+         CREATE VIEW v AS SELECT id, user_id, 'from the view' AS title, embedding FROM t WHERE content_type = 'even'",
+    );
+    let session = explaining(&db);
+    session.notices();
+    let found = session.lines("SELECT id::int % 2, title FROM search_content('sea and moon', match_count => 60, target => 'v')");
+    assert_eq!(found, vec!["0|from the view"; 60]);
+    let plans = plans(&session);
+    assert_eq!(plans.len(), 1, "{plans:#?}");
+    assert!(
+        plans[0].contains("Index Scan using near on t"),
+        "{plans:#?}"
+    );
+    // What the view lacks is NULL, or cannot be asked for.
+    assert_eq!(
+        session.line("SELECT DISTINCT summary FROM search_content('sea and moon', target => 'v')"),
+        "∅"
+    );
+    session
+        .refused(
+            "SELECT FROM search_content('sea and moon', content_type => 'even', target => 'v')",
+            "42703",
+        )
+        .names("content_type");
+}
+
+#[test]
 fn a_column_of_halfvec_is_searched() {
     let db = Db::new();
     db.run(
