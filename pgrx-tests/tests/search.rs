@@ -185,6 +185,11 @@ fn partitions_are_searched_each_through_its_index_and_no_row_is_lost() {
         "SELECT array_agg(id ORDER BY id) FROM (SELECT id FROM search_content('sea and moon',
                 match_count => 3003, target => 't') ORDER BY similarity LIMIT 3) s";
     assert_eq!(session.line(last), "{3001,3002,3003}");
+    // An index of one partition alone.
+    db.run("DROP INDEX near; CREATE INDEX ON first USING hnsw (embedding vector_cosine_ops)");
+    let all =
+        "SELECT count(*) FROM search_content('sea and moon', match_count => 3003, target => 't')";
+    assert_eq!(session.line(all), "3003");
 }
 
 #[test]
