@@ -62,8 +62,8 @@ pub fn migrate(path: PathBuf, options: &Options) -> Result<Vec<Line>, Error> {
     };
     // A run that finds its records in the target needs no vectors.
     let wanted = options.mode != Mode::Generate && !tables::is_filled(&options.target)?;
-    let first = chosen.first().filter(|_| wanted).cloned();
-    let begin = move || Reading::begin(store, stop, first);
+    let first = chosen.first().cloned();
+    let begin = move || Reading::begin(store, stop, first, wanted);
     if options.dry_run {
         return without_trace_or_writing(|| {
             let reading = begin()?;

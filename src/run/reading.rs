@@ -1,4 +1,4 @@
-//! The run's reader. It begins before the run has its tables: finding the vectors takes a while.
+//! The run's reader. It begins before the run has its tables: finding records and vectors takes a while.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -19,7 +19,8 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Starts to look for the vectors of `first`, the collection that will be read first.
+    /// Starts to look for the records of `first`, the collection that will be read first, and for its vectors if
+    /// they will be wanted.
     ///
     /// # Errors
     /// [`Error::Thread`].
@@ -27,11 +28,15 @@ impl Reading {
         store: ChromaStore,
         stop: Arc<AtomicBool>,
         first: Option<Collection>,
+        vectors: bool,
     ) -> Result<Reading, Error> {
         let (plans, plan) = mpsc::channel::<Arc<Plan>>();
         let items = reader::start(stop, move |sender| {
             if let Some(first) = first {
                 store.warm(&first)?;
+                if vectors {
+                    store.warm_vectors(&first)?;
+                }
             }
             let Ok(plan) = plan.recv() else { return Ok(()) };
             let mut last = pipeline::run(&store, &plan, &sender)?;

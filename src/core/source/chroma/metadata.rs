@@ -97,6 +97,8 @@ pub(super) struct Tables<'a> {
     database: &'a Database,
     segment: &'a str,
     keys: Option<&'a BTreeSet<String>>,
+    /// The row numbers of its records, where they are known already.
+    numbers: Option<Vec<i64>>,
     records: Statement<'a>,
     values: Values<'a>,
     /// The same table, for the owners of records that are known.
@@ -107,12 +109,13 @@ pub(super) struct Tables<'a> {
 }
 
 impl<'a> Tables<'a> {
-    /// Prepares to read `entry`; `None` if it has no metadata segment.
+    /// Prepares to read `entry`, of which `numbers` may be known; `None` if it has no metadata segment.
     pub fn new(
         database: &'a Database,
         schema: &Schema,
         entry: &'a Entry,
         depth: Depth,
+        numbers: Option<Vec<i64>>,
     ) -> Result<Option<Tables<'a>>, SourceError> {
         let Some(segment) = entry.metadata_segment.as_deref() else {
             return Ok(None);
@@ -121,6 +124,7 @@ impl<'a> Tables<'a> {
             database,
             segment,
             keys: entry.keys.as_ref(),
+            numbers,
             records: database.prepare(
                 "SELECT id, embedding_id, seq_id, created_at FROM embeddings WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
             )?,
@@ -140,7 +144,11 @@ impl<'a> Tables<'a> {
         knows: &mut Knows<'_>,
         mut each: impl FnMut(Row) -> Result<ControlFlow<()>, SourceError>,
     ) -> Result<ControlFlow<()>, SourceError> {
-        let numbers = match readable(numbers(self.database, self.segment))? {
+        let numbers = match self.numbers.take() {
+            Some(numbers) => Some(numbers),
+            None => readable(numbers_of(self.database, self.segment))?,
+        };
+        let numbers = match numbers {
             Some(numbers) => numbers,
             None => self.listing()?.ids.keys().copied().collect(),
         };
@@ -369,8 +377,15 @@ fn fill(content: &mut Content, pairs: Pairs, elements: Pairs, keys: Option<&BTre
     }
 }
 
-/// The row numbers of a segment's records, ascending.
-fn numbers(database: &Database, segment: &str) -> Result<Vec<i64>, Trouble> {
+/// The row numbers of the records of `entry`, ascending; `None` if they cannot be read, or are none.
+pub(super) fn numbers(database: &Database, entry: &Entry) -> Result<Option<Vec<i64>>, SourceError> {
+    match entry.metadata_segment.as_deref() {
+        Some(segment) => readable(numbers_of(database, segment)),
+        None => Ok(None),
+    }
+}
+
+fn numbers_of(database: &Database, segment: &str) -> Result<Vec<i64>, Trouble> {
     let failed = |error| Trouble::of(database, error);
     let mut statement = database.prepare("SELECT id FROM embeddings WHERE segment_id = ?1")?;
     let mut rows = statement.query([segment]).map_err(failed)?;

@@ -77,7 +77,9 @@ impl ChromaStore {
             }
         };
         let mut holes = Vec::new();
-        if let Some(mut tables) = Tables::new(database, &self.schema, entry, depth)? {
+        if let Some(mut tables) =
+            Tables::new(database, &self.schema, entry, depth, self.numbers(entry))?
+        {
             let flow = tables.read(knows, |row| match tail.outcome(&row.id) {
                 Outcome::Stays(numbers) => {
                     let numbers = numbers.to_vec();

@@ -34,6 +34,7 @@ use super::error::SourceError;
 use super::fingerprint::Fingerprint;
 use super::layout::{self, Location};
 use super::locks::Claim;
+use super::metadata::numbers;
 use super::opening::{PAUSE, open_database, purges, rest, unreadable};
 use super::options::{Options, Snapshot};
 use super::queue::Queue;
@@ -68,6 +69,8 @@ pub struct ChromaStore {
     complete: bool,
     /// The vectors found last, kept from an inventory to the read that follows it.
     pub(super) found: RefCell<Option<(String, Vectors)>>,
+    /// The row numbers of the records of a collection that will be read next.
+    numbers: RefCell<Option<(String, Vec<i64>)>>,
     notices: RefCell<Vec<String>>,
 }
 
@@ -187,6 +190,7 @@ impl ChromaStore {
             collections,
             complete,
             found: RefCell::new(None),
+            numbers: RefCell::new(None),
             notices: RefCell::new(Vec::new()),
         })
     }
@@ -200,7 +204,7 @@ impl ChromaStore {
         let Ok(mut state) = self.state.try_borrow_mut() else {
             return Ok(());
         };
-        self.found.take();
+        self.forget();
         snapshot::under_lock(
             &mut state,
             &self.directory,
@@ -211,6 +215,12 @@ impl ChromaStore {
                 Ok(found.notices.is_empty())
             },
         )
+    }
+
+    /// Forgets what was found where the store is no longer read.
+    fn forget(&self) {
+        self.found.take();
+        self.numbers.take();
     }
 
     /// Does `work`, and does it again in a private copy if the store cannot be read any longer where it lies.
@@ -243,7 +253,7 @@ impl ChromaStore {
         let Ok(mut state) = self.state.try_borrow_mut() else {
             return Ok(());
         };
-        self.found.take();
+        self.forget();
         let location = Location {
             directory: self.directory.clone(),
             database: self.database.clone(),
@@ -301,11 +311,31 @@ impl ChromaStore {
         }
     }
 
-    /// Finds the vectors of `collection`, for the reading of it that follows.
+    /// Finds the records of `collection`, for the reading of it that follows.
     ///
     /// # Errors
     /// What [`SourceError`] lists.
     pub fn warm(&self, collection: &Collection) -> Result<(), SourceError> {
+        self.politely(|state| {
+            let entry = entry(state, collection)?;
+            let numbers = numbers(&state.database, entry)?;
+            let own = |numbers| (entry.collection.id.clone(), numbers);
+            self.numbers.replace(numbers.map(own));
+            Ok(())
+        })
+    }
+
+    /// The row numbers of the records of `entry`, if [`ChromaStore::warm`] has found them.
+    pub(super) fn numbers(&self, entry: &Entry) -> Option<Vec<i64>> {
+        let (id, numbers) = self.numbers.take()?;
+        (id == entry.collection.id).then_some(numbers)
+    }
+
+    /// Finds the vectors of `collection`, for the reading of it that follows.
+    ///
+    /// # Errors
+    /// What [`SourceError`] lists.
+    pub fn warm_vectors(&self, collection: &Collection) -> Result<(), SourceError> {
         self.politely(|state| {
             let entry = entry(state, collection)?;
             let vectors = self.vectors(state, entry)?;
