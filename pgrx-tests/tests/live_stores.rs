@@ -123,3 +123,36 @@ fn a_result_that_is_not_read_to_its_end_gives_the_lock_back() {
     reader.run("ROLLBACK");
     assert_no_copies(&db);
 }
+
+#[test]
+fn a_run_that_waits_for_its_target_lets_a_writer_commit() {
+    let (db, source) = (Db::new(), store("special/many"));
+    db.migrate(&source, "entity_target => NULL");
+    let holder = db.session();
+    holder.run("BEGIN; LOCK TABLE content_vectors IN SHARE ROW EXCLUSIVE MODE");
+    let runner = db.session();
+    let call = format!(
+        "SELECT sum(skipped) FROM migrate_chroma({}, entity_target => NULL)",
+        source.sql()
+    );
+    let run = std::thread::spawn(move || runner.line(&call));
+    while db.line(
+        "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'content_vectors'::regclass",
+    ) == "0"
+    {
+        assert!(!run.is_finished(), "the run did not wait");
+    }
+    let writer = open(&source);
+    writer
+        .busy_timeout(std::time::Duration::from_secs(30))
+        .expect("a timeout");
+    writer
+        .execute_batch(
+            "PRAGMA foreign_keys = 0; DELETE FROM embeddings_queue; DELETE FROM embeddings",
+        )
+        .expect("a commit while the run waits");
+    holder.run("ROLLBACK");
+    // The records of the moment at which the run began.
+    assert_eq!(run.join().expect("a result"), "2500");
+    assert_no_copies(&db);
+}

@@ -315,6 +315,30 @@ fn a_commit_in_the_middle_of_a_read_goes_through() {
 }
 
 #[test]
+fn a_commit_goes_through_while_the_records_are_not_asked_for_yet() {
+    let copy = copy(NEW);
+    let Some(mut writer) = Writer::start(&copy.database()) else {
+        return; // no Python here
+    };
+    let scratch = Scratch::new();
+    let wanted = open(&fixtures().join(NEW));
+    let wanted = records(&wanted, named(&wanted, "cosine_history"));
+    let store = scratch.open(&copy.directory).unwrap();
+    let collection = named(&store, "cosine_history").clone();
+    store.oblige().unwrap();
+    assert!(scratch.folders().is_empty());
+    store.warm(&collection, &mut |_| false).unwrap();
+    writer.run("BEGIN IMMEDIATE");
+    writer.run("UPDATE embedding_metadata SET string_value = 'new'");
+    writer.run("DELETE FROM embeddings");
+    writer.tell("COMMIT");
+    store.oblige().unwrap();
+    assert_eq!(writer.answer(), "done");
+    assert_eq!(scratch.folders().len(), 1);
+    assert_eq!(records(&store, &collection), wanted);
+}
+
+#[test]
 fn an_open_transaction_is_waited_for() {
     let copy = copy(NEW);
     let Some(mut writer) = Writer::start(&copy.database()) else {
