@@ -22,10 +22,11 @@ use super::content::{Content, spoiled, timestamp};
 use super::database::{Database, sequence, text};
 use super::error::SourceError;
 use super::listing::Listing;
+use super::owners::{OWNER, Owners};
 use super::salvage::{Hole, Trouble, readable};
 use super::schema::Schema;
 use super::spans::{ends, spans};
-use super::values::{Cursor, Pairs, Values, lists};
+use super::values::{Cursor, Pair, Pairs, Values, lists};
 use crate::record::Record;
 
 /// After damage, so many records are looked up singly before a range is read again.
@@ -100,8 +101,8 @@ pub(super) struct Tables<'a> {
     keys: Option<&'a BTreeSet<String>>,
     records: Statement<'a>,
     values: Values<'a>,
-    /// The same table, for the owners of records that are known.
-    owners: Values<'a>,
+    /// Whose the records are that are known.
+    owners: Owners<'a>,
     arrays: Option<Values<'a>>,
     /// Read only where pages of `embeddings` or its index cannot be.
     listing: Option<Listing>,
@@ -126,7 +127,7 @@ impl<'a> Tables<'a> {
                 "SELECT id, embedding_id, seq_id, created_at FROM embeddings WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
             )?,
             values: Values::scalars(database, schema.bools, depth)?,
-            owners: Values::owners(database, schema.bools)?,
+            owners: Owners::new(database, schema.bools)?,
             arrays: match depth {
                 Depth::Full if schema.arrays => Some(Values::arrays(database)?),
                 _ => None,
@@ -174,6 +175,7 @@ impl<'a> Tables<'a> {
         knows: &mut Knows<'_>,
         each: &mut impl FnMut(Row) -> Result<ControlFlow<()>, SourceError>,
     ) -> Result<ControlFlow<()>, SourceError> {
+        self.owners.expect(numbers.len());
         for span in spans(numbers.get(start..).unwrap_or(&[])) {
             let mut rest = span;
             while !rest.is_empty() {
@@ -235,20 +237,27 @@ impl<'a> Tables<'a> {
             }
             self.database.check_stop()?;
             let mut found = head(row).map_err(failed)?.ok_or(Trouble::Page)?;
-            let (wanted, other) = match knows(&found.id) {
-                true => (&mut owners, &mut values),
-                false => (&mut values, &mut owners),
+            let more = |arrays: &mut Option<Cursor<'_>>| match arrays {
+                Some(arrays) => arrays.all(number),
+                None => Ok(Pairs::new()),
             };
-            other.passed = other.passed.saturating_add(1);
-            let Some(cursor) = wanted.at(number, last)? else {
-                return Ok(ControlFlow::Continue(()));
-            };
-            let pairs = cursor.all(number)?;
-            let more = match &mut arrays {
-                Some(arrays) => arrays.all(number)?,
-                None => Pairs::new(),
-            };
-            fill(&mut found.content, pairs, more, self.keys);
+            if knows(&found.id) {
+                values.pass();
+                let Some(cursor) = owners.at(|table| table.range(number, last))? else {
+                    return Ok(ControlFlow::Continue(()));
+                };
+                let owner = cursor.of(number)?;
+                let mut more = more(&mut arrays)?;
+                more.retain(|(key, _)| **key == *OWNER);
+                fill(&mut found.content, owner, more, self.keys);
+            } else {
+                owners.pass();
+                let Some(cursor) = values.at(|table| table.range(number, last))? else {
+                    return Ok(ControlFlow::Continue(()));
+                };
+                let pairs = cursor.all(number)?;
+                fill(&mut found.content, pairs, more(&mut arrays)?, self.keys);
+            }
             *rest = rest.get(1..).unwrap_or(&[]);
             if each(found)?.is_break() {
                 return Ok(ControlFlow::Break(()));
@@ -301,14 +310,14 @@ impl<'a> Tables<'a> {
                 "not all of its rows in table embedding_metadata_array can be read",
             );
         }
-        let pairs = match pairs {
-            Some(pairs) => pairs,
+        let more = more.unwrap_or_default();
+        match pairs {
+            Some(pairs) => fill(&mut row.content, pairs, more, self.keys),
             None => {
-                let owner = self.owners.range(number, number);
-                readable(owner.and_then(|mut cursor| cursor.all(number)))?.unwrap_or_default()
+                let owner = self.owners.of(number)?;
+                fill(&mut row.content, owner, more, self.keys);
             }
-        };
-        fill(&mut row.content, pairs, more.unwrap_or_default(), self.keys);
+        }
         Ok(row)
     }
 
@@ -342,16 +351,16 @@ impl<'a> Tables<'a> {
     }
 }
 
-/// The values of some records of a stretch, from one cursor over all of them.
-struct Stepping<'s, 'a> {
-    table: Option<&'s mut Values<'a>>,
-    cursor: Option<Cursor<'s>>,
+/// The values of some records of a stretch, from one cursor `C` over the table `T`.
+struct Stepping<T, C> {
+    table: Option<T>,
+    cursor: Option<C>,
     /// Records since the last one whose values were wanted.
     passed: usize,
 }
 
-impl<'s, 'a> Stepping<'s, 'a> {
-    fn new(table: &'s mut Values<'a>) -> Stepping<'s, 'a> {
+impl<T, C> Stepping<T, C> {
+    fn new(table: T) -> Stepping<T, C> {
         Stepping {
             table: Some(table),
             cursor: None,
@@ -359,15 +368,23 @@ impl<'s, 'a> Stepping<'s, 'a> {
         }
     }
 
-    /// The cursor, for the values of the record `number`; it ends with the record `last`. `None`: to begin another
-    /// stretch costs less than to step over the values of those that were passed.
-    fn at(&mut self, number: i64, last: i64) -> Result<Option<&mut Cursor<'s>>, Trouble> {
+    /// A record whose values are not wanted.
+    fn pass(&mut self) {
+        self.passed = self.passed.saturating_add(1);
+    }
+
+    /// The cursor, which `begin` opens for the first record whose values are wanted. `None`: to begin another stretch
+    /// costs less than to step over the values of those that were passed.
+    fn at(
+        &mut self,
+        begin: impl FnOnce(T) -> Result<C, Trouble>,
+    ) -> Result<Option<&mut C>, Trouble> {
         if self.cursor.is_some() && self.passed > STEPPED_OVER {
             return Ok(None);
         }
         self.passed = 0;
         if let Some(table) = self.table.take() {
-            self.cursor = Some(table.range(number, last)?);
+            self.cursor = Some(begin(table)?);
         }
         Ok(self.cursor.as_mut())
     }
@@ -388,8 +405,14 @@ fn head(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<Row>> {
 }
 
 /// Puts scalars and the elements of arrays into `content`.
-fn fill(content: &mut Content, pairs: Pairs, elements: Pairs, keys: Option<&BTreeSet<String>>) {
-    content.metadata.reserve(pairs.len());
+fn fill(
+    content: &mut Content,
+    pairs: impl IntoIterator<Item = Pair>,
+    elements: Pairs,
+    keys: Option<&BTreeSet<String>>,
+) {
+    let pairs = pairs.into_iter();
+    content.metadata.reserve(pairs.size_hint().0);
     for (key, value) in pairs {
         if value.is_some() {
             content.put(key, value);

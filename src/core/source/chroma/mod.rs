@@ -8,7 +8,7 @@
 //! layout -> locks, database -> schema -> catalog   what there is
 //!           snapshot -> scratch, cut, sectors      a private copy, where one is needed
 //!                        metadata <- tail          records: the tables, then the queue's newer rows
-//!                        values                    one record's values
+//!                        values, owners            one record's values, or only whose it is
 //!           salvage -> listing, losses             what damage has left of a table, and what to say about it
 //! elements, labels -> hnsw
 //!                     hnsw, pickle -> segment -> vectors <- queue      vectors: index files and the queue
@@ -37,6 +37,7 @@ mod losses;
 mod metadata;
 mod opening;
 mod options;
+mod owners;
 mod pickle;
 mod queue;
 mod reading;

@@ -16,8 +16,11 @@ use super::metadata::Depth;
 use super::salvage::{Trouble, readable};
 use crate::record::Value;
 
+/// A key with its value.
+pub(super) type Pair = (Arc<str>, Option<Value>);
+
 /// Keys with their values, as the rows come.
-pub(super) type Pairs = Vec<(Arc<str>, Option<Value>)>;
+pub(super) type Pairs = Vec<Pair>;
 
 /// One of the two tables.
 pub(super) struct Values<'a> {
@@ -51,17 +54,6 @@ impl<'a> Values<'a> {
         );
         let order = "id";
         Values::new(database, "embedding_metadata", select, only, order, bools)
-    }
-
-    /// Of `embedding_metadata` the owners: at most one row a record.
-    pub fn owners(database: &'a Database, bools: bool) -> Result<Values<'a>, SourceError> {
-        let bool_value = if bools { ", bool_value" } else { "" };
-        let select = format!(
-            "SELECT id, key, string_value, int_value, float_value{bool_value} FROM embedding_metadata"
-        );
-        // With the plus the index by records is taken, and the key looked at there, before the row is.
-        let only = "AND +key = 'user_id' ";
-        Values::new(database, "embedding_metadata", select, only, "id", bools)
     }
 
     /// `embedding_metadata_array`, which has one row an element.
@@ -101,6 +93,7 @@ impl<'a> Values<'a> {
             bools: self.bools,
             ahead: None,
             names: Names::default(),
+            usual: 0,
         })
     }
 
@@ -151,6 +144,7 @@ impl<'a> Values<'a> {
             bools: self.bools,
             ahead: None,
             names: Names::default(),
+            usual: 0,
         }
     }
 }
@@ -162,6 +156,8 @@ pub(super) struct Cursor<'s> {
     bools: bool,
     ahead: Option<(i64, Arc<str>, Option<Value>)>,
     names: Names,
+    /// Values of the record before, of which most others have as many.
+    usual: usize,
 }
 
 /// Keys that were met before. Nearly all records have the same ones, and in the same order.
@@ -197,10 +193,13 @@ impl Names {
 }
 
 impl Cursor<'_> {
+    /// Room is made for so many values of a record at most before they are there.
+    const MOST_USUAL: usize = 64;
+
     /// The keys and values of `number`; earlier numbers are passed over.
     pub fn all(&mut self, number: i64) -> Result<Pairs, Trouble> {
         let failed = |error| Trouble::of(self.database, error);
-        let mut pairs = Pairs::with_capacity(16);
+        let mut pairs = Pairs::with_capacity(self.usual);
         loop {
             match self.ahead.take() {
                 Some((at, key, value)) if at == number => {
@@ -209,6 +208,7 @@ impl Cursor<'_> {
                 }
                 Some(ahead) if ahead.0 > number => {
                     self.ahead = Some(ahead);
+                    self.usual = pairs.len().min(Self::MOST_USUAL);
                     return Ok(pairs);
                 }
                 _ => {}
