@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use pgrx::prelude::*;
-use vector_migrate_core::pipeline::{Budget, Mode};
+use vector_migrate_core::pipeline::Mode;
 use vector_migrate_core::record::Space;
 use vector_migrate_core::report::Counts;
 use vector_migrate_core::source::Source as _;
@@ -12,12 +12,11 @@ use vector_migrate_core::source::Source as _;
 use super::notices::{self, Progress};
 use super::options::Options;
 use super::plan::{self, Prepared};
-use super::reading::{Ahead, Reading, What};
+use super::reading::Reading;
 use super::{collections, plan::without_trace, tables, verdict};
 use crate::error::Error;
 use crate::ledger::{self, RunSummary};
 use crate::reader::{self, Opened, Size};
-use crate::sink::OnConflict;
 use crate::tables::index;
 use crate::{model, pg};
 
@@ -61,25 +60,22 @@ pub fn migrate(path: PathBuf, options: &Options) -> Result<Vec<Line>, Error> {
         directory: shown.clone(),
         bytes: fingerprint.bytes(),
     };
+    // A run that finds its records in the target needs no vectors.
+    let wanted = options.mode != Mode::Generate && !tables::is_filled(&options.target)?;
     let first = chosen.first().cloned();
-    let begin = move || {
-        let budget = plan::budget(size)?;
-        let what = beforehand(options, budget)?;
-        let ahead = first.map(|first| Ahead { first, what });
-        Ok::<_, Error>((Reading::begin(store, stop, ahead)?, budget))
-    };
+    let begin = move || Reading::begin(store, stop, first, wanted);
     if options.dry_run {
         return without_trace_or_writing(|| {
-            let (reading, budget) = begin()?;
-            let prepared = plan::prepare(options, &shown, chosen, size, budget)?;
+            let reading = begin()?;
+            let prepared = plan::prepare(options, &shown, chosen, size)?;
             load(reading, source, prepared, |_, _| Ok(()))
         });
     }
     if !pg::can_write() {
         return Err(Error::ReadOnly("migrate_chroma"));
     }
-    let (reading, budget) = begin()?;
-    let prepared = plan::prepare(options, &shown, chosen, size, budget)?;
+    let reading = begin()?;
+    let prepared = plan::prepare(options, &shown, chosen, size)?;
     let fingerprint = fingerprint.to_json();
     load(reading, source, prepared, |prepared, counts| {
         prepared.sink.close()?;
@@ -105,18 +101,6 @@ pub fn migrate(path: PathBuf, options: &Options) -> Result<Vec<Line>, Error> {
             content: prepared.sink.content.oid,
             entity: prepared.sink.entity.as_ref().map(|entity| entity.oid),
         })
-    })
-}
-
-/// What is worth reading before the tables are looked at: a table that has rows most likely has the store's.
-fn beforehand(options: &Options, budget: Budget) -> Result<What, Error> {
-    let filled = tables::is_filled(&options.target)?;
-    let whole =
-        options.strict || options.filter.is_some() || options.on_conflict == OnConflict::Update;
-    Ok(match filled {
-        true if !whole => What::Owners(budget.ahead),
-        false if options.mode != Mode::Generate => What::Vectors,
-        _ => What::Nothing,
     })
 }
 

@@ -76,8 +76,7 @@ fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// Describes or creates the tables and fits the plan to them; `size` is that of the collections, `budget` what
-/// [`budget`] has made of it.
+/// Describes or creates the tables and fits the plan to them; `size` is that of the collections.
 ///
 /// # Errors
 /// Everything that can be wrong with tables, dimensions and arguments, before a record is read.
@@ -86,8 +85,8 @@ pub fn prepare(
     path: &str,
     collections: Vec<Collection>,
     size: Size,
-    budget: Budget,
 ) -> Result<Prepared, Error> {
+    let budget = budget(size)?;
     let pgvector = Pgvector::find()?;
     let making = Making::of(options.dry_run);
     let dimension = dimensions(options, path, &collections)?;
@@ -177,10 +176,7 @@ pub fn prepare(
 }
 
 /// How a run over collections of this size uses the memory that it may.
-///
-/// # Errors
-/// [`Error::TooManyRecords`].
-pub fn budget(size: Size) -> Result<Budget, Error> {
+fn budget(size: Size) -> Result<Budget, Error> {
     let Size { records, queued } = size;
     let most = guc::max_memory_bytes();
     Budget::divide(records, queued, most, guc::batch_bytes()).map_err(|needed| {

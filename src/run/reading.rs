@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::mpsc::{self, RecvTimeoutError, TryRecvError};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use vector_migrate_core::pipeline::{self, Batch, Item, Plan};
@@ -16,25 +16,6 @@ use crate::reader::{self, Reader};
 /// How often a reader without a plan looks for a writer that waits for the store.
 const POLL: Duration = Duration::from_millis(20);
 
-/// What the reader does until it has its plan.
-pub struct Ahead {
-    /// The collection that will be read first, of which the records are found.
-    pub first: Collection,
-    /// What else is read of it.
-    pub what: What,
-}
-
-/// What can be read of a collection beforehand.
-#[derive(Debug, Clone, Copy)]
-pub enum What {
-    /// Nothing: it cannot be told what will be wanted.
-    Nothing,
-    /// Where its vectors are, for a run that will most likely want them.
-    Vectors,
-    /// Ids and owners, so many bytes of them at most, for a run that will most likely find them in the target.
-    Owners(usize),
-}
-
 /// A reader that waits for its plan, or follows it.
 pub struct Reading {
     // Before the thread, which is joined when it is dropped: without a plan to come it ends.
@@ -43,18 +24,26 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Starts the reader.
+    /// Starts to look for the records of `first`, the collection that will be read first, and for its vectors if
+    /// they will be wanted.
     ///
     /// # Errors
     /// [`Error::Thread`].
     pub fn begin(
         store: ChromaStore,
         stop: Arc<AtomicBool>,
-        ahead: Option<Ahead>,
+        first: Option<Collection>,
+        vectors: bool,
     ) -> Result<Reading, Error> {
-        let (plans, plan) = mpsc::channel();
+        let (plans, plan) = mpsc::channel::<Arc<Plan>>();
         let items = reader::start(stop, move |sender| {
-            let Some(plan) = prepare(&store, ahead, &plan)? else {
+            if let Some(first) = first {
+                store.warm(&first)?;
+                if vectors {
+                    store.warm_vectors(&first)?;
+                }
+            }
+            let Some(plan) = wait(&store, &plan)? else {
                 return Ok(());
             };
             let mut last = pipeline::run(&store, &plan, &sender)?;
@@ -84,37 +73,16 @@ impl Reading {
     }
 }
 
-/// Reads `ahead` until the plan comes; `None` if it never will.
-fn prepare(
+/// The plan; `None` if it will not come. Preparing it may take long, as for a lock on the target.
+fn wait(
     store: &ChromaStore,
-    ahead: Option<Ahead>,
     plans: &mpsc::Receiver<Arc<Plan>>,
 ) -> Result<Option<Arc<Plan>>, SourceError> {
-    let mut plan = None;
-    if let Some(Ahead { first, what }) = ahead {
-        let most = match what {
-            What::Owners(bytes) => bytes,
-            What::Nothing | What::Vectors => 0,
-        };
-        store.warm(&first, &mut |bytes| {
-            bytes >= most || plan.is_some() || {
-                let came = plans.try_recv();
-                let enough = !matches!(came, Err(TryRecvError::Empty));
-                plan = came.ok();
-                enough
-            }
-        })?;
-        if matches!(what, What::Vectors) {
-            store.warm_vectors(&first)?;
-        }
-    }
-    while plan.is_none() {
+    loop {
         match plans.recv_timeout(POLL) {
-            Ok(came) => plan = Some(came),
-            // Preparing may have to wait for a lock on the target.
+            Ok(plan) => return Ok(Some(plan)),
             Err(RecvTimeoutError::Timeout) => store.oblige()?,
             Err(RecvTimeoutError::Disconnected) => return Ok(None),
         }
     }
-    Ok(plan)
 }

@@ -10,8 +10,6 @@ const LEAST: u64 = 4 << 20;
 /// Batches that one COPY takes where memory allows: each COPY begins with buffers of its own, so few and long ones are
 /// faster.
 const BATCHES_A_STRETCH: u64 = 24;
-/// Enough for what the reader gets through while the keys of a small target are read: some 50,000 records.
-const MOST_AHEAD: u64 = 16 << 20;
 
 /// The sizes of a run's pieces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,8 +18,6 @@ pub struct Budget {
     pub batch: usize,
     /// Bytes of rows that one COPY takes, whole batches of them, which stay in memory until the server has stored all.
     pub stretch: usize,
-    /// Bytes of records that may be read before the run has its tables, when there are no batches yet.
-    pub ahead: usize,
 }
 
 impl Budget {
@@ -42,7 +38,6 @@ impl Budget {
         Ok(Budget {
             batch: bytes(batch),
             stretch: bytes(stretch),
-            ahead: bytes(MOST_AHEAD.min(left / 8)),
         })
     }
 }
@@ -60,7 +55,7 @@ mod tests {
                 let Ok(budget) = Budget::divide(records, 0, most * MB, 64 * MB) else {
                     continue;
                 };
-                let batches = 3 * budget.batch + budget.stretch + budget.ahead;
+                let batches = 3 * budget.batch + budget.stretch;
                 assert!(records * BYTES_AN_ID + batches as u64 <= most * MB);
                 assert!(budget.batch > 0 && budget.stretch >= budget.batch);
             }

@@ -327,7 +327,7 @@ fn a_commit_goes_through_while_the_records_are_not_asked_for_yet() {
     let collection = named(&store, "cosine_history").clone();
     store.oblige().unwrap();
     assert!(scratch.folders().is_empty());
-    store.warm(&collection, &mut |_| false).unwrap();
+    store.warm(&collection).unwrap();
     writer.run("BEGIN IMMEDIATE");
     writer.run("UPDATE embedding_metadata SET string_value = 'new'");
     writer.run("DELETE FROM embeddings");

@@ -16,7 +16,6 @@ use std::ops::ControlFlow;
 
 use rusqlite::Statement;
 
-use super::ahead::Ahead;
 use super::catalog::Entry;
 use super::content::{Content, spoiled, timestamp};
 use super::database::{Database, sequence, text};
@@ -99,6 +98,8 @@ pub(super) struct Tables<'a> {
     database: &'a Database,
     segment: &'a str,
     keys: Option<&'a BTreeSet<String>>,
+    /// The row numbers of its records, where they are known already.
+    numbers: Option<Vec<i64>>,
     records: Statement<'a>,
     values: Values<'a>,
     /// Whose the records are that are known.
@@ -109,12 +110,13 @@ pub(super) struct Tables<'a> {
 }
 
 impl<'a> Tables<'a> {
-    /// Prepares to read `entry`; `None` if it has no metadata segment.
+    /// Prepares to read `entry`, of which `numbers` may be known; `None` if it has no metadata segment.
     pub fn new(
         database: &'a Database,
         schema: &Schema,
         entry: &'a Entry,
         depth: Depth,
+        numbers: Option<Vec<i64>>,
     ) -> Result<Option<Tables<'a>>, SourceError> {
         let Some(segment) = entry.metadata_segment.as_deref() else {
             return Ok(None);
@@ -123,6 +125,7 @@ impl<'a> Tables<'a> {
             database,
             segment,
             keys: entry.keys.as_ref(),
+            numbers,
             records: database.prepare(
                 "SELECT id, embedding_id, seq_id, created_at FROM embeddings WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
             )?,
@@ -136,56 +139,31 @@ impl<'a> Tables<'a> {
         }))
     }
 
-    /// Gives every row to `each`, in the order of insertion, until it breaks; what is there of them `ahead` is not
-    /// read again.
+    /// Gives every row to `each`, in the order of insertion, until it breaks.
     pub fn read(
         &mut self,
-        ahead: Ahead,
         knows: &mut Knows<'_>,
         mut each: impl FnMut(Row) -> Result<ControlFlow<()>, SourceError>,
     ) -> Result<ControlFlow<()>, SourceError> {
-        let Ahead { numbers, rows, .. } = ahead;
-        let numbers = match numbers {
+        let numbers = match self.numbers.take() {
             Some(numbers) => Some(numbers),
-            None => self.numbers()?,
+            None => readable(numbers_of(self.database, self.segment))?,
         };
         let numbers = match numbers {
             Some(numbers) => numbers,
             None => self.listing()?.ids.keys().copied().collect(),
         };
-        let mut given = 0;
-        for row in rows {
-            // Only owners were read.
-            if !knows(&row.id) {
-                break;
-            }
-            given += 1;
-            if each(row)?.is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
-        }
-        self.read_from(given, &numbers, knows, &mut each)
-    }
-
-    /// Gives the rows of `numbers`, which are all of the collection's, from the one at `start` on.
-    pub fn read_from(
-        &mut self,
-        start: usize,
-        numbers: &[i64],
-        knows: &mut Knows<'_>,
-        each: &mut impl FnMut(Row) -> Result<ControlFlow<()>, SourceError>,
-    ) -> Result<ControlFlow<()>, SourceError> {
         self.owners.expect(numbers.len());
-        for span in spans(numbers.get(start..).unwrap_or(&[])) {
+        for span in spans(&numbers) {
             let mut rest = span;
             while !rest.is_empty() {
-                let flow = readable(self.together(&mut rest, knows, each))?;
+                let flow = readable(self.together(&mut rest, knows, &mut each))?;
                 if flow.is_some_and(|flow| flow.is_break()) {
                     return Ok(ControlFlow::Break(()));
                 }
                 let (some, later) = rest.split_at(rest.len().min(SINGLY));
                 for number in some {
-                    let row = self.singly(*number, numbers)?;
+                    let row = self.singly(*number, &numbers)?;
                     if each(row)?.is_break() {
                         return Ok(ControlFlow::Break(()));
                     }
@@ -330,11 +308,6 @@ impl<'a> Tables<'a> {
         }
     }
 
-    /// The row numbers of the collection's records, ascending; `None` if they cannot be read.
-    pub fn numbers(&self) -> Result<Option<Vec<i64>>, SourceError> {
-        readable(numbers_of(self.database, self.segment))
-    }
-
     fn listing(&mut self) -> Result<&Listing, SourceError> {
         let listing = match self.listing.take() {
             Some(listing) => listing,
@@ -424,6 +397,14 @@ fn fill(
         if known && !content.has(&key) {
             content.put(key, Some(list));
         }
+    }
+}
+
+/// The row numbers of the records of `entry`, ascending; `None` if they cannot be read, or are none.
+pub(super) fn numbers(database: &Database, entry: &Entry) -> Result<Option<Vec<i64>>, SourceError> {
+    match entry.metadata_segment.as_deref() {
+        Some(segment) => readable(numbers_of(database, segment)),
+        None => Ok(None),
     }
 }
 

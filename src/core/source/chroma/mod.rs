@@ -13,11 +13,9 @@
 //! elements, labels -> hnsw
 //!                     hnsw, pickle -> segment -> vectors <- queue      vectors: index files and the queue
 //!                        store -> reading, grades  both, joined by id; how faithful vectors are
-//!                        ahead             what is read before anybody asks for records
 //!                        summary, skim             the store in one row; records without vectors
 //! ```
 
-mod ahead;
 mod catalog;
 mod content;
 mod cut;

@@ -24,7 +24,7 @@ use crate::record::{Collection, Inventory};
 use crate::source::{Consumer, Source};
 
 /// How often a waiting writer is looked for.
-pub(super) const POLL: Duration = Duration::from_millis(20);
+const POLL: Duration = Duration::from_millis(20);
 
 /// Takes a live row, with access to the queue's contents.
 pub(super) type EachRow<'a> =
@@ -77,9 +77,10 @@ impl ChromaStore {
             }
         };
         let mut holes = Vec::new();
-        if let Some(mut tables) = Tables::new(database, &self.schema, entry, depth)? {
-            let ahead = self.ahead(entry);
-            let flow = tables.read(ahead, knows, |row| match tail.outcome(&row.id) {
+        if let Some(mut tables) =
+            Tables::new(database, &self.schema, entry, depth, self.numbers(entry))?
+        {
+            let flow = tables.read(knows, |row| match tail.outcome(&row.id) {
                 Outcome::Stays(numbers) => {
                     let numbers = numbers.to_vec();
                     give(row, &numbers)

@@ -28,13 +28,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use super::ahead::Ahead;
 use super::catalog::{Catalog, Entry};
 use super::database::{busy, check_stop};
 use super::error::SourceError;
 use super::fingerprint::Fingerprint;
 use super::layout::{self, Location};
 use super::locks::Claim;
+use super::metadata::numbers;
 use super::opening::{PAUSE, open_database, purges, rest, unreadable};
 use super::options::{Options, Snapshot};
 use super::queue::Queue;
@@ -69,8 +69,8 @@ pub struct ChromaStore {
     complete: bool,
     /// The vectors found last, kept from an inventory to the read that follows it.
     pub(super) found: RefCell<Option<(String, Vectors)>>,
-    /// What was read of a collection beforehand.
-    pub(super) ahead: RefCell<Option<Ahead>>,
+    /// The row numbers of the records of a collection that will be read next.
+    numbers: RefCell<Option<(String, Vec<i64>)>>,
     notices: RefCell<Vec<String>>,
 }
 
@@ -190,7 +190,7 @@ impl ChromaStore {
             collections,
             complete,
             found: RefCell::new(None),
-            ahead: RefCell::new(None),
+            numbers: RefCell::new(None),
             notices: RefCell::new(Vec::new()),
         })
     }
@@ -217,10 +217,18 @@ impl ChromaStore {
         )
     }
 
+    /// Makes way for a writer that waits, if there is one: for a caller that does not read meanwhile.
+    ///
+    /// # Errors
+    /// As [`ChromaStore::make_way`].
+    pub fn oblige(&self) -> Result<(), SourceError> {
+        self.politely(|state| self.give_way(state))
+    }
+
     /// Forgets what was found where the store is no longer read.
     fn forget(&self) {
         self.found.take();
-        self.ahead.take();
+        self.numbers.take();
     }
 
     /// Does `work`, and does it again in a private copy if the store cannot be read any longer where it lies.
@@ -309,6 +317,40 @@ impl ChromaStore {
             last_sequence: self.queue.last,
             segments: segments.collect(),
         }
+    }
+
+    /// Finds the records of `collection`, for the reading of it that follows.
+    ///
+    /// # Errors
+    /// What [`SourceError`] lists.
+    pub fn warm(&self, collection: &Collection) -> Result<(), SourceError> {
+        self.politely(|state| {
+            let entry = entry(state, collection)?;
+            let numbers = numbers(&state.database, entry)?;
+            let own = |numbers| (entry.collection.id.clone(), numbers);
+            self.numbers.replace(numbers.map(own));
+            Ok(())
+        })
+    }
+
+    /// The row numbers of the records of `entry`, if [`ChromaStore::warm`] has found them.
+    pub(super) fn numbers(&self, entry: &Entry) -> Option<Vec<i64>> {
+        let (id, numbers) = self.numbers.take()?;
+        (id == entry.collection.id).then_some(numbers)
+    }
+
+    /// Finds the vectors of `collection`, for the reading of it that follows.
+    ///
+    /// # Errors
+    /// What [`SourceError`] lists.
+    pub fn warm_vectors(&self, collection: &Collection) -> Result<(), SourceError> {
+        self.politely(|state| {
+            let entry = entry(state, collection)?;
+            let vectors = self.vectors(state, entry)?;
+            self.found
+                .replace(Some((entry.collection.id.clone(), vectors)));
+            Ok(())
+        })
     }
 
     /// The vectors of `entry`: those found last, or found now.
