@@ -198,6 +198,16 @@ pub enum Error {
         /// Its collection.
         collection: String,
     },
+    /// Metadata or a vector that no value of PostgreSQL can hold.
+    #[error(
+        "record \"{record}\" of collection \"{collection}\" has metadata or a vector too large to be shown"
+    )]
+    RecordTooLarge {
+        /// The record's id.
+        record: String,
+        /// Its collection.
+        collection: String,
+    },
     /// A table that must be there.
     #[error("table {0} does not exist")]
     NoTable(String),
@@ -240,7 +250,9 @@ impl Error {
             Error::NoSchema(_) => Code::ERRCODE_INVALID_SCHEMA_NAME,
             Error::TargetBusy(_) => Code::ERRCODE_LOCK_NOT_AVAILABLE,
             Error::ReadOnly(_) => Code::ERRCODE_READ_ONLY_SQL_TRANSACTION,
-            Error::TooManyRecords { .. } => Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+            Error::TooManyRecords { .. } | Error::RecordTooLarge { .. } => {
+                Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED
+            }
             Error::AlreadyExists { .. } => Code::ERRCODE_UNIQUE_VIOLATION,
             Error::NoModel { .. } | Error::NoRun | Error::RolledBack(_) => {
                 Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
@@ -309,6 +321,9 @@ impl Error {
             Error::TooManyRecords { needs, .. } => Some(format!(
                 "Set vector_migrate.max_memory_mb to {needs} or more, or migrate one collection at a time."
             )),
+            Error::NulInText { .. } | Error::RecordTooLarge { .. } => {
+                Some("Leave the record out with filter.".into())
+            }
             Error::AlreadyExists { .. } => Some("Use on_conflict => 'skip' or 'update'.".into()),
             Error::UnknownRun(_) | Error::NoRun => {
                 Some("SELECT * FROM vector_migrate.runs lists the runs.".into())

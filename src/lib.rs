@@ -25,6 +25,7 @@
 //! | `subxact` | subtransactions | yes |
 //! | `pg` | the few C calls that need no file of their own | yes |
 //! | `progress` | `pg_stat_progress_copy` for a whole run | yes |
+//! | `image` | values made by the reader as return values | yes |
 //! | `vector` | pgvector's type as a return value | yes |
 
 #![deny(rustdoc::broken_intra_doc_links)]
@@ -35,6 +36,8 @@ mod access;
 mod api;
 mod error;
 mod guc;
+#[allow(unsafe_code)]
+mod image;
 #[allow(unsafe_code)]
 mod interrupt;
 mod ledger;

@@ -259,10 +259,43 @@ fn a_collection_can_be_read_alone_and_by_its_metadata() {
 
 #[test]
 fn text_that_postgresql_cannot_hold_is_an_error_that_names_the_record() {
-    let (db, source) = (Db::new(), store("special/bad-values-0.6.3"));
-    let failure = db.error(&format!("SELECT * FROM chroma_records({})", source.sql()));
-    assert!(["22021", "22P05"].contains(&&*failure.code), "{failure:#?}");
-    failure.names("nul-document-1");
+    let db = Db::new();
+    for (record, shown) in [
+        ("nul-document-1", "nul-document-1"),
+        ("nul-value-1", "nul-value-1"),
+        ("nul-key-1", "nul-key-1"),
+        ("nul-id%", "nul-id\u{2400}-1"),
+        ("nul-user", "nul-user"),
+    ] {
+        let source = store("special/bad-values-0.6.3");
+        source.damage(&format!(
+            "PRAGMA foreign_keys = 0; DELETE FROM embeddings_queue;
+             DELETE FROM embeddings WHERE embedding_id NOT LIKE '{record}';
+             DELETE FROM embedding_metadata WHERE id NOT IN (SELECT id FROM embeddings)"
+        ));
+        db.refused(
+            &format!("SELECT * FROM chroma_records({})", source.sql()),
+            "22021",
+        )
+        .names(shown)
+        .hints("filter");
+    }
+}
+
+#[test]
+fn values_are_what_the_server_would_have_made_of_their_text() {
+    let db = Db::new();
+    for name in ["chroma-0.4.24", "chroma-1.5.9", "special/many"] {
+        let source = store(name);
+        let unlike = format!(
+            "SELECT count(*) FROM chroma_records({}) WHERE metadata IS DISTINCT FROM metadata::text::jsonb
+                 OR EXISTS (SELECT FROM jsonb_each(metadata) e WHERE metadata->e.key IS DISTINCT FROM e.value)
+                 OR embedding IS DISTINCT FROM embedding::text::real[]
+                 OR array_ndims(embedding) <> 1 OR array_lower(embedding, 1) <> 1",
+            source.sql()
+        );
+        assert_eq!(db.line(&unlike), "0", "{name}");
+    }
 }
 
 #[test]

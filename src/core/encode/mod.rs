@@ -10,6 +10,7 @@
 
 mod column;
 mod field;
+mod image;
 mod jsonb;
 mod numeric;
 mod tuple;
@@ -18,6 +19,7 @@ mod vector;
 
 pub use column::{Column, ColumnType, ContentColumn, EntityColumn, Kind, TableColumn};
 pub use field::canonical_key;
+pub use image::{jsonb_image, reals_image};
 pub use tuple::{Form, TupleBuffer, content_tuple, entity_tuple, vector_field};
 pub use vector::{VectorType, check_vector, encode_vector};
 

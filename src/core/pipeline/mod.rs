@@ -7,12 +7,14 @@
 mod budget;
 mod feeding;
 mod known;
+mod lines;
 mod pool;
 mod rows;
 mod worker;
 
 pub use budget::Budget;
 pub use feeding::run;
+pub use lines::{Line, Lines, Shown, Unshown, show};
 pub use pool::Pool;
 pub use rows::{Batch, EntityTuple, Item, Mode, Plan, Row};
 pub use worker::{Next, Outbox, QUEUED, Sender, Worker};

@@ -1,0 +1,213 @@
+//! The producer of `chroma_records`: records with their values as the server keeps them.
+
+use std::ops::ControlFlow;
+
+use super::worker::{Outbox, Sender};
+use crate::encode::{jsonb_image, reals_image};
+use crate::map::filter::Filter;
+use crate::map::metadata_json;
+use crate::record::{Collection, Metadata, Record, Value};
+use crate::source::{Consumer, Source, SourceError};
+
+/// A record, ready to be shown.
+#[derive(Debug)]
+pub struct Line {
+    /// Index into the collections.
+    pub collection: usize,
+    /// The record's id.
+    pub id: String,
+    /// The document.
+    pub document: Option<String>,
+    /// The uri.
+    pub uri: Option<String>,
+    /// The metadata as a `jsonb` value; `None` for a record without any, which Chroma never keeps as an empty object.
+    pub metadata: Option<Vec<u8>>,
+    /// The vector as a `real[]` value.
+    pub embedding: Option<Vec<u8>>,
+    /// Microseconds since 1970-01-01 UTC.
+    pub created_at: Option<i64>,
+}
+
+/// Why a record cannot be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unshown {
+    /// A text of it has U+0000.
+    Nul,
+    /// Its metadata or its vector are more than a value can be.
+    Size,
+}
+
+/// What comes of a record.
+#[derive(Debug)]
+pub enum Shown {
+    /// All of it.
+    Line(Line),
+    /// Nothing.
+    Not {
+        /// Index into the collections.
+        collection: usize,
+        /// The record's id.
+        id: String,
+        /// Why.
+        why: Unshown,
+    },
+}
+
+/// Records of a store in their order, and what there is to say about it at the end.
+#[derive(Debug, Default)]
+pub struct Lines {
+    /// The records.
+    pub lines: Vec<Shown>,
+    /// Sentences for the user.
+    pub notices: Vec<String>,
+}
+
+/// Reads `collections` and hands the records over whose metadata `filter` matches, in batches of `limit` bytes; gives
+/// the last batch back, for a caller that wants to close the source before it waits for room again. Damaged records
+/// are left out; the source's notices count them.
+///
+/// # Errors
+/// What the source refuses. A consumer that is gone is not an error.
+pub fn show(
+    source: &dyn Source,
+    collections: &[Collection],
+    filter: Option<&Filter>,
+    limit: usize,
+    sender: &Sender<Lines>,
+) -> Result<Lines, SourceError> {
+    let mut batches = Batches {
+        index: 0,
+        filter,
+        wanted: false,
+        limit,
+        lines: Vec::new(),
+        bytes: 0,
+        outbox: Outbox::new(sender),
+    };
+    for (index, collection) in collections.iter().enumerate() {
+        batches.index = index;
+        source.feed(collection, &mut batches)?;
+    }
+    Ok(Lines {
+        lines: batches.lines,
+        notices: Vec::new(),
+    })
+}
+
+/// Records on their way to the backend, in batches.
+struct Batches<'a> {
+    index: usize,
+    filter: Option<&'a Filter>,
+    /// The record to come has the metadata that was asked for.
+    wanted: bool,
+    limit: usize,
+    lines: Vec<Shown>,
+    bytes: usize,
+    outbox: Outbox<'a, Lines>,
+}
+
+impl Consumer for Batches<'_> {
+    fn knows(&mut self, _: &str) -> bool {
+        false
+    }
+
+    fn wants_vector(&mut self, record: &Record) -> bool {
+        self.wanted = self
+            .filter
+            .is_none_or(|filter| filter.matches(&record.metadata));
+        self.wanted
+    }
+
+    fn take(&mut self, record: Record) -> ControlFlow<()> {
+        if record.damage.is_some() || !self.wanted {
+            return ControlFlow::Continue(());
+        }
+        let shown = shown(self.index, record);
+        self.bytes = self.bytes.saturating_add(bytes(&shown));
+        self.lines.push(shown);
+        if self.bytes >= self.limit {
+            self.bytes = 0;
+            self.outbox.put(Lines {
+                lines: std::mem::take(&mut self.lines),
+                notices: Vec::new(),
+            });
+        }
+        match self.outbox.gone() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    }
+
+    fn ready(&mut self) -> bool {
+        self.outbox.ready()
+    }
+}
+
+/// What a record takes in memory, about.
+fn bytes(shown: &Shown) -> usize {
+    let Shown::Line(line) = shown else { return 256 };
+    let texts = [&line.document, &line.uri].into_iter().flatten();
+    let values = [&line.metadata, &line.embedding].into_iter().flatten();
+    256 + line.id.len()
+        + texts.map(String::len).sum::<usize>()
+        + values.map(Vec::len).sum::<usize>()
+}
+
+fn shown(collection: usize, record: Record) -> Shown {
+    let texts = [
+        Some(&record.id),
+        record.document.as_ref(),
+        record.uri.as_ref(),
+    ];
+    let nul =
+        texts.into_iter().flatten().any(|text| text.contains('\0')) || holds_nul(&record.metadata);
+    let why = match (nul, values(&record)) {
+        (true, _) => Unshown::Nul,
+        (false, None) => Unshown::Size,
+        (false, Some((metadata, embedding))) => {
+            return Shown::Line(Line {
+                collection,
+                id: record.id,
+                document: record.document,
+                uri: record.uri,
+                metadata,
+                embedding,
+                created_at: record.created_at,
+            });
+        }
+    };
+    Shown::Not {
+        collection,
+        id: record.id,
+        why,
+    }
+}
+
+type Images = (Option<Vec<u8>>, Option<Vec<u8>>);
+
+/// Metadata and vector; `None` if one of them is too large.
+fn values(record: &Record) -> Option<Images> {
+    let metadata = match record.metadata.is_empty() {
+        true => None,
+        false => Some(jsonb_image(&metadata_json(&record.metadata))?),
+    };
+    let embedding = match &record.vector {
+        None => None,
+        Some(vector) => Some(reals_image(&vector.values)?),
+    };
+    Some((metadata, embedding))
+}
+
+/// Whether a key or text has the character itself; `\u0000` within JSON that is kept as text is harmless.
+fn holds_nul(metadata: &Metadata) -> bool {
+    fn inside(value: &Value) -> bool {
+        match value {
+            Value::Str(text) => text.contains('\0'),
+            Value::List(items) => items.iter().any(inside),
+            Value::Bool(_) | Value::Int(_) | Value::Float(_) => false,
+        }
+    }
+    metadata
+        .iter()
+        .any(|(key, value)| key.contains('\0') || inside(value))
+}
