@@ -2,8 +2,8 @@
 //!
 //! Imports nothing of this crate.
 
-/// Bytes that are kept of each record, and of each row of the queue, at most: where its vector is, its place among the
-/// records, its key among those met (`docs/bench.md` has what was measured).
+/// Bytes that are kept of each record, and of each row of the queue, at most: where its vector is or whose it is, its
+/// place among the records, its key among those met (`docs/bench.md` has what was measured).
 const BYTES_AN_ID: u64 = 100;
 /// With less for the batches a run would crawl.
 const LEAST: u64 = 4 << 20;

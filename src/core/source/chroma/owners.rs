@@ -34,7 +34,7 @@ pub(super) struct Owners<'a> {
     /// keys of all records takes longer.
     range: Statement<'a>,
     /// One of these rows.
-    row: Row<'a>,
+    row: Lookup<'a>,
     /// Records of the collection.
     records: usize,
     /// Read when the first owner is asked for.
@@ -52,7 +52,7 @@ impl<'a> Owners<'a> {
                 "SELECT e.id, m.rowid FROM embeddings e CROSS JOIN embedding_metadata m \
                  WHERE e.id BETWEEN ?1 AND ?2 AND m.id = e.id AND m.key = 'user_id' ORDER BY e.id",
             )?,
-            row: Row {
+            row: Lookup {
                 statement: database.prepare(&format!(
                     "SELECT string_value, int_value, float_value{bool_value} FROM embedding_metadata WHERE rowid = ?1"
                 ))?,
@@ -98,12 +98,12 @@ impl<'a> Owners<'a> {
     }
 }
 
-/// Owners of some records, in ascending order of their numbers.
+/// The owners of some records, in ascending order of their numbers.
 pub(super) struct Cursor<'s, 'a> {
     database: &'a Database,
     key: &'s Arc<str>,
     rows: Rows<'s>,
-    row: &'s mut Row<'a>,
+    row: &'s mut Lookup<'a>,
     named: &'s mut Named,
     /// A record with its owner's row.
     ahead: Option<(i64, i64)>,
@@ -134,13 +134,13 @@ impl Cursor<'_, '_> {
     }
 }
 
-/// A row of the table.
-struct Row<'a> {
+/// Finds rows in the table.
+struct Lookup<'a> {
     statement: Statement<'a>,
     bools: bool,
 }
 
-impl Row<'_> {
+impl Lookup<'_> {
     /// The value in the row `place`.
     fn value(&mut self, database: &Database, place: i64) -> Result<Option<Value>, Trouble> {
         let failed = |error| Trouble::of(database, error);
@@ -179,7 +179,8 @@ impl Named {
                 break;
             }
         }
-        named.rows.sort_by_key(|(row, _)| *row);
+        // Of two owners of one row the one that was read first is the first.
+        named.rows.sort_unstable();
         named.rows.dedup_by_key(|(row, _)| *row);
         Ok(named)
     }
