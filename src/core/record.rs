@@ -67,6 +67,16 @@ impl Value {
             _ => None,
         }
     }
+
+    /// Whether a text of it has U+0000, which PostgreSQL has no place for; the six characters `\u0000` of JSON that is
+    /// kept as text are harmless.
+    pub fn holds_nul(&self) -> bool {
+        match self {
+            Value::Str(text) => text.contains('\0'),
+            Value::List(items) => items.iter().any(Value::holds_nul),
+            Value::Bool(_) | Value::Int(_) | Value::Float(_) => false,
+        }
+    }
 }
 
 /// Metadata of a record or a collection: keys with values, ascending by key (bytewise), each key once.

@@ -150,19 +150,11 @@ fn check_metadata(record: &Record, has_content: bool) -> Result<(), Rejection> {
         }
         // What parsed as JSON holds no raw control character, and need not be searched again.
         let parsed = has_content && key == FULL_CONTENT;
-        if !parsed && holds_nul(value) {
+        if !parsed && value.holds_nul() {
             return Err(nul(&format!("metadata value of {key:?}")));
         }
     }
     Ok(())
-}
-
-fn holds_nul(value: &Value) -> bool {
-    match value {
-        Value::Str(text) => text.contains('\0'),
-        Value::List(values) => values.iter().any(holds_nul),
-        Value::Bool(_) | Value::Int(_) | Value::Float(_) => false,
-    }
 }
 
 /// Rejects a row that PostgreSQL cannot store, by the column that is at fault.

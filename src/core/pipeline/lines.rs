@@ -6,7 +6,7 @@ use super::worker::{Outbox, Sender};
 use crate::encode::{jsonb_image, reals_image};
 use crate::map::filter::Filter;
 use crate::map::metadata_json;
-use crate::record::{Collection, Metadata, Record, Value};
+use crate::record::{Collection, Record};
 use crate::source::{Consumer, Source, SourceError};
 
 /// A record, ready to be shown.
@@ -159,8 +159,9 @@ fn shown(collection: usize, record: Record) -> Shown {
         record.document.as_ref(),
         record.uri.as_ref(),
     ];
-    let nul =
-        texts.into_iter().flatten().any(|text| text.contains('\0')) || holds_nul(&record.metadata);
+    let mut metadata = record.metadata.iter();
+    let nul = texts.into_iter().flatten().any(|text| text.contains('\0'))
+        || metadata.any(|(key, value)| key.contains('\0') || value.holds_nul());
     let why = match (nul, values(&record)) {
         (true, _) => Unshown::Nul,
         (false, None) => Unshown::Size,
@@ -196,18 +197,4 @@ fn values(record: &Record) -> Option<Images> {
         Some(vector) => Some(reals_image(&vector.values)?),
     };
     Some((metadata, embedding))
-}
-
-/// Whether a key or text has the character itself; `\u0000` within JSON that is kept as text is harmless.
-fn holds_nul(metadata: &Metadata) -> bool {
-    fn inside(value: &Value) -> bool {
-        match value {
-            Value::Str(text) => text.contains('\0'),
-            Value::List(items) => items.iter().any(inside),
-            Value::Bool(_) | Value::Int(_) | Value::Float(_) => false,
-        }
-    }
-    metadata
-        .iter()
-        .any(|(key, value)| key.contains('\0') || inside(value))
 }

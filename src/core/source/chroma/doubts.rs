@@ -4,7 +4,7 @@
 
 use serde_json::Value as Json;
 
-use crate::record::{Collection, Metadata, Value};
+use crate::record::{Collection, Metadata};
 
 /// Of a collection that lacks one of its two segments.
 pub(super) fn of_segments(name: &str, metadata: bool, vector: bool) -> Option<String> {
@@ -36,7 +36,7 @@ pub(super) fn make_showable(collection: &mut Collection) -> Vec<String> {
     }
     let mut kept = Metadata::default();
     for (key, value) in collection.metadata.iter() {
-        if key.contains('\0') || value_holds_nul(value) {
+        if key.contains('\0') || value.holds_nul() {
             sentences.push(format!(
                 "metadata {key:?} of collection {name:?} holds U+0000 and is not shown"
             ));
@@ -46,14 +46,6 @@ pub(super) fn make_showable(collection: &mut Collection) -> Vec<String> {
     }
     collection.metadata = kept;
     sentences
-}
-
-fn value_holds_nul(value: &Value) -> bool {
-    match value {
-        Value::Str(text) => text.contains('\0'),
-        Value::List(items) => items.iter().any(value_holds_nul),
-        Value::Bool(_) | Value::Int(_) | Value::Float(_) => false,
-    }
 }
 
 /// The depth is bounded by the parser's.
