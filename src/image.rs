@@ -1,17 +1,18 @@
-//! Values that the reader's thread has made ready, as a function's results.
+//! Values that the reader's thread has made ready, as a function's results: copied, not made from text.
 
 use pgrx::callconv::{BoxRet, FcInfo};
 use pgrx::datum::Datum;
 use pgrx::pgrx_sql_entity_graph::metadata::impl_sql_translatable;
 use pgrx::{IntoDatum, pg_sys};
+use vector_migrate_core::encode::{JsonbImage, RealsImage};
 
-/// A `jsonb` value, made by `vector_migrate_core::encode::jsonb_image`.
+/// A `jsonb` value.
 #[derive(Debug)]
-pub struct Jsonb(pub Vec<u8>);
+pub struct Jsonb(pub JsonbImage);
 
-/// A `real[]` value, made by `vector_migrate_core::encode::reals_image`.
+/// A `real[]` value.
 #[derive(Debug)]
-pub struct Reals(pub Vec<u8>);
+pub struct Reals(pub RealsImage);
 
 /// A copy of `image` in the current memory context.
 fn copied(image: &[u8]) -> pg_sys::Datum {
@@ -27,7 +28,7 @@ macro_rules! result {
     ($image:ident, $oid:expr, $sql:literal) => {
         impl IntoDatum for $image {
             fn into_datum(self) -> Option<pg_sys::Datum> {
-                Some(copied(&self.0))
+                Some(copied(self.0.bytes()))
             }
 
             fn type_oid() -> pg_sys::Oid {
@@ -35,12 +36,12 @@ macro_rules! result {
             }
         }
 
-        // SAFETY: the datum that into_datum makes is of the type that the SQL below declares.
+        // SAFETY: the datum is of the type that the SQL below declares, as only the core's encoder makes images.
         unsafe impl BoxRet for $image {
             // SAFETY: the caller hands the datum to the server as the function's result, as the trait demands.
             unsafe fn box_into<'fcx>(self, fcinfo: &mut FcInfo<'fcx>) -> Datum<'fcx> {
                 // SAFETY: as above.
-                unsafe { fcinfo.return_raw_datum(copied(&self.0)) }
+                unsafe { fcinfo.return_raw_datum(copied(self.0.bytes())) }
             }
         }
 

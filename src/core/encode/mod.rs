@@ -1,4 +1,5 @@
-//! A row as the bytes of a tuple, in the target's real column types: for COPY, or as the server keeps it.
+//! A row as the bytes of a tuple, in the target's real column types: for COPY, or as the server keeps it; and single
+//! values as it keeps them.
 //!
 //! Promise: a value either arrives whole in the column's type or is a [`Rejection`]; nothing is cut or
 //! rounded (but `halfvec`, whose precision is the table's own choice). The embedding is always the last
@@ -19,7 +20,7 @@ mod vector;
 
 pub use column::{Column, ColumnType, ContentColumn, EntityColumn, Kind, TableColumn};
 pub use field::canonical_key;
-pub use image::{jsonb_image, reals_image};
+pub use image::{JsonbImage, RealsImage};
 pub use tuple::{Form, TupleBuffer, content_tuple, entity_tuple, vector_field};
 pub use vector::{VectorType, check_vector, encode_vector};
 

@@ -1,9 +1,11 @@
 //! The producer of `chroma_records`: records with their values as the server keeps them.
+//!
+//! Promise: nothing is cut; a record that cannot be shown whole comes as one that is not, with the reason.
 
 use std::ops::ControlFlow;
 
 use super::worker::{Outbox, Sender};
-use crate::encode::{jsonb_image, reals_image};
+use crate::encode::{JsonbImage, RealsImage};
 use crate::map::filter::Filter;
 use crate::map::metadata_json;
 use crate::record::{Collection, Record};
@@ -20,10 +22,10 @@ pub struct Line {
     pub document: Option<String>,
     /// The uri.
     pub uri: Option<String>,
-    /// The metadata as a `jsonb` value; `None` for a record without any, which Chroma never keeps as an empty object.
-    pub metadata: Option<Vec<u8>>,
-    /// The vector as a `real[]` value.
-    pub embedding: Option<Vec<u8>>,
+    /// The metadata; `None` for a record without any, which Chroma never keeps as an empty object.
+    pub metadata: Option<JsonbImage>,
+    /// The vector.
+    pub embedding: Option<RealsImage>,
     /// Microseconds since 1970-01-01 UTC.
     pub created_at: Option<i64>,
 }
@@ -147,10 +149,9 @@ impl Consumer for Batches<'_> {
 fn bytes(shown: &Shown) -> usize {
     let Shown::Line(line) = shown else { return 256 };
     let texts = [&line.document, &line.uri].into_iter().flatten();
-    let values = [&line.metadata, &line.embedding].into_iter().flatten();
-    256 + line.id.len()
-        + texts.map(String::len).sum::<usize>()
-        + values.map(Vec::len).sum::<usize>()
+    let metadata = line.metadata.as_ref().map_or(0, |it| it.bytes().len());
+    let embedding = line.embedding.as_ref().map_or(0, |it| it.bytes().len());
+    256 + line.id.len() + texts.map(String::len).sum::<usize>() + metadata + embedding
 }
 
 fn shown(collection: usize, record: Record) -> Shown {
@@ -184,17 +185,17 @@ fn shown(collection: usize, record: Record) -> Shown {
     }
 }
 
-type Images = (Option<Vec<u8>>, Option<Vec<u8>>);
+type Images = (Option<JsonbImage>, Option<RealsImage>);
 
 /// Metadata and vector; `None` if one of them is too large.
 fn values(record: &Record) -> Option<Images> {
     let metadata = match record.metadata.is_empty() {
         true => None,
-        false => Some(jsonb_image(&metadata_json(&record.metadata))?),
+        false => Some(JsonbImage::of(&metadata_json(&record.metadata))?),
     };
     let embedding = match &record.vector {
         None => None,
-        Some(vector) => Some(reals_image(&vector.values)?),
+        Some(vector) => Some(RealsImage::of(&vector.values)?),
     };
     Some((metadata, embedding))
 }
