@@ -93,7 +93,6 @@ impl<'a> Values<'a> {
             bools: self.bools,
             ahead: None,
             names: Names::default(),
-            usual: 0,
         })
     }
 
@@ -144,7 +143,6 @@ impl<'a> Values<'a> {
             bools: self.bools,
             ahead: None,
             names: Names::default(),
-            usual: 0,
         }
     }
 }
@@ -156,8 +154,6 @@ pub(super) struct Cursor<'s> {
     bools: bool,
     ahead: Option<(i64, Arc<str>, Option<Value>)>,
     names: Names,
-    /// Values of the record before, of which most others have as many.
-    usual: usize,
 }
 
 /// Keys that were met before. Nearly all records have the same ones, and in the same order.
@@ -193,13 +189,10 @@ impl Names {
 }
 
 impl Cursor<'_> {
-    /// Room is made for so many values of a record at most before they are there.
-    const MOST_USUAL: usize = 64;
-
     /// The keys and values of `number`; earlier numbers are passed over.
     pub fn all(&mut self, number: i64) -> Result<Pairs, Trouble> {
         let failed = |error| Trouble::of(self.database, error);
-        let mut pairs = Pairs::with_capacity(self.usual);
+        let mut pairs = Pairs::with_capacity(16);
         loop {
             match self.ahead.take() {
                 Some((at, key, value)) if at == number => {
@@ -208,7 +201,6 @@ impl Cursor<'_> {
                 }
                 Some(ahead) if ahead.0 > number => {
                     self.ahead = Some(ahead);
-                    self.usual = pairs.len().min(Self::MOST_USUAL);
                     return Ok(pairs);
                 }
                 _ => {}
