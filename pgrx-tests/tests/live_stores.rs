@@ -7,8 +7,13 @@ use vector_migrate_tests::{Db, Store, store};
 
 const DOCUMENTS: &str = "SELECT count(*) FROM chroma_records";
 
+/// A writer, which waits for readers.
 fn open(source: &Store) -> Connection {
-    Connection::open(source.path().join("chroma.sqlite3")).expect("a database")
+    let writer = Connection::open(source.path().join("chroma.sqlite3")).expect("a database");
+    writer
+        .busy_timeout(std::time::Duration::from_secs(30))
+        .expect("a timeout");
+    writer
 }
 
 /// What the server keeps for temporary files is empty again.
@@ -83,9 +88,6 @@ fn a_cursor_that_pauses_lets_a_writer_commit() {
     ));
     assert_eq!(reader.lines("FETCH 1 FROM c").len(), 1);
     writer
-        .busy_timeout(std::time::Duration::from_secs(30))
-        .expect("a timeout");
-    writer
         .execute(
             "UPDATE embedding_metadata SET string_value = 'later' WHERE key = 'chroma:document'",
             [],
@@ -106,9 +108,6 @@ fn a_cursor_that_pauses_lets_a_writer_commit() {
 fn a_result_that_is_not_read_to_its_end_gives_the_lock_back() {
     let (db, source) = (Db::new(), store("special/many"));
     let writer = open(&source);
-    writer
-        .busy_timeout(std::time::Duration::from_secs(30))
-        .expect("a timeout");
     let reader = db.session();
     reader.run("BEGIN");
     reader.run(&format!(
@@ -143,9 +142,6 @@ fn a_run_that_waits_for_its_target_lets_a_writer_commit() {
         assert!(!run.is_finished(), "the run did not wait");
     }
     let writer = open(&source);
-    writer
-        .busy_timeout(std::time::Duration::from_secs(30))
-        .expect("a timeout");
     writer
         .execute_batch(
             "PRAGMA foreign_keys = 0; DELETE FROM embeddings_queue; DELETE FROM embeddings",

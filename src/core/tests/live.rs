@@ -15,7 +15,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use common::{Copy, copy, copy_tree, fixtures, named, open, records};
-use vector_migrate_core::record::Record;
+use vector_migrate_core::record::{Collection, Record};
 use vector_migrate_core::source::chroma::{ChromaStore, Options, Snapshot};
 use vector_migrate_core::source::{Source, SourceError};
 
@@ -280,21 +280,48 @@ impl Drop for Writer {
     }
 }
 
+/// A store, a process that may write to it, and a reader's folder for private copies.
+struct Scene {
+    copy: Copy,
+    writer: Writer,
+    scratch: Scratch,
+    /// What its collection `cosine_history` holds at first.
+    wanted: Vec<Record>,
+}
+
+impl Scene {
+    fn new() -> Option<Scene> {
+        let copy = copy(NEW);
+        let writer = Writer::start(&copy.database())?;
+        let plain = open(&fixtures().join(NEW));
+        let wanted = records(&plain, named(&plain, "cosine_history"));
+        Some(Scene {
+            copy,
+            writer,
+            scratch: Scratch::new(),
+            wanted,
+        })
+    }
+
+    fn open(&self) -> (ChromaStore, Collection) {
+        let store = self.scratch.open(&self.copy.directory).unwrap();
+        let collection = named(&store, "cosine_history").clone();
+        (store, collection)
+    }
+}
+
 #[test]
 fn a_commit_in_the_middle_of_a_read_goes_through() {
-    let copy = copy(NEW);
-    let Some(mut writer) = Writer::start(&copy.database()) else {
+    let Some(mut scene) = Scene::new() else {
         return; // no Python here
     };
-    let scratch = Scratch::new();
-    let wanted = open(&fixtures().join(NEW));
-    let wanted = records(&wanted, named(&wanted, "cosine_history"));
-    let store = scratch.open(&copy.directory).unwrap();
-    let collection = named(&store, "cosine_history").clone();
-    writer.run("BEGIN IMMEDIATE");
-    writer.run("UPDATE embedding_metadata SET string_value = 'new'");
-    writer.run("DELETE FROM embeddings_queue");
-    writer.tell("COMMIT");
+    let (store, collection) = scene.open();
+    scene.writer.run("BEGIN IMMEDIATE");
+    scene
+        .writer
+        .run("UPDATE embedding_metadata SET string_value = 'new'");
+    scene.writer.run("DELETE FROM embeddings_queue");
+    scene.writer.tell("COMMIT");
     let mut found = Vec::new();
     store
         .read(&collection, &mut |record| {
@@ -303,39 +330,36 @@ fn a_commit_in_the_middle_of_a_read_goes_through() {
             ControlFlow::Continue(())
         })
         .unwrap();
-    assert_eq!(found, wanted);
-    assert_eq!(writer.answer(), "done");
-    assert_eq!(scratch.folders().len(), 1);
+    assert_eq!(found, scene.wanted);
+    assert_eq!(scene.writer.answer(), "done");
+    assert_eq!(scene.scratch.folders().len(), 1);
     assert_eq!(store.inventory(&collection).unwrap().records, 53);
     drop(store);
-    let now = scratch.open(&copy.directory).unwrap();
-    assert_ne!(records(&now, named(&now, "cosine_history")), wanted);
+    let (now, collection) = scene.open();
+    assert_ne!(records(&now, &collection), scene.wanted);
     drop(now);
-    assert!(scratch.folders().is_empty());
+    assert!(scene.scratch.folders().is_empty());
 }
 
 #[test]
 fn a_commit_goes_through_while_the_records_are_not_asked_for_yet() {
-    let copy = copy(NEW);
-    let Some(mut writer) = Writer::start(&copy.database()) else {
+    let Some(mut scene) = Scene::new() else {
         return; // no Python here
     };
-    let scratch = Scratch::new();
-    let wanted = open(&fixtures().join(NEW));
-    let wanted = records(&wanted, named(&wanted, "cosine_history"));
-    let store = scratch.open(&copy.directory).unwrap();
-    let collection = named(&store, "cosine_history").clone();
+    let (store, collection) = scene.open();
     store.oblige().unwrap();
-    assert!(scratch.folders().is_empty());
+    assert!(scene.scratch.folders().is_empty());
     store.warm(&collection).unwrap();
-    writer.run("BEGIN IMMEDIATE");
-    writer.run("UPDATE embedding_metadata SET string_value = 'new'");
-    writer.run("DELETE FROM embeddings");
-    writer.tell("COMMIT");
+    scene.writer.run("BEGIN IMMEDIATE");
+    scene
+        .writer
+        .run("UPDATE embedding_metadata SET string_value = 'new'");
+    scene.writer.run("DELETE FROM embeddings");
+    scene.writer.tell("COMMIT");
     store.oblige().unwrap();
-    assert_eq!(writer.answer(), "done");
-    assert_eq!(scratch.folders().len(), 1);
-    assert_eq!(records(&store, &collection), wanted);
+    assert_eq!(scene.writer.answer(), "done");
+    assert_eq!(scene.scratch.folders().len(), 1);
+    assert_eq!(records(&store, &collection), scene.wanted);
 }
 
 #[test]
