@@ -1,4 +1,6 @@
 //! The run's reader. It begins before the run has its tables: finding records and vectors takes a while.
+//!
+//! Promise: Chroma can write while the run waits for its tables, within [`POLL`] and the time of a private copy.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

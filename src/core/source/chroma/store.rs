@@ -17,7 +17,8 @@
 //! has given already: the order is the same. The same question is asked while the consumer has no room for more
 //! (see [`Consumer::ready`](crate::source::Consumer::ready)). A commit waits at most for the reader's search for the vectors (about a second for a
 //! million records) and the copying of the store (about its bytes divided by the disk's speed). A caller that may
-//! pause for long between two reads calls [`ChromaStore::make_way`] or asks for [`Snapshot::Always`].
+//! pause for long between two reads calls [`ChromaStore::make_way`], or [`ChromaStore::oblige`] from time to time, or asks
+//! for [`Snapshot::Always`].
 //!
 //! If no moment without a writer is found, or changed index files do not come to rest, the answer is
 //! [`SourceError::Busy`]; a consumer must then give up what it was given.
