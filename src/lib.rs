@@ -16,7 +16,9 @@
 //! | `run` | one `migrate_chroma` call from plan to report | no |
 //! | `tables` | the tables: described, created, indexed | no |
 //! | `sink` | rows into tables: directly, COPY, the SPI path, batches, conflicts | `heap`, `plain`, `copy`, `insert` |
+//! | `lock` | locks on tables, held to the end of the transaction | yes |
 //! | `ledger` | which run put which row where, and undoing it | `owner` |
+//! | `message` | NOTICE, WARNING, DEBUG | yes |
 //! | `model` | the embedder of this backend | no |
 //! | `interrupt` | cancels, and threads that take no signals | yes |
 //! | `settings` | settings for the length of a statement | yes |
@@ -41,6 +43,10 @@ mod image;
 #[allow(unsafe_code)]
 mod interrupt;
 mod ledger;
+#[allow(unsafe_code)]
+mod lock;
+#[allow(unsafe_code)]
+mod message;
 mod model;
 #[allow(unsafe_code)]
 mod pg;

@@ -80,6 +80,32 @@ pub fn next_command() {
     unsafe { pg_sys::CommandCounterIncrement() }
 }
 
+/// What a query sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Snapshot {
+    /// What the transaction's next statement would see.
+    Transaction,
+    /// What is committed now, in every isolation level.
+    Latest,
+}
+
+/// Runs `work` with a new snapshot, which queries that SPI takes for read-only use. An error leaves it to the end of the
+/// (sub)transaction.
+pub fn under_snapshot<R>(snapshot: Snapshot, work: impl FnOnce() -> R) -> R {
+    // SAFETY: on the backend's thread inside a transaction. PushActiveSnapshot (snapmgr.c) copies what it is given; it is popped
+    // by PopActiveSnapshot as `work` returns, which has popped its own by then, or by AtSubAbort_Snapshot or AtEOXact_Snapshot.
+    unsafe {
+        pg_sys::PushActiveSnapshot(match snapshot {
+            Snapshot::Transaction => pg_sys::GetTransactionSnapshot(),
+            Snapshot::Latest => pg_sys::GetLatestSnapshot(),
+        });
+    }
+    let result = work();
+    // SAFETY: as above.
+    unsafe { pg_sys::PopActiveSnapshot() };
+    result
+}
+
 /// Whether row-level security of the table applies to the current role.
 pub fn row_security_applies(table: pg_sys::Oid) -> bool {
     // SAFETY: the table exists (its OID was just looked up); with noError nothing is raised.

@@ -5,9 +5,38 @@ use pgrx::datum::DatumWithOid;
 use pgrx::spi::{SpiHeapTupleData, SpiResult};
 
 use crate::error::Error;
+use crate::pg;
 
-/// Runs a query that only reads; one `T` a row.
+/// Runs a query that only reads; one `T` a row. It sees what its own statement would see if the caller sent it now: pgrx's
+/// `select` alone would see what the call that goes on saw at its beginning, before it waited for locks.
 pub fn read<T>(
+    sql: &str,
+    args: &[DatumWithOid<'_>],
+    take: impl Fn(&SpiHeapTupleData<'_>) -> SpiResult<T>,
+) -> Result<Vec<T>, Error> {
+    pg::under_snapshot(pg::Snapshot::Transaction, || select(sql, args, take))
+}
+
+/// Runs a query on the catalogs, which it sees as they are now, in every isolation level: the server's own code
+/// that goes on with the answer (COPY, the relation cache) does so, too. One `T` a row.
+pub fn look_up<T>(
+    sql: &str,
+    args: &[DatumWithOid<'_>],
+    take: impl Fn(&SpiHeapTupleData<'_>) -> SpiResult<T>,
+) -> Result<Vec<T>, Error> {
+    pg::under_snapshot(pg::Snapshot::Latest, || select(sql, args, take))
+}
+
+/// [`look_up`] of at most one row.
+pub fn look_up_one<T>(
+    sql: &str,
+    args: &[DatumWithOid<'_>],
+    take: impl Fn(&SpiHeapTupleData<'_>) -> SpiResult<T>,
+) -> Result<Option<T>, Error> {
+    Ok(look_up(sql, args, take)?.into_iter().next())
+}
+
+fn select<T>(
     sql: &str,
     args: &[DatumWithOid<'_>],
     take: impl Fn(&SpiHeapTupleData<'_>) -> SpiResult<T>,

@@ -14,6 +14,7 @@ use vector_migrate_core::survey::{Survey, survey};
 
 use super::bigint;
 use crate::error::Error;
+use crate::message::warning;
 use crate::{access, reader};
 
 /// Opens the store at `path` on a thread of its own, has `look` look at it there, and waits for the

@@ -11,6 +11,7 @@ use vector_migrate_core::source::Source as _;
 
 use crate::error::Error;
 use crate::image::{Jsonb, Reals};
+use crate::message::warning;
 use crate::reader::{self, Reader};
 use crate::run;
 use crate::{access, guc};

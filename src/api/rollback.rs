@@ -4,6 +4,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
 use crate::error::Error;
+use crate::message::notice;
 use crate::{ledger, pg};
 
 /// Puts the tables back as they were before run `run_id` (NULL: the newest that is not rolled back). Rows

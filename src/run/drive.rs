@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use pgrx::prelude::*;
 use vector_migrate_core::pipeline::Mode;
 use vector_migrate_core::record::Space;
 use vector_migrate_core::report::Counts;
@@ -16,6 +15,7 @@ use super::reading::Reading;
 use super::{collections, plan::without_trace, tables, verdict};
 use crate::error::Error;
 use crate::ledger::{self, RunSummary};
+use crate::message::{notice, warning};
 use crate::reader::{self, Opened, Size};
 use crate::tables::index;
 use crate::{model, pg};

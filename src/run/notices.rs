@@ -6,6 +6,7 @@ use pgrx::prelude::*;
 use vector_migrate_core::reason::Reason;
 use vector_migrate_core::report::{Counts, Report};
 
+use crate::message::notice;
 use crate::sink::Standing;
 use crate::{guc, progress};
 

@@ -10,6 +10,7 @@ use super::options::Options;
 use super::tables::{self, Making};
 use super::verdict;
 use crate::error::Error;
+use crate::message::notice;
 use crate::reader::Size;
 use crate::sink::{OnConflict, Reach, Sink, known_keys};
 use crate::tables::{KeyPart, Pgvector, Target};
@@ -91,10 +92,10 @@ pub fn prepare(
     let making = Making::of(options.dry_run);
     let dimension = dimensions(options, path, &collections)?;
     let has_model = model::installed().is_ok();
-    let place = crate::tables::find(&options.target)?;
     if making == Making::Real {
-        tables::lock(&place)?;
+        tables::lock(&crate::tables::find(&options.target)?)?;
     }
+    let place = crate::tables::find_locked(&options.target, making.locks())?;
     // Without a vector anywhere there is nothing to take dimensions from but the model.
     let new_dimension = match dimension {
         Some(dimension) => dimension,
@@ -230,7 +231,7 @@ fn entity_table(
     let Some(name) = &options.entity_target else {
         return Ok(None);
     };
-    let place = crate::tables::find(name)?;
+    let place = crate::tables::find_locked(name, making.locks())?;
     // What will be embedded later, by a run or by hand, is embedded with the model that is installed.
     let dimension = match (place.oid, model::installed(), options.mode) {
         (None, Ok(()), Mode::Stored) => model::describe("").map_or(content_dimension, |it| it.1),
@@ -239,7 +240,7 @@ fn entity_table(
     };
     let entity = tables::entity(&place, making, dimension, content, pgvector)?;
     if entity.vector_required && options.mode == Mode::Stored {
-        pgrx::notice!(
+        notice!(
             "no entities are migrated: embeddings => 'stored' gives them no vectors, and column \
              \"embedding\" of {} is not null",
             entity.name
@@ -292,7 +293,7 @@ fn common_space(collections: &[Collection], table: &str, created: bool) -> Space
         Some((first, rest)) if rest.iter().all(|space| space == first) => *first,
         Some(_) => {
             if created {
-                pgrx::notice!(
+                notice!(
                     "the collections have different distance spaces: the index on {table} is for cosine"
                 );
             }

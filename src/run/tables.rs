@@ -3,11 +3,12 @@
 use vector_migrate_core::encode::{ContentColumn, EntityColumn, Form};
 
 use crate::error::Error;
+use crate::message::{self, notice};
 use crate::sink::{self, OnConflict, Sink};
 use crate::tables::create::{self, Life};
 use crate::tables::imagined;
 use crate::tables::{self, Pgvector, Place, Target, Via};
-use crate::{guc, pg, spi};
+use crate::{guc, lock, pg, spi};
 
 /// Whether a table that is missing is made for good, for the length of a dry run, or only imagined, where
 /// nothing can be made: in a read-only transaction.
@@ -28,6 +29,14 @@ impl Making {
             (false, _) => Making::Real,
             (true, true) => Making::Temporary,
             (true, false) => Making::Imagined,
+        }
+    }
+
+    /// How the tables are locked while they are described: a dry run that puts nothing into them leaves others alone.
+    pub fn locks(self) -> lock::Mode {
+        match self {
+            Making::Real => lock::Mode::Write,
+            Making::Temporary | Making::Imagined => lock::Mode::Read,
         }
     }
 
@@ -67,14 +76,17 @@ pub fn content(
     Ok(made)
 }
 
-/// Whether a table of this name is there and has room for rows already, whosever it is.
+/// Whether a table of this name is there and has room for rows already.
 ///
 /// # Errors
-/// As [`tables::find`].
+/// As [`tables::find_locked`].
 pub fn is_filled(name: &str) -> Result<bool, Error> {
-    let Some(oid) = tables::find(name)?.oid else {
+    let place = tables::find(name)?;
+    let Some(oid) = place.oid else {
         return Ok(false);
     };
+    // The table's size is read under a lock.
+    tables::check_may_insert(oid, &place.qualified())?;
     let filled = spi::read_one(
         "SELECT pg_catalog.pg_relation_size($1) OPERATOR(pg_catalog.>) 0",
         &[oid.into()],
@@ -115,7 +127,7 @@ fn tell_missing(place: &Place, making: Making, dimension: u32) {
         Making::Real => "is created",
         Making::Temporary | Making::Imagined => "would be created",
     };
-    pgrx::notice!(
+    notice!(
         "table {} {verb}, for vectors of {dimension} dimensions",
         place.qualified()
     );
@@ -152,9 +164,7 @@ pub fn shade(sink: &mut Sink, making: Making) -> Result<(), Error> {
         Making::Real => return Ok(()),
         Making::Temporary => {}
         Making::Imagined => {
-            pgrx::notice!(
-                "dry run in a read-only transaction: the tables' constraints are not tried"
-            );
+            notice!("dry run in a read-only transaction: the tables' constraints are not tried");
             sink.into_content = None;
             sink.into_entity = None;
             return Ok(());
@@ -164,7 +174,7 @@ pub fn shade(sink: &mut Sink, making: Making) -> Result<(), Error> {
     // INSERT has no way around a sequence.
     let safe = sink.content.via == Via::Copy || sink.content.fillers.is_empty();
     if own_rules && safe && !sink.content.created {
-        pgrx::notice!(
+        notice!(
             "{} has triggers, partitions or constraints of its own: the dry run tries rows in the table \
              itself and takes them back",
             sink.content.name
@@ -192,7 +202,10 @@ pub fn shorten(sink: &mut Sink) -> Form {
         return Form::Copy;
     };
     if guc::direct_load() && inserts && content.via == Via::Copy && sink::takes(content) {
-        pgrx::debug1!("rows go into {} without COPY", content.name);
+        message::send(
+            message::Level::Debug,
+            &format!("rows go into {} without COPY", content.name),
+        );
         content.via = Via::Heap;
     }
     content.via.form()

@@ -10,10 +10,10 @@ use std::cell::RefCell;
 use std::ffi::{c_int, c_void};
 use std::marker::PhantomData;
 
+use pgrx::pg_sys;
 use pgrx::prelude::*;
-use pgrx::{PgRelation, pg_sys};
 
-use crate::{pg, progress};
+use crate::{lock, pg, progress};
 
 /// What a binary COPY file begins with: signature, flags, length of the header's extension.
 /// PostgreSQL documentation, COPY, "Binary Format".
@@ -154,10 +154,7 @@ pub fn copy_supply(table: pg_sys::Oid, columns: &[&str], supply: &mut dyn Supply
 }
 
 fn copy(table: pg_sys::Oid, columns: &[&str]) -> u64 {
-    let lock = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
-    // SAFETY: the table exists: the caller looked it up in this transaction and holds a lock on it. The
-    // relation is closed when the guard drops, the lock kept to the transaction's end, as COPY does.
-    let relation = unsafe { PgRelation::with_lock(table, lock) };
+    let relation = lock::open_for_writing(table);
     // SAFETY: every pointer below comes from palloc in the current memory context, which outlives COPY;
     // the calls are those of the server's own logical replication for its initial copy (tablesync.c).
     unsafe {
@@ -165,7 +162,7 @@ fn copy(table: pg_sys::Oid, columns: &[&str]) -> u64 {
         pg_sys::addRangeTableEntryForRelation(
             state,
             relation.as_ptr(),
-            lock,
+            pg_sys::RowExclusiveLock.cast_signed(),
             std::ptr::null_mut(),
             false,
             false,

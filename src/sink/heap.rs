@@ -16,8 +16,8 @@ use vector_migrate_core::encode::Form;
 
 use super::copy::Supply;
 use super::plain::{self, Field, Value};
-use crate::pg;
 use crate::tables::Target;
+use crate::{lock, pg};
 
 /// Rows that are put in together; as many as COPY takes, but for wide ones.
 const ROWS: usize = 1000;
@@ -31,9 +31,9 @@ const BYTES: usize = 1 << 16;
 /// # Errors
 /// The server's own are raised: constraints, unique indexes.
 pub fn put_supply<C: TableColumn>(target: &Target<C>, supply: &mut dyn Supply) -> u64 {
-    let relation = plain::open(target.oid);
+    let relation = lock::open_for_writing(target.oid);
     let Some(fields) = plain::fields(&relation, &target.columns) else {
-        // Only this transaction can have changed it, under the lock that `takes` has left.
+        // Only this transaction itself can have changed it: its lock keeps all others out.
         ereport!(
             ERROR,
             PgSqlErrorCode::ERRCODE_OBJECT_IN_USE,

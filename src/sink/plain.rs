@@ -6,8 +6,8 @@
 use pgrx::{PgRelation, PgTupleDesc, pg_sys};
 use vector_migrate_core::encode::{Column, ColumnType, TableColumn};
 
-use crate::pg;
 use crate::tables::Target;
+use crate::{lock, pg};
 
 /// How a field becomes the table's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,16 +34,7 @@ pub(super) struct Field {
 /// # Errors
 /// The server's own are raised.
 pub fn takes<C: TableColumn>(target: &Target<C>) -> bool {
-    fields(&open(target.oid), &target.columns).is_some()
-}
-
-/// Opens the table for writing. The lock stays until the transaction ends, so that nobody gives the table a trigger
-/// or another column in between.
-pub(super) fn open(table: pg_sys::Oid) -> PgRelation {
-    let lock = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
-    // SAFETY: the table exists: the caller looked it up in this transaction. The relation is closed when the guard
-    // drops, the lock kept to the transaction's end, as COPY does.
-    unsafe { PgRelation::with_lock(table, lock) }
+    fields(&lock::open_for_writing(target.oid), &target.columns).is_some()
 }
 
 /// The tuple's fields, if the table is a plain one and has nothing to do but to take them.

@@ -8,6 +8,7 @@ use vector_migrate_core::reason::{Reason, Rejection};
 use super::batch::{OnConflict, Sink};
 use super::existing::{Key, existing, key_of};
 use crate::error::Error;
+use crate::message::warning;
 
 /// The rows of a batch that are wanted.
 #[derive(Debug)]
@@ -57,7 +58,7 @@ impl Sink {
                     self.reject(collection, record_id, user, rejection);
                 }
                 Item::Warning(text) if self.strict => return Err(Error::Damage(text)),
-                Item::Warning(text) => pgrx::warning!("{text}"),
+                Item::Warning(text) => warning!("{text}"),
             }
         }
         let rows = self.without_unknown_users(rows)?;

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use pgrx::prelude::*;
-
 use crate::error::Error;
+use crate::message::notice;
 use crate::spi;
 use crate::tables::UserTable;
 

@@ -43,7 +43,7 @@ impl Attribute {
 /// # Errors
 /// The server's own.
 pub fn attributes(oid: pg_sys::Oid) -> Result<Vec<Attribute>, Error> {
-    spi::read(
+    spi::look_up(
         "SELECT a.attname::pg_catalog.text, a.attnum, b.oid, b.typmod, t.typcategory::pg_catalog.text, \
                 t.typtype OPERATOR(pg_catalog.=) 'e', t.typelem, a.attnotnull, \
                 a.atthasdef OR a.attidentity OPERATOR(pg_catalog.<>) '', \

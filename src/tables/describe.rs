@@ -141,7 +141,7 @@ fn describe<C: TableColumn>(
 /// Whether the table refuses or changes rows in ways that a plain copy of it would not show: triggers,
 /// foreign keys other than that of `user_id` or to the content row, unique indexes other than the key's.
 fn has_rules_of_its_own(oid: pg_sys::Oid) -> Result<bool, Error> {
-    let found = spi::read_one(
+    let found = spi::look_up_one(
         "SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger \
                          WHERE tgrelid OPERATOR(pg_catalog.=) $1 AND NOT tgisinternal) \
              OR EXISTS (SELECT FROM pg_catalog.pg_constraint c \
@@ -167,7 +167,7 @@ fn has_rules_of_its_own(oid: pg_sys::Oid) -> Result<bool, Error> {
 }
 
 fn relation_kind(oid: pg_sys::Oid) -> Result<String, Error> {
-    let kind = spi::read_one(
+    let kind = spi::look_up_one(
         "SELECT relkind::pg_catalog.text FROM pg_catalog.pg_class \
           WHERE oid OPERATOR(pg_catalog.=) $1",
         &[oid.into()],
@@ -203,7 +203,7 @@ fn check_is_fillable(kind: &str, place: &Place) -> Result<(), Error> {
 /// Whether an extension that hooks the planner keeps the rows elsewhere: Citus's distributed tables and
 /// TimescaleDB's hypertables, which block inserts below the planner by a trigger.
 fn is_distributed(oid: pg_sys::Oid) -> Result<bool, Error> {
-    let hypertable = spi::read_one(
+    let hypertable = spi::look_up_one(
         "SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger \
                          WHERE tgrelid OPERATOR(pg_catalog.=) $1 \
                            AND tgname OPERATOR(pg_catalog.=) 'ts_insert_blocker'), \
@@ -218,7 +218,7 @@ fn is_distributed(oid: pg_sys::Oid) -> Result<bool, Error> {
     if citus != Some(true) {
         return Ok(false);
     }
-    let distributed = spi::read_one(
+    let distributed = spi::look_up_one(
         "SELECT true FROM pg_catalog.pg_dist_partition \
           WHERE logicalrelid OPERATOR(pg_catalog.=) $1",
         &[oid.into()],
@@ -230,7 +230,7 @@ fn is_distributed(oid: pg_sys::Oid) -> Result<bool, Error> {
 /// The columns of the smallest unique index made of our key columns, the primary key first; without one,
 /// what tells records apart in Chroma: collection (if the table has it) and id.
 pub fn key_of_table(oid: pg_sys::Oid, has_collection: bool) -> Result<Vec<KeyPart>, Error> {
-    let indexes = spi::read(
+    let indexes = spi::look_up(
         "SELECT ARRAY(SELECT a.attname::pg_catalog.text FROM pg_catalog.pg_attribute a \
                        WHERE a.attrelid OPERATOR(pg_catalog.=) i.indrelid \
                          AND a.attnum OPERATOR(pg_catalog.=) ANY ((i.indkey::pg_catalog.int2[]) \
@@ -266,7 +266,7 @@ pub fn key_of_table(oid: pg_sys::Oid, has_collection: bool) -> Result<Vec<KeyPar
 
 /// The table that a foreign key on `user_id` alone refers to.
 fn users(oid: pg_sys::Oid, user_id: i16) -> Result<Option<UserTable>, Error> {
-    let found = spi::read_one(
+    let found = spi::look_up_one(
         "SELECT pg_catalog.quote_ident(n.nspname) OPERATOR(pg_catalog.||) '.' \
                   OPERATOR(pg_catalog.||) pg_catalog.quote_ident(r.relname), \
                 pg_catalog.quote_ident(a.attname), pg_catalog.format_type(a.atttypid, -1) \

@@ -1,10 +1,10 @@
 //! The vector index of a table that a run created, built after the load.
 
-use pgrx::prelude::*;
 use vector_migrate_core::record::Space;
 
 use super::{Pgvector, Target};
 use crate::error::Error;
+use crate::message::notice;
 use crate::spi;
 
 /// Most dimensions that an HNSW index takes as `vector`, and as `halfvec` (pgvector's README).

@@ -66,7 +66,7 @@ impl Lookup {
 }
 
 fn user_is_required(table: pg_sys::Oid) -> Result<bool, Error> {
-    let required = spi::read_one(
+    let required = spi::look_up_one(
         "SELECT a.attnotnull FROM pg_catalog.pg_attribute a \
           WHERE a.attrelid OPERATOR(pg_catalog.=) $1 AND a.attname OPERATOR(pg_catalog.=) 'user_id'",
         &[table.into()],
@@ -78,7 +78,7 @@ fn user_is_required(table: pg_sys::Oid) -> Result<bool, Error> {
 /// The settings that make a join on `columns`, the id first, go through an index where there is one for it:
 /// a unique index without other columns, or any that begins with the id.
 fn settings_for(table: pg_sys::Oid, columns: Vec<String>) -> Result<&'static [Setting], Error> {
-    let indexes = spi::read(
+    let indexes = spi::look_up(
         "SELECT i.indisunique AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a \
                   WHERE a.attrelid OPERATOR(pg_catalog.=) i.indrelid \
                     AND a.attnum OPERATOR(pg_catalog.=) ANY ((i.indkey::pg_catalog.int2[]) \

@@ -20,10 +20,10 @@ pub use attributes::{Attribute, attributes};
 pub use describe::{describe_content, describe_entity};
 pub use filler::Filler;
 pub use lookup::{Lookup, Parts};
-pub use name::{Place, find};
+pub use name::{Place, find, find_locked};
 pub use nearest::Nearest;
 pub use pgvector::Pgvector;
-pub use privileges::check_update_privilege;
+pub use privileges::{check_may_insert, check_update_privilege};
 pub use run_table::{Keys, RunTable};
 
 use pgrx::pg_sys;

@@ -2,8 +2,9 @@
 
 use pgrx::pg_sys;
 
+use super::privileges::check_may_insert;
 use crate::error::Error;
-use crate::spi;
+use crate::{interrupt, lock, spi};
 
 /// Where a table is, or would be created.
 #[derive(Debug, Clone)]
@@ -28,7 +29,7 @@ impl Place {
 /// # Errors
 /// The server's own for a name that is none; [`Error::NoSchema`] if it is neither there nor placeable.
 pub fn find(name: &str) -> Result<Place, Error> {
-    let there = spi::read_one(
+    let there = spi::look_up_one(
         "SELECT c.oid, n.nspname::pg_catalog.text, c.relname::pg_catalog.text \
            FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n \
              ON n.oid OPERATOR(pg_catalog.=) c.relnamespace \
@@ -45,7 +46,7 @@ pub fn find(name: &str) -> Result<Place, Error> {
     if let Some((oid, Some(schema), Some(table))) = there {
         return Ok(Place { oid, schema, table });
     }
-    let parts = spi::read_one(
+    let parts = spi::look_up_one(
         "SELECT pg_catalog.parse_ident($1), pg_catalog.current_schema()::pg_catalog.text",
         &[name.into()],
         |row| Ok((row.get::<Vec<String>>(1)?, row.get::<String>(2)?)),
@@ -70,6 +71,30 @@ pub fn find(name: &str) -> Result<Place, Error> {
             value: name.to_owned(),
             hint: "Give a table's name, qualified by its schema or not.".into(),
         }),
+    }
+}
+
+/// Looks `name` up and locks the table in `mode`: what is described afterwards stays so to the end of the transaction. Nothing
+/// is locked where no table is, or where the role may not put rows into it.
+///
+/// # Errors
+/// As [`find`]; [`Error::NoPrivilege`].
+pub fn find_locked(name: &str, mode: lock::Mode) -> Result<Place, Error> {
+    // The name may be another table's by the time that the lock is there: RangeVarGetRelidExtended (namespace.c) looks again,
+    // too.
+    loop {
+        interrupt::check();
+        let place = find(name)?;
+        let Some(oid) = place.oid else {
+            return Ok(place);
+        };
+        check_may_insert(oid, &place.qualified())?;
+        if lock::hold(oid, mode) {
+            let again = find(name)?;
+            if again.oid == place.oid {
+                return Ok(again);
+            }
+        }
     }
 }
 

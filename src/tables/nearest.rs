@@ -86,7 +86,7 @@ fn index_on(
 ) -> Result<Option<(bool, &'static str)>, Error> {
     let dimension = dimension.and_then(|n| i32::try_from(n).ok()).unwrap_or(-1);
     // format_type writes the type as pg_get_expr does: qualified if search_path does not have it.
-    let found = spi::read_one(
+    let found = spi::look_up_one(
         "SELECT i.indkey[0] OPERATOR(pg_catalog.=) 0, o.opcname::pg_catalog.text \
            FROM pg_catalog.pg_index i \
            JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) i.indexrelid \
@@ -122,7 +122,7 @@ fn index_on(
 
 /// Whether rows may come from an approximate index: the table has one, or is more than one plain table.
 fn may_be_approximate(oid: pg_sys::Oid) -> Result<bool, Error> {
-    let found = spi::read_one(
+    let found = spi::look_up_one(
         "SELECT c.relkind OPERATOR(pg_catalog.<>) 'r' OR c.relhassubclass OR EXISTS ( \
                 SELECT FROM pg_catalog.pg_index i \
                   JOIN pg_catalog.pg_class x ON x.oid OPERATOR(pg_catalog.=) i.indexrelid \

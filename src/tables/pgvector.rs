@@ -22,7 +22,7 @@ impl Pgvector {
     /// # Errors
     /// [`Error::Bug`] if it is not there, which `requires` in the control file rules out.
     pub fn find() -> Result<Pgvector, Error> {
-        let found = spi::read_one(
+        let found = spi::look_up_one(
             "SELECT n.nspname::pg_catalog.text, v.oid, h.oid \
                FROM pg_catalog.pg_extension e \
                JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) e.extnamespace \

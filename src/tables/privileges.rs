@@ -6,6 +6,30 @@ use super::Target;
 use crate::error::Error;
 use crate::spi;
 
+/// INSERT on the table or on any of its columns: without it the role may not lock the table either.
+///
+/// # Errors
+/// [`Error::NoPrivilege`].
+pub fn check_may_insert(oid: pg_sys::Oid, name: &str) -> Result<(), Error> {
+    let allowed = spi::look_up_one(
+        "SELECT pg_catalog.has_any_column_privilege($1, 'INSERT')",
+        &[oid.into()],
+        |row| row.get::<bool>(1),
+    )?;
+    // NULL: the table has gone meanwhile, as whoever looks for it again will see.
+    if allowed.flatten() == Some(false) {
+        return Err(missing_insert(name));
+    }
+    Ok(())
+}
+
+fn missing_insert(name: &str) -> Error {
+    Error::NoPrivilege {
+        target: name.to_owned(),
+        needed: "INSERT on the columns that are filled",
+    }
+}
+
 /// INSERT on the table or on each column: COPY's C functions do not ask.
 ///
 /// # Errors
@@ -16,7 +40,7 @@ pub fn check_insert_privilege(
     columns: impl Iterator<Item = &'static str>,
 ) -> Result<(), Error> {
     let columns: Vec<String> = columns.map(str::to_owned).collect();
-    let allowed = spi::read_one(
+    let allowed = spi::look_up_one(
         "SELECT pg_catalog.has_table_privilege($1, 'INSERT') OR \
                 pg_catalog.bool_and(pg_catalog.has_column_privilege($1, c, 'INSERT')) \
            FROM pg_catalog.unnest($2) AS c",
@@ -26,10 +50,7 @@ pub fn check_insert_privilege(
     if allowed.flatten() == Some(true) {
         Ok(())
     } else {
-        Err(Error::NoPrivilege {
-            target: name.to_owned(),
-            needed: "INSERT on the columns that are filled",
-        })
+        Err(missing_insert(name))
     }
 }
 
@@ -39,7 +60,7 @@ pub fn check_insert_privilege(
 /// # Errors
 /// [`Error::NoPrivilege`].
 pub fn check_update_privilege<C>(target: &Target<C>, privilege: &'static str) -> Result<(), Error> {
-    let allowed = spi::read_one(
+    let allowed = spi::look_up_one(
         "SELECT pg_catalog.has_table_privilege($1, 'SELECT') \
             AND pg_catalog.has_table_privilege($1, $2)",
         &[target.oid.into(), privilege.into()],

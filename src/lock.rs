@@ -1,0 +1,56 @@
+//! Locks on tables.
+//!
+//! Promise: a lock that is taken here is held to the end of the transaction, as the server's own statements hold theirs.
+//! pgrx's `PgRelation::with_lock` gives its lock back when it is dropped (`relation_close` with the lock's mode), so tables
+//! that rows go into are locked here and opened without a lock of their own.
+
+use pgrx::{PgRelation, pg_sys};
+
+/// What a lock keeps other sessions from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// What SELECT takes: nobody drops the table or rewrites it.
+    Read,
+    /// What INSERT, UPDATE and DELETE take: nobody makes an index, a trigger or a key on the table either.
+    Write,
+}
+
+impl Mode {
+    fn number(self) -> pg_sys::LOCKMODE {
+        let number = match self {
+            Mode::Read => pg_sys::AccessShareLock,
+            Mode::Write => pg_sys::RowExclusiveLock,
+        };
+        number.cast_signed()
+    }
+}
+
+/// Waits for the lock and holds it to the end of the transaction, or of the subtransaction that is taken back. `false` if
+/// the table is gone; then nothing is held. A cancel ends the waiting.
+pub fn hold(table: pg_sys::Oid, mode: Mode) -> bool {
+    // SAFETY: on the backend's thread inside a transaction. LockRelationOid (lmgr.c) takes any OID, waits interruptibly, and
+    // reads the invalidations that came meanwhile, so the catalog is looked at as it is under the lock;
+    // UnlockRelationOid gives back what was just taken. pgrx guards all three.
+    unsafe {
+        pg_sys::LockRelationOid(table, mode.number());
+        let there = pg_sys::SearchSysCacheExists(
+            pg_sys::SysCacheIdentifier::RELOID.cast_signed(),
+            pg_sys::Datum::from(table),
+            pg_sys::Datum::from(0),
+            pg_sys::Datum::from(0),
+            pg_sys::Datum::from(0),
+        );
+        if !there {
+            pg_sys::UnlockRelationOid(table, mode.number());
+        }
+        there
+    }
+}
+
+/// Opens the table for writing; the lock outlives what is returned. Raises the server's own error if the table is gone,
+/// which the lock that its description took rules out.
+pub fn open_for_writing(table: pg_sys::Oid) -> PgRelation {
+    // SAFETY: relation_open (relation.c) takes the lock, or raises. from_pg_owned (pgrx's rel.rs) closes by RelationClose
+    // (relcache.c), which leaves the lock to the transaction's end, as table_close(rel, NoLock) at the end of COPY does.
+    unsafe { PgRelation::from_pg_owned(pg_sys::relation_open(table, Mode::Write.number())) }
+}
