@@ -137,6 +137,12 @@ pub enum Error {
     /// Another run holds the target.
     #[error("another run is migrating into {0}")]
     TargetBusy(String),
+    /// A run into this target calls another one.
+    #[error("cannot migrate into {0}, as a run into it goes on in this session")]
+    Recursion(String),
+    /// The target's rows cannot be overwritten.
+    #[error("rows of {0} cannot be overwritten")]
+    NotOverwritable(String),
     /// What has to be kept of each record does not fit into the memory ceiling.
     #[error("{records} records are too many for a run with {has} MB of memory")]
     TooManyRecords {
@@ -249,6 +255,8 @@ impl Error {
             Error::Unfillable { .. } => Code::ERRCODE_NOT_NULL_VIOLATION,
             Error::NoSchema(_) => Code::ERRCODE_INVALID_SCHEMA_NAME,
             Error::TargetBusy(_) => Code::ERRCODE_LOCK_NOT_AVAILABLE,
+            Error::Recursion(_) => Code::ERRCODE_OBJECT_IN_USE,
+            Error::NotOverwritable(_) => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
             Error::ReadOnly(_) => Code::ERRCODE_READ_ONLY_SQL_TRANSACTION,
             Error::TooManyRecords { .. } | Error::RecordTooLarge { .. } => {
                 Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED
@@ -281,6 +289,10 @@ impl Error {
             Error::MixedDimensions { lines, .. } => Some(lines.join("\n")),
             Error::NotATable { detail, .. } => Some(detail.clone()),
             Error::NoModel { missing, .. } => Some(format!("\"{missing}\" does not exist.")),
+            Error::NotOverwritable(_) => Some(
+                "Citus distributes the table, and takes no UPDATE and no DELETE that join it with given rows."
+                    .into(),
+            ),
             _ => None,
         }
     }
@@ -318,6 +330,12 @@ impl Error {
             Error::NoPrivilege { needed, .. } => Some(format!("It needs {needed}.")),
             Error::NoSchema(_) => Some("Qualify the table's name, or set search_path.".into()),
             Error::TargetBusy(_) => Some("Wait until that run has ended.".into()),
+            Error::Recursion(_) => {
+                Some("A trigger of the target must not migrate into the same target.".into())
+            }
+            Error::NotOverwritable(_) => {
+                Some("Use on_conflict => 'skip', or a table that is not distributed.".into())
+            }
             Error::TooManyRecords { needs, .. } => Some(format!(
                 "Set vector_migrate.max_memory_mb to {needs} or more, or migrate one collection at a time."
             )),

@@ -81,10 +81,13 @@ pub fn run<R>(keep: impl FnOnce(&R) -> bool, work: impl FnOnce() -> R) -> Result
 }
 
 /// Whether an error of this code can be the fault of the rows: not if its class says that the server, the
-/// operator, the transaction or a statement is at fault. 42501 is row-level security's word for a row.
+/// operator, the transaction or a statement is at fault, as one that the server does not support (0A) or nests too deeply
+/// (54001). 42501 is row-level security's word for a row.
 fn is_of_the_rows(code: PgSqlErrorCode) -> bool {
     let state = sqlstate(code);
-    let others = ["08", "25", "40", "42", "53", "55", "57", "58", "F0", "XX"];
+    let others = [
+        "08", "0A", "25", "40", "42", "53", "54001", "55", "57", "58", "F0", "XX",
+    ];
     state == "42501" || !others.iter().any(|class| state.starts_with(class))
 }
 

@@ -53,6 +53,8 @@ pub struct Journal {
     inserted: Block,
     overwritten: Block,
     blocks: i64,
+    /// Rows of earlier runs that the load that goes on overwrites.
+    moves: Vec<Move>,
     /// Entries of earlier runs whose rows this run overwrites; `None` where `xmin` tells nothing.
     followers: Option<Followers>,
 }
@@ -75,6 +77,7 @@ impl Journal {
             inserted: Block::default(),
             overwritten: Block::default(),
             blocks: 0,
+            moves: Vec::new(),
             followers: versioned.then(|| Followers::new(run, target, per_collection)),
         }
     }
@@ -96,16 +99,38 @@ impl Journal {
         if block.keys.len() >= BLOCK_ROWS || block.before.bytes() >= BLOCK_BYTES {
             self.flush()?;
         }
-        if let (Some(followers), Some((before, _))) = (&mut self.followers, entry.before) {
-            followers.push(Move {
+        if let (Some(_), Some((before, _))) = (&self.followers, entry.before) {
+            self.moves.push(Move {
                 collection: collection.to_owned(),
                 key: entry.key.to_owned(),
                 user: entry.user.filter(|_| self.with_users).map(str::to_owned),
                 from: before.to_owned(),
                 to: entry.xid.to_string(),
-            })?;
+            });
         }
         Ok(())
+    }
+
+    /// The rows added are in their tables to stay, as far as the transaction is.
+    ///
+    /// # Errors
+    /// The server's own.
+    pub fn settle(&mut self) -> Result<(), Error> {
+        let Some(followers) = &mut self.followers else {
+            return Ok(());
+        };
+        for moved in self.moves.drain(..) {
+            followers.push(moved)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets the rows added since [`Journal::flush`]: the subtransaction that they and their blocks were written in is taken
+    /// back.
+    pub fn forget(&mut self) {
+        self.inserted = Block::default();
+        self.overwritten = Block::default();
+        self.moves.clear();
     }
 
     /// Writes down what is not written yet; the run has no more rows.
@@ -114,13 +139,18 @@ impl Journal {
     /// The server's own.
     pub fn close(&mut self) -> Result<(), Error> {
         self.flush()?;
+        self.settle()?;
         match &mut self.followers {
             Some(followers) => followers.flush(),
             None => Ok(()),
         }
     }
 
-    fn flush(&mut self) -> Result<(), Error> {
+    /// Writes the blocks that were begun.
+    ///
+    /// # Errors
+    /// The server's own.
+    pub fn flush(&mut self) -> Result<(), Error> {
         for block in [
             std::mem::take(&mut self.inserted),
             std::mem::take(&mut self.overwritten),

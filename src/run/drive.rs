@@ -8,6 +8,7 @@ use vector_migrate_core::record::Space;
 use vector_migrate_core::report::Counts;
 use vector_migrate_core::source::Source as _;
 
+use super::alone::Alone;
 use super::notices::{self, Progress};
 use super::options::Options;
 use super::plan::{self, Prepared};
@@ -39,6 +40,7 @@ pub struct Line {
 /// Everything in [`Error`]; then nothing is written.
 pub fn migrate(path: PathBuf, options: &Options) -> Result<Vec<Line>, Error> {
     let started_at = pgrx::datum::clock_timestamp();
+    let _alone = Alone::begin(crate::tables::find(&options.target)?.qualified())?;
     let Opened { store, stop, sizes } = reader::open(path)?;
     let shown = store.directory().display().to_string();
     let chosen = collections::choose(&shown, store.collections(), options.collection.as_deref())?;

@@ -3,6 +3,7 @@
 //! Promise: all in the caller's transaction; a dry run takes the same path with other tables under it, and
 //! leaves nothing.
 
+mod alone;
 mod collections;
 mod drive;
 mod notices;

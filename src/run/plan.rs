@@ -120,6 +120,12 @@ pub fn prepare(
     }
     let entity = entity_table(options, making, new_dimension, &content, &pgvector)?;
     if options.on_conflict == OnConflict::Update && !content.created {
+        let all = [Some((&content.name, content.overwritable))]
+            .into_iter()
+            .chain([entity.as_ref().map(|it| (&it.name, it.overwritable))]);
+        if let Some((name, _)) = all.flatten().find(|(_, overwritable)| !overwritable) {
+            return Err(Error::NotOverwritable(name.clone()));
+        }
         crate::tables::check_update_privilege(&content, "UPDATE")?;
         if let Some(entity) = entity.as_ref().filter(|entity| !entity.created) {
             crate::tables::check_update_privilege(entity, "DELETE")?;
@@ -160,7 +166,7 @@ pub fn prepare(
     let mut sink = Sink::new(content, entity, run, options.on_conflict, embeds, names);
     sink.strict = options.strict;
     sink.pool = plan.pool.clone();
-    sink.reach = Reach::new(budget.stretch);
+    sink.reach = Reach::new(budget.stretch, budget.longest);
     sink.expect(size.records);
     tables::shade(&mut sink, making)?;
     plan.form = tables::shorten(&mut sink);

@@ -171,14 +171,18 @@ pub fn shade(sink: &mut Sink, making: Making) -> Result<(), Error> {
         }
     }
     let own_rules = sink.content.peculiar || sink.entity.as_ref().is_some_and(|it| it.peculiar);
-    // INSERT has no way around a sequence.
-    let safe = sink.content.via == Via::Copy || sink.content.fillers.is_empty();
-    if own_rules && safe && !sink.content.created {
+    // Sequences are not undone.
+    let spends = sink.content.spends || sink.entity.as_ref().is_some_and(|it| it.spends);
+    if own_rules && !spends && !sink.content.created {
         notice!(
             "{} has triggers, partitions or constraints of its own: the dry run tries rows in the table \
              itself and takes them back",
             sink.content.name
         );
+        lock::hold(sink.content.oid, lock::Mode::Write);
+        if let Some(entity) = sink.entity.as_ref().filter(|entity| !entity.created) {
+            lock::hold(entity.oid, lock::Mode::Write);
+        }
         sink.dry_in_place = true;
         return Ok(());
     }

@@ -8,8 +8,9 @@ use vector_migrate_core::reason::{Reason, Rejection};
 use vector_migrate_core::report::{Counts, Report};
 
 use super::fillers::Fillers;
+use super::pending::Pending;
+use super::reach::Reach;
 use super::sieve::Sieved;
-use super::stretch::Reach;
 use super::users::Users;
 use crate::error::Error;
 use crate::ledger::{self, FailedRecord, Journal};
@@ -87,6 +88,8 @@ pub struct Sink {
     pub(super) failures: Vec<FailedRecord>,
     /// What a stretch met and could not take.
     pub(super) aside: Option<Aside>,
+    /// Rows that are ready and not in the tables yet.
+    pub(super) pending: Pending,
     /// How much one COPY takes.
     pub reach: Reach,
     /// Records of the store that were read.
@@ -132,7 +135,8 @@ impl Sink {
             users: Users::default(),
             failures: Vec::new(),
             aside: None,
-            reach: Reach::new(0),
+            pending: Pending::default(),
+            reach: Reach::new(0, 0),
             read: 0,
             journal,
             fillers: Fillers::default(),
@@ -145,7 +149,7 @@ impl Sink {
     }
 
     /// Takes what comes next: a batch, or as many as one COPY can take. `false` at the end of `source`; every item
-    /// taken is in the report otherwise. `tick` is called between steps.
+    /// taken is in the report then. `tick` is called between steps.
     ///
     /// # Errors
     /// [`Error::AlreadyExists`], [`Error::NoModel`], [`Error::Damage`], the model's, the source's, and the server's own.
@@ -159,7 +163,12 @@ impl Sink {
             Some(Aside::Batch(batch)) => self.sieve(batch)?,
             None => match source()? {
                 Some(batch) => self.sieve(batch)?,
-                None => return Ok(false),
+                None => {
+                    self.load_pending()?;
+                    self.write_failures()?;
+                    tick(self.standing(0, 0));
+                    return Ok(false);
+                }
             },
         };
         if self.streams(&sieved) {
@@ -167,12 +176,17 @@ impl Sink {
         } else {
             self.in_steps(sieved, tick)?;
         }
+        self.write_failures()?;
+        tick(self.standing(self.pending.rows.len() as u64, 0));
+        Ok(true)
+    }
+
+    fn write_failures(&mut self) -> Result<(), Error> {
         if let Some(run) = self.run {
             ledger::write_failures(run, &self.failures)?;
         }
         self.failures.clear();
-        tick(self.standing(0, 0));
-        Ok(true)
+        Ok(())
     }
 
     /// How far the sink is, with `coming` rows on their way and `waiting` ones not begun.
@@ -184,16 +198,19 @@ impl Sink {
         }
     }
 
-    /// Loads the rows of one batch, those that lack a vector too.
+    /// Makes the rows of one batch ready, those that lack a vector too, and loads what is ready when it is enough.
     pub(super) fn in_steps(&mut self, sieved: Sieved, tick: &mut Tick<'_>) -> Result<(), Error> {
         let Sieved { mut rows, tuples } = sieved;
         while !rows.is_empty() {
             let step = self.step(&rows).min(rows.len());
             let later = rows.split_off(step);
             let ready = self.with_vectors(rows, &tuples)?;
-            self.load(&ready)?;
+            self.pending.extend(ready);
+            if self.pending.bytes >= self.reach.bytes() {
+                self.load_pending()?;
+            }
             rows = later;
-            tick(self.standing(0, rows.len()));
+            tick(self.standing(self.pending.rows.len() as u64, rows.len()));
         }
         self.pool.give(tuples);
         Ok(())

@@ -178,6 +178,8 @@ impl Heap {
                 at = (at + whole.len()).next_multiple_of(4);
             }
             pg_sys::ExecStoreVirtualTuple(slot);
+            // As CopyFrom (copyfrom.c) does: constraints and indexes may ask which table a row is in.
+            (*slot).tts_tableOid = (*self.relation).rd_id;
             if self.constrained {
                 pg_sys::ExecConstraints(self.result, slot, self.state);
             }

@@ -4,9 +4,10 @@ use std::ffi::c_int;
 
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys;
+use vector_migrate_core::encode::TableColumn;
 
 use crate::error::Error;
-use crate::tables::Target;
+use crate::tables::{Filler, Target};
 use crate::{pg, spi};
 
 /// The fields of a tuple's bytes, without the field count; `None` is NULL.
@@ -27,17 +28,14 @@ fn fields(mut bytes: &[u8]) -> Option<Vec<Option<&[u8]>>> {
     Some(fields)
 }
 
-/// One array of each of `target`'s columns, in order, from whole tuples; see [`relation`].
+/// One array of each column, of these types as SQL, in order, from whole tuples; see [`relation`].
 /// Types that no array can have as elements (arrays) come as text.
 ///
 /// # Errors
-/// [`Error::Bug`] if a tuple does not have the target's columns. The types' own errors are raised.
-pub fn arrays<C>(
-    target: &Target<C>,
-    tuples: &[Vec<u8>],
-) -> Result<Vec<DatumWithOid<'static>>, Error> {
+/// [`Error::Bug`] if a tuple does not have these columns. The types' own errors are raised.
+pub fn arrays(types: &[String], tuples: &[Vec<u8>]) -> Result<Vec<DatumWithOid<'static>>, Error> {
     let broken = || Error::Bug("an encoded tuple does not have the table's columns".into());
-    let mut columns: Vec<Vec<Option<&[u8]>>> = vec![Vec::new(); target.columns.len()];
+    let mut columns: Vec<Vec<Option<&[u8]>>> = vec![Vec::new(); types.len()];
     for tuple in tuples {
         let fields = fields(tuple)
             .filter(|f| f.len() == columns.len())
@@ -46,7 +44,7 @@ pub fn arrays<C>(
             column.push(field);
         }
     }
-    let types = column_types(target)?;
+    let types = column_types(types)?;
     columns
         .iter()
         .zip(types)
@@ -54,12 +52,11 @@ pub fn arrays<C>(
         .collect()
 }
 
-/// The types of the target's columns.
-fn column_types<C>(target: &Target<C>) -> Result<Vec<pg_sys::Oid>, Error> {
+fn column_types(types: &[String]) -> Result<Vec<pg_sys::Oid>, Error> {
     spi::read(
         "SELECT t::pg_catalog.regtype::pg_catalog.oid \
            FROM pg_catalog.unnest($1) WITH ORDINALITY AS u(t, n) ORDER BY n",
-        &[target.types.clone().into()],
+        &[types.to_vec().into()],
         |row| Ok(row.get::<pg_sys::Oid>(1)?.unwrap_or(pg_sys::InvalidOid)),
     )
 }
@@ -149,29 +146,38 @@ pub fn value(name: &str, ty: &str) -> String {
     format!("u.{}::{ty}", spi::ident(name))
 }
 
-/// Inserts whole tuples by SQL; gives the number of rows that the server says it stored.
+/// Inserts whole tuples by SQL; gives the number of rows that the server says it stored. `fillers`: columns behind the
+/// target's own for which the tuples have numbers.
 ///
 /// # Errors
 /// [`Error::Bug`]; the server's own are raised.
-pub fn insert_tuples<C>(
+pub fn insert_tuples<C: TableColumn>(
     target: &Target<C>,
-    names: &[&str],
+    fillers: &[Filler],
     tuples: &[Vec<u8>],
 ) -> Result<u64, Error> {
-    let arrays = arrays(target, tuples)?;
+    let filled = fillers.iter().map(|filler| filler.name.as_str());
+    let names: Vec<&str> = target.names().into_iter().chain(filled).collect();
+    let filled = fillers.iter().map(|filler| filler.sql_type().to_owned());
+    let types: Vec<String> = target.types.iter().cloned().chain(filled).collect();
+    let arrays = arrays(&types, tuples)?;
     let columns: Vec<_> = names.iter().map(|name| spi::ident(name)).collect();
     let values: Vec<_> = names
         .iter()
-        .zip(&target.types)
+        .zip(&types)
         .map(|(name, ty)| value(name, ty))
         .collect();
+    let overriding = match fillers {
+        [] => "",
+        _ => "OVERRIDING SYSTEM VALUE ",
+    };
     spi::write(
         &format!(
-            "INSERT INTO {} ({}) SELECT {} FROM {}",
+            "INSERT INTO {} ({}) {overriding}SELECT {} FROM {}",
             target.name,
             columns.join(", "),
             values.join(", "),
-            relation(names)
+            relation(&names)
         ),
         &arrays,
     )

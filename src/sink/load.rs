@@ -1,21 +1,23 @@
 //! Rows into the tables and the ledger: a subtransaction a batch, halved where the server refuses.
 
-use vector_migrate_core::encode::TableColumn;
+use vector_migrate_core::encode::{EntityColumn, TableColumn};
 use vector_migrate_core::pipeline::Row;
 use vector_migrate_core::reason::Reason;
 
 use super::batch::{OnConflict, Sink};
 use super::existing::{existing, key_of};
+use super::pending::Pending;
 use super::ready::Ready;
 use super::update::{self, Before};
 use super::{copy, heap, insert};
 use crate::error::Error;
-use crate::ledger::Entry;
+use crate::ledger::{Entry, Journal};
 use crate::subxact::Refused;
-use crate::tables::{Target, Via};
+use crate::tables::{Filler, Target, Via};
 use crate::{interrupt, pg, progress, subxact};
 
 /// Rows that are in the tables.
+#[derive(Default)]
 struct Written {
     /// Their `xmin`.
     xid: u32,
@@ -23,59 +25,112 @@ struct Written {
     before: Before,
 }
 
+/// Rows that are copied for a call of the server's at once.
+const AT_ONCE: usize = 4000;
+
+/// Rows that are overwritten by one statement: their images of before are in memory at once.
+const OVERWRITTEN: usize = 1000;
+
+/// Rows whose entries are kept in memory until they are in the tables; of more, the ledger's blocks are written in the same
+/// subtransaction.
+const REMEMBERED: usize = 2 * OVERWRITTEN;
+
+/// How often a row is tried again because another session has put its key into the target, or taken it away.
+const MOST_SURPRISES: u8 = 5;
+
 impl Sink {
-    /// Loads the rows; those that the server refuses become errors, each alone.
-    pub(super) fn load(&mut self, rows: &[Ready<'_>]) -> Result<(), Error> {
-        interrupt::check();
+    /// Loads the rows that are ready.
+    pub(super) fn load_pending(&mut self) -> Result<(), Error> {
+        let Pending { mut rows, bytes } = std::mem::take(&mut self.pending);
         if rows.is_empty() {
             return Ok(());
         }
-        let put = subxact::run(|put| matches!(put, Ok(Some(_))), || self.put(rows));
+        if self.load(&mut rows)? {
+            self.reach.stored(bytes);
+        } else {
+            self.reach.refused();
+        }
+        Ok(())
+    }
+
+    /// Loads the rows; those that the server refuses become errors, each alone. Whether it refused none.
+    fn load(&mut self, rows: &mut [Ready]) -> Result<bool, Error> {
+        interrupt::check();
+        if rows.is_empty() {
+            return Ok(true);
+        }
+        let at_once = rows.len() > REMEMBERED;
+        if let Some(journal) = self.journal.as_mut().filter(|_| at_once) {
+            journal.flush()?;
+        }
+        let put = subxact::run(|put| matches!(put, Ok(Some(_))), || self.put(rows, at_once));
         match put {
             Ok(Ok(Some(written))) => {
-                for ready in rows {
+                for ready in rows.iter() {
                     self.count(&ready.row, ready.embedded);
-                    let key = ready.exists.then(|| key_of(&self.content, &ready.row));
-                    let before = key.and_then(|key| update::kept(&written.before, &key));
-                    self.enter(&ready.row, written.xid, before)?;
+                    if !at_once {
+                        self.enter_ready(ready, &written)?;
+                    }
                 }
-                Ok(())
+                self.journal.as_mut().map_or(Ok(()), Journal::settle)?;
+                Ok(true)
             }
             Ok(Err(error)) => Err(error),
-            Ok(Ok(None)) => self.split(rows, None),
-            Err(refused) => self.split(rows, Some(refused)),
+            Ok(Ok(None)) => self.split(rows, at_once, None),
+            Err(refused) => self.split(rows, at_once, Some(refused)),
         }
     }
 
     /// Loads the halves of what was refused as a whole; a single row is the guilty one.
-    fn split(&mut self, rows: &[Ready<'_>], refused: Option<Refused>) -> Result<(), Error> {
+    fn split(
+        &mut self,
+        rows: &mut [Ready],
+        at_once: bool,
+        refused: Option<Refused>,
+    ) -> Result<bool, Error> {
         progress::again();
-        if let [guilty] = rows {
-            let unique = pgrx::PgSqlErrorCode::ERRCODE_UNIQUE_VIOLATION;
-            let message = match refused {
-                // Somebody else's row may have come in since we looked.
-                Some(refused) if refused.code == unique && self.has_appeared(guilty)? => {
-                    let message = format!("{} has a row with this key", self.content.name);
-                    self.reject_row(&guilty.row, Reason::AlreadyExists, message);
-                    return Ok(());
-                }
-                Some(refused) => refused.message,
-                None => "the server stored no row: a trigger or a rule dropped it".to_owned(),
-            };
-            self.reject_row(&guilty.row, Reason::Constraint, message);
-            return Ok(());
+        if let Some(journal) = self.journal.as_mut().filter(|_| at_once) {
+            journal.forget();
         }
-        let (first, second) = rows.split_at(rows.len() / 2);
+        if let [guilty] = rows {
+            return self.blame(guilty, refused);
+        }
+        let (first, second) = rows.split_at_mut(rows.len() / 2);
         self.load(first)?;
-        self.load(second)
+        self.load(second)?;
+        Ok(false)
     }
 
-    fn has_appeared(&self, ready: &Ready<'_>) -> Result<bool, Error> {
-        if ready.exists || self.on_conflict != OnConflict::Skip {
-            return Ok(false);
+    /// What becomes of a row that the server refuses alone: `refused`, or `None` if it stored nothing. Another session may have
+    /// put the key into the target since we looked, or taken it away.
+    fn blame(&mut self, guilty: &mut Ready, refused: Option<Refused>) -> Result<bool, Error> {
+        let unique = pgrx::PgSqlErrorCode::ERRCODE_UNIQUE_VIOLATION;
+        let collides = refused.as_ref().is_some_and(|it| it.code == unique);
+        let vanished = guilty.exists && refused.is_none();
+        if (collides && !guilty.exists || vanished) && guilty.surprises < MOST_SURPRISES {
+            let name = self.name(guilty.row.collection);
+            let there = !existing(&self.content, name, &[&guilty.row])?.is_empty();
+            if there != guilty.exists {
+                guilty.surprises += 1;
+                guilty.exists = there;
+                return match self.on_conflict {
+                    _ if !there => self.load(std::slice::from_mut(guilty)),
+                    OnConflict::Update => self.load(std::slice::from_mut(guilty)),
+                    OnConflict::Skip => {
+                        let message = format!("{} has a row with this key", self.content.name);
+                        self.reject_row(&guilty.row, Reason::AlreadyExists, message);
+                        Ok(false)
+                    }
+                    OnConflict::Error => Err(self.already_exists(&guilty.row)),
+                };
+            }
         }
-        let name = self.name(ready.row.collection);
-        Ok(!existing(&self.content, name, &[&ready.row])?.is_empty())
+        let message = refused.map_or_else(
+            || "the server stored no row: a trigger or a rule dropped it".to_owned(),
+            |refused| refused.message,
+        );
+        self.reject_row(&guilty.row, Reason::Constraint, message);
+        Ok(false)
     }
 
     /// Counts a row that is in the table; `embedded`: its vector was made here.
@@ -97,41 +152,78 @@ impl Sink {
             });
     }
 
-    /// Puts rows into the tables; `None` if the server stored fewer than given.
-    fn put(&self, rows: &[Ready<'_>]) -> Result<Option<Written>, Error> {
-        let mut before = Before::new();
-        let Some(content) = &self.into_content else {
-            return Ok(Some(Written { xid: 0, before }));
+    /// Puts rows into the tables; `None` if the server stored fewer than given. With `at_once` they are in the ledger as well
+    /// afterwards, else the images of before are given.
+    fn put(&mut self, rows: &[Ready], at_once: bool) -> Result<Option<Written>, Error> {
+        let Some(content) = self.into_content.clone() else {
+            return Ok(Some(Written::default()));
         };
         let in_place = self.run.is_some() || self.dry_in_place;
-        let (updates, inserts): (Vec<&Ready<'_>>, Vec<&Ready<'_>>) =
+        let (updates, inserts): (Vec<&Ready>, Vec<&Ready>) =
             rows.iter().partition(|ready| ready.exists && in_place);
-        let tuples = inserts.iter().map(|ready| (ready.tuple, &ready.vector));
-        let mut whole = self.put_tuples(content, tuples.collect())?;
-        for group in updates.chunk_by(|a, b| a.row.collection == b.row.collection) {
-            let Some(first) = group.first() else { continue };
-            let name = self.name(first.row.collection);
-            let entity = self.entity.as_ref();
-            let kept = update::keep(&self.content, entity, name, group)?;
-            let changed = update::overwrite(&self.content, entity, name, group)?;
-            whole &= changed == group.len() as u64;
-            before.extend(kept);
-        }
+        let tuples = inserts
+            .iter()
+            .map(|ready| (ready.tuple.as_slice(), &ready.vector));
+        let mut whole = self.put_tuples(&content, tuples.collect())?;
         if let Some(entity) = &self.into_entity {
-            let tuples = rows.iter().flat_map(|ready| {
-                let tuples = ready
-                    .row
-                    .entities
-                    .iter()
-                    .map(|entity| entity.tuple.as_slice());
-                tuples.zip(&ready.entity_vectors)
-            });
-            whole &= self.put_tuples(entity, tuples.collect())?;
+            let entities = self.put_entities(entity, &inserts)?;
+            whole &= entities;
         }
-        Ok(whole.then(|| Written {
+        let mut written = Written {
             xid: self.run.map_or(0, |_| pg::current_xid()),
-            before,
-        }))
+            before: Before::new(),
+        };
+        if at_once {
+            for ready in inserts {
+                self.enter_ready(ready, &written)?;
+            }
+        }
+        let groups = updates.chunk_by(|a, b| a.row.collection == b.row.collection);
+        for group in groups.flat_map(|group| group.chunks(OVERWRITTEN)) {
+            let Some(first) = group.first() else { continue };
+            interrupt::check();
+            let name = self.name(first.row.collection).to_owned();
+            let entity = self.entity.as_ref();
+            let kept = update::keep(&self.content, entity, &name, group)?;
+            let changed = update::overwrite(&self.content, entity, &name, group)?;
+            whole &= changed == group.len() as u64;
+            written.before.extend(kept);
+            if at_once {
+                for ready in group {
+                    self.enter_ready(ready, &written)?;
+                }
+                written.before.clear();
+            }
+        }
+        // After every group has removed the entity rows of its content rows: some tables tell them by the id alone.
+        if let Some(entity) = &self.into_entity {
+            let entities = self.put_entities(entity, &updates)?;
+            whole &= entities;
+        }
+        if let Some(journal) = self.journal.as_mut().filter(|_| at_once) {
+            journal.flush()?;
+        }
+        Ok(whole.then_some(written))
+    }
+
+    /// Inserts the entity rows of `rows`; whether the server stored every one.
+    fn put_entities(&self, entity: &Target<EntityColumn>, rows: &[&Ready]) -> Result<bool, Error> {
+        let tuples = rows.iter().flat_map(|ready| {
+            let tuples = ready
+                .row
+                .entities
+                .iter()
+                .map(|entity| entity.tuple.as_slice());
+            tuples.zip(&ready.entity_vectors)
+        });
+        self.put_tuples(entity, tuples.collect())
+    }
+
+    /// Writes a row that [`Sink::put`] has put in down in the ledger.
+    fn enter_ready(&mut self, ready: &Ready, written: &Written) -> Result<(), Error> {
+        let key = ready.exists.then(|| key_of(&self.content, &ready.row));
+        let before = key.and_then(|key| update::kept(&written.before, &key));
+        self.enter(&ready.row, written.xid, before)
     }
 
     /// Inserts tuples, each given without its embedding and with it beside; whether the server stored
@@ -145,26 +237,49 @@ impl Sink {
             return Ok(true);
         }
         let wanted = tuples.len() as u64;
-        let mut names = target.names();
+        let fillers: &[Filler] = match self.dry_in_place {
+            true => &target.fillers,
+            false => &[],
+        };
         let stored = match target.via {
-            Via::Copy if self.dry_in_place && !target.fillers.is_empty() => {
-                names.extend(target.fillers.iter().map(|filler| filler.name.as_str()));
-                let filled: Vec<Vec<u8>> = tuples
-                    .iter()
-                    .map(|(tuple, vector)| self.fillers.fill(tuple, vector, &target.fillers))
-                    .collect();
+            Via::Copy if !fillers.is_empty() => {
+                let mut names = target.names();
+                names.extend(fillers.iter().map(|filler| filler.name.as_str()));
+                let filled = self.filled(&tuples, fillers);
                 copy::copy_tuples(target.oid, &names, filled.iter().map(Vec::as_slice))
             }
             Via::Copy => {
                 let parts = tuples
                     .iter()
                     .flat_map(|(tuple, vector)| [*tuple, vector.as_slice()]);
-                copy::copy_tuples(target.oid, &names, parts)
+                copy::copy_tuples(target.oid, &target.names(), parts)
             }
-            Via::Heap => heap::put_tuples(target, &whole(&tuples)),
-            Via::Insert => insert::insert_tuples(target, &names, &whole(&tuples))?,
+            Via::Heap => {
+                let parts = tuples.chunks(AT_ONCE);
+                parts
+                    .map(|part| heap::put_tuples(target, &self.filled(part, &[])))
+                    .sum()
+            }
+            Via::Insert => {
+                let mut stored = 0;
+                for part in tuples.chunks(AT_ONCE) {
+                    interrupt::check();
+                    let filled = self.filled(part, fillers);
+                    stored += insert::insert_tuples(target, fillers, &filled)?;
+                }
+                stored
+            }
         };
         Ok(stored == wanted)
+    }
+
+    /// Tuples with their embeddings, each in one piece, and with a number for each of `fillers`.
+    fn filled(&self, tuples: &[(&[u8], &Vec<u8>)], fillers: &[Filler]) -> Vec<Vec<u8>> {
+        let whole = |(tuple, vector): &(&[u8], &Vec<u8>)| match fillers {
+            [] => [*tuple, vector.as_slice()].concat(),
+            _ => self.fillers.fill(tuple, vector, fillers),
+        };
+        tuples.iter().map(whole).collect()
     }
 
     /// Writes a row down in the ledger; `before`: what it overwrote.
@@ -189,12 +304,4 @@ impl Sink {
             },
         )
     }
-}
-
-/// Tuples with their embeddings, each in one piece.
-fn whole(tuples: &[(&[u8], &Vec<u8>)]) -> Vec<Vec<u8>> {
-    tuples
-        .iter()
-        .map(|(tuple, vector)| [*tuple, vector].concat())
-        .collect()
 }

@@ -14,8 +14,10 @@ mod heap;
 mod insert;
 mod known;
 mod load;
+mod pending;
 #[allow(unsafe_code)]
 mod plain;
+mod reach;
 mod ready;
 mod sieve;
 mod stretch;
@@ -26,4 +28,4 @@ pub use batch::{OnConflict, Sink, Standing};
 pub use copy::copy_tuples;
 pub use known::known_keys;
 pub use plain::takes;
-pub use stretch::Reach;
+pub use reach::Reach;

@@ -11,11 +11,11 @@ use crate::tables::Target;
 
 /// A record that is ready to load.
 #[derive(Debug)]
-pub struct Ready<'b> {
+pub struct Ready {
     /// The row.
     pub row: Row,
     /// Its content tuple, without the embedding if that was made here.
-    pub tuple: &'b [u8],
+    pub tuple: Vec<u8>,
     /// Its embedding's field, if it was made here; else the row's tuple has it.
     pub(super) vector: Vec<u8>,
     /// The embedding was made here.
@@ -24,12 +24,14 @@ pub struct Ready<'b> {
     pub(super) entity_vectors: Vec<Vec<u8>>,
     /// The target has its key: overwrite.
     pub(super) exists: bool,
+    /// How often the target turned out to be another than was known.
+    pub(super) surprises: u8,
 }
 
-impl Ready<'_> {
+impl Ready {
     /// The whole content tuple.
     pub fn content_tuple(&self) -> Vec<u8> {
-        [self.tuple, &self.vector].concat()
+        [self.tuple.as_slice(), &self.vector].concat()
     }
 }
 
@@ -44,11 +46,11 @@ fn field(values: &[f32], ty: VectorType, form: Form) -> Result<Vec<u8>, Rejectio
 
 impl Sink {
     /// Makes the vectors that the rows lack, and those of their entities. Their tuples are in `tuples`.
-    pub(super) fn with_vectors<'b>(
+    pub(super) fn with_vectors(
         &mut self,
         rows: Vec<(Row, bool)>,
-        tuples: &'b [u8],
-    ) -> Result<Vec<Ready<'b>>, Error> {
+        tuples: &[u8],
+    ) -> Result<Vec<Ready>, Error> {
         // Together, so that they are sorted by length together; the rows' own first.
         let mut texts: Vec<&str> = rows
             .iter()
@@ -100,10 +102,11 @@ impl Sink {
                 (Ok(vector), None) => ready.push(Ready {
                     embedded: !row.has_vector,
                     vector,
-                    tuple: tuples.get(row.tuple.clone()).unwrap_or_default(),
+                    tuple: tuples.get(row.tuple.clone()).unwrap_or_default().to_vec(),
                     row,
                     entity_vectors: fields,
                     exists,
+                    surprises: 0,
                 }),
                 (Err(rejection), _) | (_, Some(rejection)) => {
                     self.reject_row(&row, rejection.reason, rejection.message);

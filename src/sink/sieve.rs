@@ -138,16 +138,18 @@ impl Sink {
                     let message = format!("{} has a row with this key", self.content.name);
                     self.reject_row(&row, Reason::AlreadyExists, message);
                 }
-                OnConflict::Error if exists => {
-                    return Err(Error::AlreadyExists {
-                        record: row.record_id.clone(),
-                        collection: self.name(row.collection).to_owned(),
-                        target: self.content.name.clone(),
-                    });
-                }
+                OnConflict::Error if exists => return Err(self.already_exists(&row)),
                 _ => left.push((row, exists)),
             }
         }
         Ok(left)
+    }
+    /// The error of a row whose key the target has.
+    pub(super) fn already_exists(&self, row: &Row) -> Error {
+        Error::AlreadyExists {
+            record: row.record_id.clone(),
+            collection: self.name(row.collection).to_owned(),
+            target: self.content.name.clone(),
+        }
     }
 }

@@ -5,8 +5,6 @@
 //! no vector to be made, no row to be overwritten. What it has taken stays in memory until the server has stored all
 //! of it; if the server refuses a row, the stretch is taken back and loaded batch by batch.
 
-use std::time::{Duration, Instant};
-
 use vector_migrate_core::pipeline::Row;
 
 use super::batch::{Aside, Batches, Sink, Tick};
@@ -17,40 +15,14 @@ use crate::error::Error;
 use crate::tables::Via;
 use crate::{interrupt, pg, progress, subxact};
 
-/// A stretch ends after this time, so that progress is told.
-const LONG: Duration = Duration::from_secs(1);
-
 /// A stretch ends when so many records were left out on its way, so that they are written down.
 const MOST_FAILURES: usize = 20_000;
-
-/// How far a stretch may go, in bytes: as far as allowed, but after a refusal it is a batch, then two, then four.
-#[derive(Debug)]
-pub struct Reach {
-    now: usize,
-    most: usize,
-}
-
-impl Reach {
-    /// The reach of a run in which nothing was refused yet.
-    pub fn new(most: usize) -> Reach {
-        Reach { now: most, most }
-    }
-
-    fn refused(&mut self) {
-        self.now = 0;
-    }
-
-    fn stored(&mut self, bytes: usize) {
-        self.now = self.now.max(bytes).saturating_mul(2).min(self.most);
-    }
-}
 
 /// One COPY under way.
 struct Stretch<'s, 'b, 't> {
     sink: &'s mut Sink,
     source: &'s mut Batches<'b>,
     tick: &'s mut Tick<'t>,
-    began: Instant,
     /// What it has taken.
     taken: Vec<Sieved>,
     bytes: usize,
@@ -75,7 +47,10 @@ impl Sink {
         let plain = |(row, exists): &(Row, bool)| {
             row.has_vector && !exists && (row.entities.is_empty() || self.into_entity.is_none())
         };
-        by_copy && !sieved.rows.is_empty() && sieved.rows.iter().all(plain)
+        by_copy
+            && self.pending.is_empty()
+            && !sieved.rows.is_empty()
+            && sieved.rows.iter().all(plain)
     }
 
     /// Loads `first` and what comes after it by one COPY.
@@ -92,7 +67,6 @@ impl Sink {
             sink: &mut *self,
             source,
             tick: &mut *tick,
-            began: Instant::now(),
             bytes: 0,
             rows: 0,
             taken: Vec::new(),
@@ -132,6 +106,8 @@ impl Sink {
         progress::again();
         for sieved in taken {
             self.in_steps(sieved, tick)?;
+            // Batch by batch, so that few rows are put in again for one that is refused.
+            self.load_pending()?;
         }
         Ok(())
     }
@@ -147,8 +123,7 @@ impl Stretch<'_, '_, '_> {
 
     /// Takes the next batch if there is one, and if it can go the same way; whether it did.
     fn go_on(&mut self) -> bool {
-        let full = self.bytes >= self.sink.reach.now || self.sink.failures.len() >= MOST_FAILURES;
-        if full || self.began.elapsed() >= LONG {
+        if self.bytes >= self.sink.reach.bytes() || self.sink.failures.len() >= MOST_FAILURES {
             return false;
         }
         (self.tick)(self.sink.standing(self.rows, 0));

@@ -23,7 +23,7 @@ pub fn keep(
     content: &Target<ContentColumn>,
     entity: Option<&Target<EntityColumn>>,
     collection: &str,
-    rows: &[&Ready<'_>],
+    rows: &[&Ready],
 ) -> Result<Before, Error> {
     let table = RunTable::find(content.oid)?.ok_or_else(|| gone(&content.name))?;
     let user = if content.key.contains(&KeyPart::User) {
@@ -83,7 +83,7 @@ fn entity_table(entity: &Target<EntityColumn>) -> Result<RunTable, Error> {
 }
 
 /// The ids of `rows`, each once, as entity rows refer to them.
-fn ids(collection: &str, rows: &[&Ready<'_>]) -> Keys {
+fn ids(collection: &str, rows: &[&Ready]) -> Keys {
     let key: BTreeSet<&str> = rows.iter().map(|ready| ready.row.key.as_str()).collect();
     Keys {
         collection: collection.to_owned(),
@@ -102,13 +102,13 @@ pub fn overwrite(
     content: &Target<ContentColumn>,
     entity: Option<&Target<EntityColumn>>,
     collection: &str,
-    rows: &[&Ready<'_>],
+    rows: &[&Ready],
 ) -> Result<u64, Error> {
     if let Some(entity) = entity {
         entity_table(entity)?.remove(&ids(collection, rows), true)?;
     }
     let tuples: Vec<Vec<u8>> = rows.iter().map(|ready| ready.content_tuple()).collect();
-    let arrays = insert::arrays(content, &tuples)?;
+    let arrays = insert::arrays(&content.types, &tuples)?;
     let lookup = existing::lookup(content)?;
     settings::with(lookup.settings, || {
         spi::write(&statement(content, &lookup), &arrays)

@@ -20,7 +20,7 @@ pub struct Attribute {
     pub element: pg_sys::Oid,
     pub not_null: bool,
     pub has_default: bool,
-    /// The default comes from a sequence, as an identity's does.
+    /// The default, the column's or its domain's, comes from a sequence, as an identity's does.
     pub sequenced: bool,
     pub generated: bool,
     /// As SQL writes it, with its modifier.
@@ -56,7 +56,13 @@ pub fn attributes(oid: pg_sys::Oid) -> Result<Vec<Attribute>, Error> {
                     JOIN pg_catalog.pg_class q ON q.oid OPERATOR(pg_catalog.=) p.refobjid \
                      AND q.relkind OPERATOR(pg_catalog.=) 'S' \
                    WHERE f.adrelid OPERATOR(pg_catalog.=) a.attrelid \
-                     AND f.adnum OPERATOR(pg_catalog.=) a.attnum), \
+                     AND f.adnum OPERATOR(pg_catalog.=) a.attnum) OR EXISTS ( \
+                  SELECT FROM pg_catalog.pg_depend p \
+                    JOIN pg_catalog.pg_class q ON q.oid OPERATOR(pg_catalog.=) p.refobjid \
+                     AND q.relkind OPERATOR(pg_catalog.=) 'S' \
+                   WHERE p.objid OPERATOR(pg_catalog.=) a.atttypid \
+                     AND p.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_type'::pg_catalog.regclass \
+                     AND p.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass), \
                 pg_catalog.format_type(a.atttypid, a.atttypmod), \
                 pg_catalog.quote_ident(n.nspname) OPERATOR(pg_catalog.||) '.' \
                   OPERATOR(pg_catalog.||) pg_catalog.quote_ident(d.typname) \

@@ -109,15 +109,21 @@ fn describe<C: TableColumn>(
         .filter(|a| a.not_null && !a.generated && !filled(a))
         .map(|a| a.name.clone())
         .collect();
-    let unfilled = attributes.iter().filter(|a| a.sequenced && !filled(a));
-    let fillers = unfilled.filter_map(Filler::of).collect();
+    let unfilled: Vec<&Attribute> = attributes
+        .iter()
+        .filter(|a| a.sequenced && !filled(a))
+        .collect();
+    let fillers: Vec<Filler> = unfilled.iter().copied().filter_map(Filler::of).collect();
+    let spends = fillers.len() < unfilled.len() || has_sequences_below(oid)?;
     check_insert_privilege(
         oid,
         &name,
         columns.iter().map(|column| column.column.name()),
     )?;
     let plain = matches!(kind.as_str(), "r" | "p");
-    let copies = plain && !pg::row_security_applies(oid) && !is_distributed(oid)?;
+    let distributed = distributed_by(oid)?;
+    let copies =
+        plain && !pg::row_security_applies(oid) && distributed.is_none() && !has_insert_rules(oid)?;
     let target = Target {
         oid,
         name,
@@ -133,17 +139,24 @@ fn describe<C: TableColumn>(
         users: None,
         defaulted,
         fillers,
+        spends,
+        overwritable: distributed != Some(Distributor::Citus),
         peculiar: !copies || kind == "p" || has_rules_of_its_own(oid)?,
     };
     Ok((target, attributes))
 }
 
 /// Whether the table refuses or changes rows in ways that a plain copy of it would not show: triggers,
-/// foreign keys other than that of `user_id` or to the content row, unique indexes other than the key's.
+/// foreign keys other than that of `user_id` or to the content row, unique indexes other than the key's, checks of system
+/// columns (their numbers are below zero), as of the table that a row is in.
 fn has_rules_of_its_own(oid: pg_sys::Oid) -> Result<bool, Error> {
     let found = spi::look_up_one(
         "SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger \
                          WHERE tgrelid OPERATOR(pg_catalog.=) $1 AND NOT tgisinternal) \
+             OR EXISTS (SELECT FROM pg_catalog.pg_constraint c \
+                         WHERE c.conrelid OPERATOR(pg_catalog.=) $1 \
+                           AND c.contype OPERATOR(pg_catalog.=) 'c' \
+                           AND c.conbin::pg_catalog.text OPERATOR(pg_catalog.~~) '%:varattno -%') \
              OR EXISTS (SELECT FROM pg_catalog.pg_constraint c \
                          WHERE c.conrelid OPERATOR(pg_catalog.=) $1 \
                            AND c.contype OPERATOR(pg_catalog.=) 'f' \
@@ -200,9 +213,52 @@ fn check_is_fillable(kind: &str, place: &Place) -> Result<(), Error> {
     }
 }
 
-/// Whether an extension that hooks the planner keeps the rows elsewhere: Citus's distributed tables and
-/// TimescaleDB's hypertables, which block inserts below the planner by a trigger.
-fn is_distributed(oid: pg_sys::Oid) -> Result<bool, Error> {
+/// Whether the table has rules for INSERT: only the planner obeys them.
+fn has_insert_rules(oid: pg_sys::Oid) -> Result<bool, Error> {
+    // '3' is CMD_INSERT (nodes.h).
+    let found = spi::look_up_one(
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_rewrite \
+                         WHERE ev_class OPERATOR(pg_catalog.=) $1 AND ev_type OPERATOR(pg_catalog.=) '3')",
+        &[oid.into()],
+        |row| row.get::<bool>(1),
+    )?;
+    Ok(found.flatten().unwrap_or(true))
+}
+
+/// Whether the relation is a view over a table with a column that takes numbers from a sequence.
+fn has_sequences_below(oid: pg_sys::Oid) -> Result<bool, Error> {
+    let found = spi::look_up_one(
+        "WITH RECURSIVE below(oid) AS ( \
+           SELECT c.oid FROM pg_catalog.pg_class c \
+            WHERE c.oid OPERATOR(pg_catalog.=) $1 AND c.relkind OPERATOR(pg_catalog.=) 'v' \
+           UNION \
+           SELECT d.refobjid FROM below \
+             JOIN pg_catalog.pg_rewrite r ON r.ev_class OPERATOR(pg_catalog.=) below.oid \
+             JOIN pg_catalog.pg_depend d ON d.objid OPERATOR(pg_catalog.=) r.oid \
+              AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass \
+              AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass) \
+         SELECT EXISTS (SELECT FROM below \
+           JOIN pg_catalog.pg_depend d ON d.refobjid OPERATOR(pg_catalog.=) below.oid \
+            AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
+            AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
+           JOIN pg_catalog.pg_class q ON q.oid OPERATOR(pg_catalog.=) d.objid \
+            AND q.relkind OPERATOR(pg_catalog.=) 'S')",
+        &[oid.into()],
+        |row| row.get::<bool>(1),
+    )?;
+    Ok(found.flatten().unwrap_or(true))
+}
+
+/// An extension that keeps a table's rows elsewhere by hooking the planner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Distributor {
+    /// Its distributed tables: rows are on other servers.
+    Citus,
+    /// Its hypertables, which block inserts below the planner by a trigger.
+    Timescale,
+}
+
+fn distributed_by(oid: pg_sys::Oid) -> Result<Option<Distributor>, Error> {
     let hypertable = spi::look_up_one(
         "SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger \
                          WHERE tgrelid OPERATOR(pg_catalog.=) $1 \
@@ -213,10 +269,10 @@ fn is_distributed(oid: pg_sys::Oid) -> Result<bool, Error> {
     )?;
     let (hypertable, citus) = hypertable.unwrap_or_default();
     if hypertable == Some(true) {
-        return Ok(true);
+        return Ok(Some(Distributor::Timescale));
     }
     if citus != Some(true) {
-        return Ok(false);
+        return Ok(None);
     }
     let distributed = spi::look_up_one(
         "SELECT true FROM pg_catalog.pg_dist_partition \
@@ -224,7 +280,7 @@ fn is_distributed(oid: pg_sys::Oid) -> Result<bool, Error> {
         &[oid.into()],
         |row| row.get::<bool>(1),
     )?;
-    Ok(distributed.is_some())
+    Ok(distributed.map(|_| Distributor::Citus))
 }
 
 /// The columns of the smallest unique index made of our key columns, the primary key first; without one,

@@ -35,6 +35,15 @@ impl Filler {
         })
     }
 
+    /// The column's base type, as SQL.
+    pub fn sql_type(&self) -> &'static str {
+        match self.top {
+            Top::Int2 => "pg_catalog.int2",
+            Top::Int4 => "pg_catalog.int4",
+            Top::Int8 => "pg_catalog.int8",
+        }
+    }
+
     /// The COPY field for the `n`th row, counted from 0.
     pub fn field(&self, n: u32) -> Vec<u8> {
         let bytes = match self.top {

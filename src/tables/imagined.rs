@@ -72,6 +72,8 @@ fn imagined<C: TableColumn>(dimensions: u32, ty: impl Fn(C) -> ColumnType) -> Ta
         users: None,
         defaulted: Vec::new(),
         fillers: Vec::new(),
+        spends: false,
+        overwritable: true,
         peculiar: false,
     }
 }

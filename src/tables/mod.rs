@@ -36,7 +36,7 @@ pub enum Via {
     Heap,
     /// PostgreSQL's COPY machinery.
     Copy,
-    /// `INSERT ... SELECT FROM unnest`, for what COPY's C functions would get wrong: row-level security,
+    /// `INSERT ... SELECT FROM unnest`, for what COPY's C functions would get wrong: row-level security, rules,
     /// views, foreign tables, tables that another extension distributes.
     Insert,
 }
@@ -105,6 +105,10 @@ pub struct Target<C> {
     pub defaulted: Vec<String>,
     /// Columns that rows do not fill and that would take a number from a sequence.
     pub fillers: Vec<Filler>,
+    /// A row put into it may take a number from a sequence that no filler can replace.
+    pub spends: bool,
+    /// Rows can be overwritten: not those of a table that Citus distributes, which takes no UPDATE from arrays.
+    pub overwritable: bool,
     /// The table has rules that a plain copy of it would not show: a dry run tries rows in it itself.
     pub peculiar: bool,
 }

@@ -18,6 +18,8 @@ pub struct Budget {
     pub batch: usize,
     /// Bytes of rows that one COPY takes, whole batches of them, which stay in memory until the server has stored all.
     pub stretch: usize,
+    /// Bytes to which that may grow in a run of very many rows, so that it has few subtransactions.
+    pub longest: usize,
 }
 
 impl Budget {
@@ -33,11 +35,13 @@ impl Budget {
             return Err(ids.saturating_add(LEAST));
         }
         let batch = wanted.min(left / 8);
-        let stretch = batch.saturating_mul(BATCHES_A_STRETCH).min(left / 4);
+        let longest = left / 4;
+        let stretch = batch.saturating_mul(BATCHES_A_STRETCH).min(longest);
         let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
         Ok(Budget {
             batch: bytes(batch),
             stretch: bytes(stretch),
+            longest: bytes(longest),
         })
     }
 }
@@ -55,7 +59,8 @@ mod tests {
                 let Ok(budget) = Budget::divide(records, 0, most * MB, 64 * MB) else {
                     continue;
                 };
-                let batches = 3 * budget.batch + budget.stretch;
+                let batches = 3 * budget.batch + budget.longest;
+                assert!(budget.stretch <= budget.longest);
                 assert!(records * BYTES_AN_ID + batches as u64 <= most * MB);
                 assert!(budget.batch > 0 && budget.stretch >= budget.batch);
             }
