@@ -23,7 +23,7 @@ pub use expected::{Expected, ExpectedCollection, ExpectedRecord, assert_same_jso
 pub use report::{Counts, Line, Report};
 pub use server::Db;
 pub use session::{Failure, Notice, Session};
-pub use store::{Snapshot, Store, demo_store, queued_demo_store, store};
+pub use store::{Snapshot, Store, demo_store, many_records, queued_demo_store, store};
 
 /// SQL literal of a text.
 pub fn quote(text: &str) -> String {

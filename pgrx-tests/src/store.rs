@@ -28,6 +28,28 @@ pub fn demo_store() -> Store {
     Store::copy_of(&root().join("demo/store"))
 }
 
+/// A store of `records` records with a document of 1,000 characters each. The tables have them all; the vectors of all but
+/// some are in the queue, as in a store whose index was never written.
+pub fn many_records(records: i64) -> Store {
+    let source = store("special/many");
+    source.damage(&format!(
+        "PRAGMA synchronous = OFF;
+         CREATE TEMP TABLE n AS
+             WITH RECURSIVE n(n) AS (VALUES (2500) UNION ALL SELECT n + 1 FROM n WHERE n < {records} - 1) SELECT n FROM n;
+         INSERT INTO embeddings_queue (seq_id, created_at, operation, topic, id, vector, encoding, metadata)
+             SELECT n + 1, created_at, 0, topic, 'm-' || n, vector, encoding, '{{}}'
+               FROM n, (SELECT * FROM embeddings_queue LIMIT 1);
+         INSERT INTO embeddings (id, segment_id, embedding_id, seq_id, created_at)
+             SELECT n + 1, segment_id, 'm-' || n, n + 1, created_at FROM n, (SELECT * FROM embeddings LIMIT 1);
+         INSERT INTO embedding_metadata (id, key, string_value)
+             SELECT n + 1, 'user_id', n % 5 + 1 FROM n UNION ALL
+             SELECT n + 1, 'chroma:document', n || ' ' || replace(hex(zeroblob(500)), '0', 'x') FROM n;
+         UPDATE max_seq_id SET seq_id = {records}
+          WHERE segment_id IN (SELECT id FROM segments WHERE scope = 'METADATA')"
+    ));
+    source
+}
+
 /// The records of the sample store whose vectors are in its queue, each with what `change` makes of id and vector.
 pub fn queued_demo_store(mut change: impl FnMut(&str, &[f32]) -> Vec<f32>) -> Store {
     let store = demo_store();

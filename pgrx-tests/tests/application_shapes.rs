@@ -314,3 +314,36 @@ fn users_of_a_padded_type_are_found_by_their_whole_name() {
     assert_eq!(report.total().migrated, 1);
     assert_eq!(db.line("SELECT user_id FROM content_vectors"), "alice   ");
 }
+
+#[test]
+fn rules_are_obeyed_as_by_insert() {
+    let (db, source) = (Db::new(), store("special/two-collections"));
+    db.run(&tables::minimal(8, ""));
+    db.run(
+        "CREATE TABLE log (id text); CREATE TABLE elsewhere (LIKE content_vectors INCLUDING ALL);
+         CREATE RULE logged AS ON INSERT TO content_vectors DO ALSO INSERT INTO log VALUES (NEW.id)",
+    );
+    let arguments = "entity_target => NULL, collection => 'library_a'";
+    let dry = db.migrate(&source, &format!("{arguments}, dry_run => true"));
+    assert_eq!(db.count("log"), 0);
+    let real = db.migrate(&source, arguments);
+    assert_eq!(dry.without_run(), real.without_run());
+    assert_eq!((db.count("content_vectors"), db.count("log")), (9, 9));
+    db.run(
+        "DROP RULE logged ON content_vectors; DELETE FROM content_vectors;
+         CREATE RULE moved AS ON INSERT TO content_vectors DO INSTEAD INSERT INTO elsewhere VALUES (NEW.*)",
+    );
+    assert_eq!(db.migrate(&source, arguments).total().migrated, 9);
+    assert_eq!((db.count("content_vectors"), db.count("elsewhere")), (0, 9));
+    db.run(
+        "DROP RULE moved ON content_vectors; DELETE FROM elsewhere;
+         CREATE RULE dropped AS ON INSERT TO content_vectors WHERE NEW.id LIKE '%8' DO INSTEAD NOTHING",
+    );
+    let report = db.migrate(&source, arguments);
+    assert_eq!(report.total().migrated as i64, db.count("content_vectors"));
+    assert!(db.count("content_vectors") < 9);
+    assert_eq!(
+        db.lines("SELECT DISTINCT reason FROM vector_migrate.run_errors WHERE run_id = (SELECT max(run_id) FROM vector_migrate.runs)"),
+        ["constraint"]
+    );
+}

@@ -1,6 +1,6 @@
 //! Rows that are there already: skipped, updated or an error, as the caller says; nothing twice.
 
-use vector_migrate_tests::{Db, Session, Store, store, tables};
+use vector_migrate_tests::{Db, Report, Session, Store, store, tables};
 
 const LIBRARY: &str = "collection => 'library_a', entity_target => NULL";
 
@@ -195,4 +195,69 @@ fn a_table_without_any_unique_key_still_knows_its_rows() {
         (9, 9, 0, 0)
     );
     assert_eq!(db.count("content_vectors"), 9);
+}
+
+/// A run that stops at its first row until the test lets it go on; meanwhile `meanwhile` happens in another session.
+fn beside(db: &Db, source: &Store, arguments: &str, meanwhile: &str) -> Report {
+    db.run(
+        "CREATE OR REPLACE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             PERFORM pg_advisory_xact_lock_shared(4711); RETURN NULL; END $$;
+         CREATE OR REPLACE TRIGGER wait BEFORE INSERT ON content_vectors FOR EACH STATEMENT EXECUTE FUNCTION wait()",
+    );
+    let (gate, run) = (db.session(), db.session());
+    gate.run("SELECT pg_advisory_lock(4711)");
+    let pid: i32 = run.one("SELECT pg_backend_pid()");
+    std::thread::scope(|scope| {
+        let running = scope.spawn(move || run.migrate(source, arguments));
+        let waiting = format!(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = {pid} AND wait_event_type = 'Lock')"
+        );
+        while !db.one::<bool>(&waiting) {
+            assert!(!running.is_finished());
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        gate.run(meanwhile);
+        gate.run("SELECT pg_advisory_unlock(4711)");
+        running.join().expect("no panic")
+    })
+}
+
+#[test]
+fn an_update_beside_deletes_puts_the_rows_in_again() {
+    let (db, source) = (Db::new(), store("special/two-collections"));
+    db.run(&tables::minimal(8, ""));
+    let arguments = "entity_target => NULL, collection => 'library_a', on_conflict => 'update'";
+    db.migrate(&source, arguments);
+    // The run waits as it inserts this one; rows to overwrite are locked afterwards.
+    db.run("DELETE FROM content_vectors WHERE id = (SELECT min(id) FROM content_vectors)");
+    let deleted = "DELETE FROM content_vectors
+                    WHERE id IN (SELECT id FROM content_vectors ORDER BY id DESC LIMIT 2)";
+    let report = beside(&db, &source, arguments, deleted);
+    assert_eq!(report.outcome(), (9, 9, 0, 0));
+    assert_eq!(db.count("content_vectors"), 9);
+    // Those that were gone are inserts of this run, the others updates.
+    let undone = db.line("SELECT removed, restored, kept FROM rollback_migration()");
+    assert_eq!(undone, "3|6|0");
+}
+
+#[test]
+fn rows_that_come_in_beside_a_run_are_treated_as_conflicts() {
+    let source = store("special/two-collections");
+    let inserted = "SET session_replication_role = replica;
+        INSERT INTO content_vectors VALUES ('content-001', 1, 'of the application', '{}', '', NULL)";
+    for (way, outcome, title) in [
+        ("update", (9, 9, 0, 0), "false"),
+        ("skip", (9, 8, 1, 0), "true"),
+    ] {
+        let db = Db::new();
+        db.run(&tables::minimal(8, ""));
+        let arguments =
+            format!("entity_target => NULL, collection => 'library_a', on_conflict => '{way}'");
+        let report = beside(&db, &source, &arguments, inserted);
+        assert_eq!(report.outcome(), outcome, "{way}");
+        assert_eq!(
+            db.line("SELECT bool_or(title = 'of the application') FROM content_vectors"),
+            title.replace("true", "t").replace("false", "f")
+        );
+    }
 }

@@ -287,3 +287,17 @@ fn rows_that_the_table_refuses_are_refused_alone() {
     }
     assert!(said[0] == said[1]);
 }
+
+#[test]
+fn constraints_and_indexes_see_which_table_a_row_is_in() {
+    let (db, source) = (Db::new(), store("special/two-collections"));
+    db.run(&minimal(8, ""));
+    // The table's name is not known before it is there.
+    db.run("ALTER TABLE content_vectors ADD CHECK (tableoid = 'content_vectors'::regclass)");
+    assert!(went_directly(
+        &db,
+        &source,
+        "entity_target => NULL, collection => 'library_a'"
+    ));
+    assert_eq!(db.count("content_vectors"), 9);
+}

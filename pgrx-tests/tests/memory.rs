@@ -2,31 +2,9 @@
 
 use std::fs;
 
-use vector_migrate_tests::{Db, Session, Store, store, tables};
+use vector_migrate_tests::{Db, Session, many_records, tables};
 
 const RECORDS: i64 = 200_000;
-
-/// A store of 200,000 records with a document of 1,000 characters each. The tables have them all; the vectors of all but
-/// some are in the queue, as in a store whose index was never written.
-fn large() -> Store {
-    let source = store("special/many");
-    source.damage(&format!(
-        "PRAGMA synchronous = OFF;
-         CREATE TEMP TABLE n AS
-             WITH RECURSIVE n(n) AS (VALUES (2500) UNION ALL SELECT n + 1 FROM n WHERE n < {RECORDS} - 1) SELECT n FROM n;
-         INSERT INTO embeddings_queue (seq_id, created_at, operation, topic, id, vector, encoding, metadata)
-             SELECT n + 1, created_at, 0, topic, 'm-' || n, vector, encoding, '{{}}'
-               FROM n, (SELECT * FROM embeddings_queue LIMIT 1);
-         INSERT INTO embeddings (id, segment_id, embedding_id, seq_id, created_at)
-             SELECT n + 1, segment_id, 'm-' || n, n + 1, created_at FROM n, (SELECT * FROM embeddings LIMIT 1);
-         INSERT INTO embedding_metadata (id, key, string_value)
-             SELECT n + 1, 'user_id', n % 5 + 1 FROM n UNION ALL
-             SELECT n + 1, 'chroma:document', n || ' ' || replace(hex(zeroblob(500)), '0', 'x') FROM n;
-         UPDATE max_seq_id SET seq_id = {RECORDS}
-          WHERE segment_id IN (SELECT id FROM segments WHERE scope = 'METADATA')"
-    ));
-    source
-}
 
 /// A line of the backend's `/proc/<pid>/status`, in MB.
 fn megabytes(session: &Session, line: &str) -> i64 {
@@ -39,7 +17,7 @@ fn megabytes(session: &Session, line: &str) -> i64 {
 
 #[test]
 fn a_large_run_fits_into_a_tight_ceiling() {
-    let (db, source) = (Db::new(), large());
+    let (db, source) = (Db::new(), many_records(RECORDS));
     db.run(&tables::minimal(4, ""));
     let session = db.session();
     // 100 bytes for each record and each row of the queue do not fit into the first, and leave 10 MB of the second.

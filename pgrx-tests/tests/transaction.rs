@@ -317,3 +317,68 @@ fn a_second_run_into_a_table_that_the_first_is_creating_is_refused() {
     let report = db.migrate(&source, "collection => 'library_b', entity_target => NULL");
     assert_eq!(report.total().migrated, 9);
 }
+
+#[test]
+fn a_trigger_that_migrates_into_its_own_table_ends_the_run() {
+    let source = store("special/two-collections");
+    for dry in ["false", "true"] {
+        for when in ["BEFORE", "AFTER"] {
+            let db = Db::new();
+            db.run(&tables::minimal(8, ""));
+            db.run(&format!(
+                "CREATE FUNCTION again() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                     PERFORM migrate_chroma({}, entity_target => NULL, collection => 'library_b'); RETURN NEW; END $$;
+                 CREATE TRIGGER again {when} INSERT ON content_vectors FOR EACH ROW EXECUTE FUNCTION again()",
+                source.sql()
+            ));
+            db.migrate_error(
+                &source,
+                &format!("entity_target => NULL, collection => 'library_a', dry_run => {dry}"),
+            )
+            .expect("55006")
+            .names("content_vectors");
+            assert_eq!(db.count("content_vectors"), 0);
+            // The session is free again.
+            db.run("DROP TRIGGER again ON content_vectors");
+            let report = db.migrate(&source, "entity_target => NULL, collection => 'library_a'");
+            assert_eq!(report.total().migrated, 9);
+        }
+    }
+}
+
+#[test]
+fn a_trigger_may_migrate_into_another_table() {
+    let (db, source) = (Db::new(), store("special/two-collections"));
+    db.run(&tables::minimal(8, ""));
+    db.run(&format!(
+        "CREATE FUNCTION elsewhere() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             PERFORM migrate_chroma({}, entity_target => NULL, target => 'other', collection => 'library_b'); RETURN NULL; END $$;
+         CREATE TRIGGER elsewhere AFTER INSERT ON content_vectors FOR EACH STATEMENT EXECUTE FUNCTION elsewhere()",
+        source.sql()
+    ));
+    let report = db.migrate(&source, "entity_target => NULL, collection => 'library_a'");
+    assert_eq!(report.total().migrated, 9);
+    assert_eq!((db.count("content_vectors"), db.count("other")), (9, 9));
+}
+
+#[test]
+fn what_the_server_cannot_do_at_all_is_no_rows_fault() {
+    let source = store("special/two-collections");
+    for (code, body) in [
+        ("0A000", "RAISE feature_not_supported;"),
+        ("54001", "PERFORM deep(NEW.id);"),
+    ] {
+        let db = Db::new();
+        db.run(&tables::minimal(8, ""));
+        db.run(&format!(
+            "CREATE FUNCTION deep(id text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN deep(id || 'x'); END $$;
+             CREATE FUNCTION fails() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 IF NEW.id LIKE '%8' THEN {body} END IF; RETURN NEW; END $$;
+             CREATE TRIGGER fails BEFORE INSERT ON content_vectors FOR EACH ROW EXECUTE FUNCTION fails()"
+        ));
+        db.run("SET max_stack_depth = '100kB'");
+        db.migrate_error(&source, "entity_target => NULL, collection => 'library_a'")
+            .expect(code);
+        assert_eq!(db.count("content_vectors"), 0);
+    }
+}

@@ -46,7 +46,7 @@ pub fn attributes(oid: pg_sys::Oid) -> Result<Vec<Attribute>, Error> {
     spi::look_up(
         "SELECT a.attname::pg_catalog.text, a.attnum, b.oid, b.typmod, t.typcategory::pg_catalog.text, \
                 t.typtype OPERATOR(pg_catalog.=) 'e', t.typelem, a.attnotnull, \
-                a.atthasdef OR a.attidentity OPERATOR(pg_catalog.<>) '', \
+                a.atthasdef OR a.attidentity OPERATOR(pg_catalog.<>) '' OR d.typdefault IS NOT NULL, \
                 a.attgenerated OPERATOR(pg_catalog.<>) '', \
                 a.attidentity OPERATOR(pg_catalog.<>) '' OR EXISTS ( \
                   SELECT FROM pg_catalog.pg_attrdef f \

@@ -1,0 +1,297 @@
+//! Cancels and timeouts at random moments: the session goes on as after any cancel, nothing is half done, and no thread, open
+//! file or private copy stays. `CANCELS` is how many each kind of call gets (`make soak` has 400).
+
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use postgres::NoTls;
+use vector_migrate_tests::{Db, Session, Store, store};
+
+fn cancels() -> u32 {
+    std::env::var("CANCELS").map_or(60, |n| n.parse().expect("CANCELS is a number"))
+}
+
+/// Numbers that look random and are the same in every run: Lehmer's generator.
+struct Dice(u64);
+
+impl Dice {
+    /// A number from 0 to `below` - 1.
+    fn roll(&mut self, below: u64) -> u64 {
+        self.0 = self.0 * 48_271 % 0x7fff_ffff;
+        self.0 % below.max(1)
+    }
+}
+
+/// A store that is in SQLite's write-ahead mode, and so read in a private copy.
+fn copied_store() -> Store {
+    let source = store("special/two-collections");
+    source.damage("PRAGMA journal_mode = wal");
+    source
+}
+
+/// A session, and what its process has to be like after each call.
+struct Watched<'d> {
+    db: &'d Db,
+    session: Session,
+    pid: i32,
+    threads: usize,
+}
+
+impl<'d> Watched<'d> {
+    fn new(db: &'d Db, warm_up: &str) -> Watched<'d> {
+        let session = db.session();
+        session.run("CREATE TEMP TABLE outcome (word text)");
+        session.run(warm_up);
+        let pid = session.one("SELECT pg_backend_pid()");
+        Watched {
+            db,
+            session,
+            pid,
+            threads: 0,
+        }
+        .settled()
+    }
+
+    /// With the threads that the model keeps.
+    fn settled(mut self) -> Self {
+        self.threads = self.count("task");
+        self
+    }
+
+    fn count(&self, what: &str) -> usize {
+        fs::read_dir(format!("/proc/{}/{what}", self.pid)).map_or(0, Iterator::count)
+    }
+
+    /// What of the store or of a copy the process has open, as far as that may be looked at.
+    fn open_files(&self, source: &Store) -> usize {
+        let Ok(files) = fs::read_dir(format!("/proc/{}/fd", self.pid)) else {
+            return 0;
+        };
+        let links = files.filter_map(|file| fs::read_link(file.ok()?.path()).ok());
+        links
+            .filter(|path| {
+                path.starts_with(source.path())
+                    || path.to_string_lossy().contains("vector_migrate.")
+            })
+            .count()
+    }
+
+    fn copies(&self) -> i64 {
+        self.db.one(&format!(
+            "SELECT count(*) FROM pg_ls_dir('base/pgsql_tmp', true, false) n
+              WHERE n LIKE 'pgsql_tmp_vector_migrate.{}.%'",
+            self.pid
+        ))
+    }
+
+    /// Runs `call` once, ended after about `micros` by a timeout or by a cancel, in a statement of its own or within a block
+    /// that catches it; whether it was ended.
+    fn ended(&self, call: &str, micros: u64, by_timeout: bool, in_block: bool) -> bool {
+        let sql = if in_block {
+            format!(
+                "DO $$ BEGIN PERFORM * FROM {call}; INSERT INTO outcome VALUES ('done');
+                 EXCEPTION WHEN query_canceled THEN INSERT INTO outcome VALUES ('cancelled'); END $$"
+            )
+        } else {
+            format!("SELECT * FROM {call}")
+        };
+        if by_timeout {
+            self.session.run(&format!(
+                "SET statement_timeout = {}",
+                micros.div_ceil(1000).max(1)
+            ));
+        }
+        let token = self.session.cancel_token();
+        let answer = thread::scope(|scope| {
+            if !by_timeout {
+                scope.spawn(move || {
+                    thread::sleep(Duration::from_micros(micros));
+                    token.cancel_query(NoTls).expect("takes a cancel");
+                });
+            }
+            self.session.attempt(&sql)
+        });
+        // A cancel that came too late hits one of these.
+        while let Err(failure) = self.session.attempt("SET statement_timeout = 0") {
+            failure.expect("57014");
+        }
+        match answer {
+            Err(failure) => {
+                failure.expect("57014");
+                true
+            }
+            Ok(_) if in_block => self.session.line("TABLE outcome") == "cancelled",
+            Ok(_) => false,
+        }
+    }
+
+    /// Checks that the session lives and that nothing of the call is left.
+    fn check(&self, source: &Store, call: &str) {
+        self.session.run("DELETE FROM outcome");
+        assert_eq!(
+            self.session.one::<i32>("SELECT pg_backend_pid()"),
+            self.pid,
+            "{call}"
+        );
+        let start = Instant::now();
+        loop {
+            let left = (
+                self.count("task").saturating_sub(self.threads),
+                self.open_files(source),
+                self.copies(),
+            );
+            if left == (0, 0, 0) {
+                break;
+            }
+            assert!(
+                start.elapsed() < Duration::from_secs(20),
+                "{call} left (threads, open files, copies): {left:?}"
+            );
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+/// Ends `call` at random moments of its length, [`cancels`] times; `reset` puts things back after one that was not ended.
+fn storm(db: &Db, source: &Store, seed: u64, call: &str, warm_up: &str, before: &str, after: &str) {
+    let started: String = db.one("SELECT pg_postmaster_start_time()::text");
+    let mut dice = Dice(seed);
+    let mut watched = Watched::new(db, warm_up);
+    watched.session.run(before);
+    let begin = Instant::now();
+    watched.session.run(&format!("SELECT * FROM {call}"));
+    let length = u64::try_from(begin.elapsed().as_micros()).expect("short");
+    watched.session.run(after);
+    let mut ended = 0;
+    for n in 0..cancels() {
+        watched.session.run(before);
+        let micros = dice.roll(length + length / 8);
+        if watched.ended(call, micros, n % 3 == 0, n % 2 == 0) {
+            ended += 1;
+        }
+        watched.check(source, call);
+        watched.session.run(after);
+        if n % 20 == 19 {
+            // What a session's end would do with a broken state.
+            watched = Watched::new(db, warm_up);
+        }
+    }
+    drop(watched);
+    assert!(ended > 0, "none of {call} was ended");
+    assert_eq!(
+        db.one::<String>("SELECT pg_postmaster_start_time()::text"),
+        started,
+        "the server did not crash"
+    );
+    assert_eq!(
+        db.one::<i64>("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"),
+        0
+    );
+}
+
+#[test]
+fn a_dry_run_can_be_ended_at_any_moment() {
+    let (db, source) = (Db::new(), copied_store());
+    let call = format!(
+        "migrate_chroma({}, embeddings => 'stored', dry_run => true)",
+        source.sql()
+    );
+    storm(&db, &source, 11, &call, "SELECT 1", "SELECT 1", "SELECT 1");
+}
+
+#[test]
+fn a_run_can_be_ended_at_any_moment() {
+    let (db, source) = (Db::new(), copied_store());
+    let call = format!("migrate_chroma({}, embeddings => 'stored')", source.sql());
+    // Whole or not at all, and the ledger knows it.
+    let whole = "DO $$ BEGIN
+        IF to_regclass('content_vectors') IS NULL THEN
+            ASSERT (SELECT count(*) FROM vector_migrate.runs) = 0;
+            ASSERT (SELECT count(*) FROM vector_migrate.run_rows) = 0;
+        ELSE
+            ASSERT (SELECT count(*) FROM content_vectors) = 18;
+            ASSERT (SELECT sum(cardinality(keys)) FROM vector_migrate.run_rows) = 18;
+            ASSERT (SELECT sum(migrated) FROM vector_migrate.runs) = 18;
+        END IF; END $$;
+        DROP TABLE IF EXISTS entity_vectors, content_vectors;
+        DELETE FROM vector_migrate.run_rows; DELETE FROM vector_migrate.runs";
+    storm(&db, &source, 12, &call, "SELECT 1", "SELECT 1", whole);
+}
+
+#[test]
+fn a_rollback_can_be_ended_at_any_moment() {
+    let (db, source) = (Db::new(), copied_store());
+    let before = format!(
+        "DROP TABLE IF EXISTS entity_vectors, content_vectors;
+         DELETE FROM vector_migrate.run_rows; DELETE FROM vector_migrate.runs;
+         SELECT * FROM migrate_chroma({}, embeddings => 'stored')",
+        source.sql()
+    );
+    let whole = "DO $$ BEGIN
+        IF (SELECT status FROM vector_migrate.runs) = 'completed' THEN
+            ASSERT (SELECT count(*) FROM content_vectors) = 18;
+        ELSE
+            ASSERT (SELECT count(*) FROM content_vectors) = 0;
+            ASSERT (SELECT count(*) FROM entity_vectors) = 0;
+        END IF; END $$";
+    storm(
+        &db,
+        &source,
+        13,
+        "rollback_migration()",
+        "SELECT 1",
+        &before,
+        whole,
+    );
+}
+
+#[test]
+fn a_search_can_be_ended_at_any_moment() {
+    let (db, source) = (Db::new(), copied_store());
+    db.run("SELECT init_content_tables()");
+    let call = "search_content('what the harbour looked like in the morning', match_count => 3)";
+    let warm_up = format!("SELECT * FROM {call}");
+    storm(&db, &source, 14, call, &warm_up, "SELECT 1", "SELECT 1");
+}
+
+#[test]
+fn embedding_can_be_ended_at_any_moment() {
+    let (db, source) = (Db::new(), copied_store());
+    let call = "embed_text(ARRAY(SELECT 'a sentence of some words, and number ' || n || ' ' || random() FROM generate_series(1, 12) n))";
+    storm(
+        &db,
+        &source,
+        15,
+        call,
+        "SELECT embed_text('warm')",
+        "SELECT 1",
+        "SELECT 1",
+    );
+}
+
+#[test]
+fn a_model_that_is_being_loaded_can_be_waited_for_no_longer() {
+    let (db, source) = (Db::new(), copied_store());
+    let mut dice = Dice(16);
+    for n in 0..cancels() / 10 {
+        let mut watched = Watched::new(&db, "SELECT 1");
+        watched.ended(
+            "embed_text('one')",
+            dice.roll(1_200_000),
+            n % 3 == 0,
+            n % 2 == 0,
+        );
+        // Loaded to its end, for the next call.
+        watched.session.run("SELECT embed_text('two')");
+        watched = watched.settled();
+        watched.check(&source, "embed_text");
+    }
+}
+
+#[test]
+fn a_record_reader_can_be_ended_at_any_moment() {
+    let (db, source) = (Db::new(), copied_store());
+    let call = format!("chroma_records({})", source.sql());
+    storm(&db, &source, 17, &call, "SELECT 1", "SELECT 1", "SELECT 1");
+}
