@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 use postgres::NoTls;
 use vector_migrate_tests::{Db, Session, Store, store};
 
+/// Loads the model, which a run that creates an entity table does, too: its threads stay.
+const MODEL: &str = "SELECT embed_text('warm')";
+
 fn cancels() -> u32 {
     std::env::var("CANCELS").map_or(60, |n| n.parse().expect("CANCELS is a number"))
 }
@@ -153,7 +156,8 @@ impl<'d> Watched<'d> {
     }
 }
 
-/// Ends `call` at random moments of its length, [`cancels`] times; `reset` puts things back after one that was not ended.
+/// Ends `call` at random moments of its length, [`cancels`] times. `warm_up` is run once by each session, `before` and `after`
+/// around each call.
 fn storm(db: &Db, source: &Store, seed: u64, call: &str, warm_up: &str, before: &str, after: &str) {
     let started: String = db.one("SELECT pg_postmaster_start_time()::text");
     let mut dice = Dice(seed);
@@ -197,7 +201,7 @@ fn a_dry_run_can_be_ended_at_any_moment() {
         "migrate_chroma({}, embeddings => 'stored', dry_run => true)",
         source.sql()
     );
-    storm(&db, &source, 11, &call, "SELECT 1", "SELECT 1", "SELECT 1");
+    storm(&db, &source, 11, &call, MODEL, "SELECT 1", "SELECT 1");
 }
 
 #[test]
@@ -216,7 +220,7 @@ fn a_run_can_be_ended_at_any_moment() {
         END IF; END $$;
         DROP TABLE IF EXISTS entity_vectors, content_vectors;
         DELETE FROM vector_migrate.run_rows; DELETE FROM vector_migrate.runs";
-    storm(&db, &source, 12, &call, "SELECT 1", "SELECT 1", whole);
+    storm(&db, &source, 12, &call, MODEL, "SELECT 1", whole);
 }
 
 #[test]
@@ -259,15 +263,7 @@ fn a_search_can_be_ended_at_any_moment() {
 fn embedding_can_be_ended_at_any_moment() {
     let (db, source) = (Db::new(), copied_store());
     let call = "embed_text(ARRAY(SELECT 'a sentence of some words, and number ' || n || ' ' || random() FROM generate_series(1, 12) n))";
-    storm(
-        &db,
-        &source,
-        15,
-        call,
-        "SELECT embed_text('warm')",
-        "SELECT 1",
-        "SELECT 1",
-    );
+    storm(&db, &source, 15, call, MODEL, "SELECT 1", "SELECT 1");
 }
 
 #[test]
