@@ -1,5 +1,8 @@
 -- The ledger: state of vector_migrate in a schema of its own. Readable by the roles that ran a run,
 -- written by the extension only; see privileges.sql.
+--
+-- This runs as a superuser with the target schema in search_path, where others may have put functions, operators and
+-- types: every name is qualified. Key words of the grammar are not names (coalesce, EXISTS).
 
 -- Arguments and results are UTF-8 like Chroma's texts: another database encoding cannot hold them.
 DO $$
@@ -16,33 +19,37 @@ CREATE SCHEMA vector_migrate;
 COMMENT ON SCHEMA vector_migrate IS 'runs of vector_migrate, what they rejected and what undoes them';
 
 CREATE TABLE vector_migrate.runs (
-    run_id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    path               text NOT NULL,
-    options            jsonb NOT NULL,
-    status             text NOT NULL CHECK (status IN ('completed', 'rolled back')),
-    started_at         timestamptz NOT NULL,
-    finished_at        timestamptz NOT NULL,
-    rolled_back_at     timestamptz,
-    found              bigint NOT NULL,
-    migrated           bigint NOT NULL,
-    skipped            bigint NOT NULL,
-    failed             bigint NOT NULL,
-    reused             bigint NOT NULL,
-    exact              bigint NOT NULL,
-    restored           bigint NOT NULL,
-    missing            bigint NOT NULL,
-    stale              bigint NOT NULL,
-    embedded           bigint NOT NULL,
-    entities           bigint NOT NULL,
-    model              text,
-    source_fingerprint jsonb NOT NULL,
-    role               name NOT NULL,
-    content_target     regclass NOT NULL,
-    entity_target      regclass,
-    truncated          bigint NOT NULL DEFAULT 0,
-    model_verdict      text CHECK (model_verdict IN ('same model', 'similar', 'different', 'not comparable')),
-    CHECK (found = migrated + skipped + failed),
-    CHECK (migrated = reused + embedded AND reused = exact + restored)
+    run_id             pg_catalog.int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    path               pg_catalog.text NOT NULL,
+    options            pg_catalog.jsonb NOT NULL,
+    status             pg_catalog.text NOT NULL
+                       CHECK (status OPERATOR(pg_catalog.=) ANY (ARRAY['completed', 'rolled back'])),
+    started_at         pg_catalog.timestamptz NOT NULL,
+    finished_at        pg_catalog.timestamptz NOT NULL,
+    rolled_back_at     pg_catalog.timestamptz,
+    found              pg_catalog.int8 NOT NULL,
+    migrated           pg_catalog.int8 NOT NULL,
+    skipped            pg_catalog.int8 NOT NULL,
+    failed             pg_catalog.int8 NOT NULL,
+    reused             pg_catalog.int8 NOT NULL,
+    exact              pg_catalog.int8 NOT NULL,
+    restored           pg_catalog.int8 NOT NULL,
+    missing            pg_catalog.int8 NOT NULL,
+    stale              pg_catalog.int8 NOT NULL,
+    embedded           pg_catalog.int8 NOT NULL,
+    entities           pg_catalog.int8 NOT NULL,
+    model              pg_catalog.text,
+    source_fingerprint pg_catalog.jsonb NOT NULL,
+    role               pg_catalog.name NOT NULL,
+    content_target     pg_catalog.regclass NOT NULL,
+    entity_target      pg_catalog.regclass,
+    truncated          pg_catalog.int8 NOT NULL DEFAULT 0,
+    model_verdict      pg_catalog.text
+                       CHECK (model_verdict OPERATOR(pg_catalog.=)
+                              ANY (ARRAY['same model', 'similar', 'different', 'not comparable'])),
+    CHECK (found OPERATOR(pg_catalog.=) (migrated OPERATOR(pg_catalog.+) skipped OPERATOR(pg_catalog.+) failed)),
+    CHECK (migrated OPERATOR(pg_catalog.=) (reused OPERATOR(pg_catalog.+) embedded)
+           AND reused OPERATOR(pg_catalog.=) (exact OPERATOR(pg_catalog.+) restored))
 );
 COMMENT ON TABLE vector_migrate.runs IS 'one row for each migrate_chroma() that committed';
 COMMENT ON COLUMN vector_migrate.runs.reused IS 'migrated with the vector that the store had';
@@ -55,32 +62,35 @@ COMMENT ON COLUMN vector_migrate.runs.model_verdict IS 'of a sample of the reuse
 COMMENT ON COLUMN vector_migrate.runs.source_fingerprint IS 'sizes and times of the store''s files when they were read';
 
 CREATE TABLE vector_migrate.run_errors (
-    run_id     bigint NOT NULL,
-    collection text NOT NULL,
-    record_id  text NOT NULL,
-    user_id    text,
-    reason     text NOT NULL,
-    message    text NOT NULL
+    run_id     pg_catalog.int8 NOT NULL,
+    collection pg_catalog.text NOT NULL,
+    record_id  pg_catalog.text NOT NULL,
+    user_id    pg_catalog.text,
+    reason     pg_catalog.text NOT NULL,
+    message    pg_catalog.text NOT NULL
 );
 -- Rows of a run lie together, and a run that skips everything writes one for each record: this index costs next to nothing.
 CREATE INDEX run_errors_run_id ON vector_migrate.run_errors USING brin (run_id) WITH (pages_per_range = 16);
 COMMENT ON TABLE vector_migrate.run_errors IS 'records that a run skipped or could not migrate, with the cause; and migrated ones with a remark (reason stale)';
 
 CREATE TABLE vector_migrate.run_rows (
-    run_id     bigint NOT NULL,
-    block_no   bigint NOT NULL,
-    target     regclass NOT NULL,
-    collection text NOT NULL,
-    keys       text[] NOT NULL,
-    users      text[],
-    entities   integer[],
-    xids       xid[] NOT NULL,
-    before     text[],
+    run_id     pg_catalog.int8 NOT NULL,
+    block_no   pg_catalog.int8 NOT NULL,
+    target     pg_catalog.regclass NOT NULL,
+    collection pg_catalog.text NOT NULL,
+    keys       pg_catalog.text[] NOT NULL,
+    users      pg_catalog.text[],
+    entities   pg_catalog.int4[],
+    xids       pg_catalog.xid[] NOT NULL,
+    before     pg_catalog.text[],
     PRIMARY KEY (run_id, block_no),
-    CHECK (cardinality(xids) = cardinality(keys)
-           AND coalesce(cardinality(users), cardinality(keys)) = cardinality(keys)
-           AND coalesce(cardinality(entities), cardinality(keys)) = cardinality(keys)
-           AND coalesce(cardinality(before), cardinality(keys)) = cardinality(keys))
+    CHECK (pg_catalog.cardinality(xids) OPERATOR(pg_catalog.=) pg_catalog.cardinality(keys)
+           AND coalesce(pg_catalog.cardinality(users), pg_catalog.cardinality(keys))
+               OPERATOR(pg_catalog.=) pg_catalog.cardinality(keys)
+           AND coalesce(pg_catalog.cardinality(entities), pg_catalog.cardinality(keys))
+               OPERATOR(pg_catalog.=) pg_catalog.cardinality(keys)
+           AND coalesce(pg_catalog.cardinality(before), pg_catalog.cardinality(keys))
+               OPERATOR(pg_catalog.=) pg_catalog.cardinality(keys))
 );
 -- Compressing vectors as text takes most of an updating run's time and saves next to nothing.
 ALTER TABLE vector_migrate.run_rows

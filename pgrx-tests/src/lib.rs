@@ -8,6 +8,7 @@
 //! - [`Report`] is what `migrate_chroma` answers, its sums checked.
 //! - [`models`] has model directories, and reference vectors.
 //! - [`tables`] has the tables that an application might have made beforehand.
+//! - [`traps`] plants functions and types of the names that the extension uses.
 //!
 //! Everything here panics where a test should fail.
 
@@ -18,6 +19,7 @@ mod server;
 mod session;
 mod store;
 pub mod tables;
+pub mod traps;
 
 pub use expected::{Expected, ExpectedCollection, ExpectedRecord, assert_same_json};
 pub use report::{Counts, Line, Report};

@@ -1,4 +1,7 @@
 //! `embed_text` and `model_info`: the model of this server.
+//!
+//! The SQL of `embed_text` is written out: its result is the type of the extension vector, whatever the target schema has by
+//! that name, and a script cannot name another extension's schema before PostgreSQL 16.
 
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -12,7 +15,21 @@ use crate::vector::PgVector;
 const WHY: &str = "text is to be embedded";
 
 /// The embedding of `input`, as that of a stored text.
-#[pg_extern(volatile, parallel_unsafe, strict)]
+#[pg_extern(sql = r#"
+DO $embed$
+DECLARE
+    vector pg_catalog.text := (
+        SELECT pg_catalog.quote_ident(n.nspname)
+          FROM pg_catalog.pg_extension e
+          JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) e.extnamespace
+         WHERE e.extname OPERATOR(pg_catalog.=) 'vector') OPERATOR(pg_catalog.||) '.vector';
+BEGIN
+    EXECUTE 'CREATE FUNCTION @extschema@.embed_text(input pg_catalog.text) RETURNS ' OPERATOR(pg_catalog.||) vector
+        OPERATOR(pg_catalog.||) $sql$ LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+            AS '@MODULE_PATHNAME@', '@FUNCTION_NAME@' $sql$;
+END
+$embed$;
+"#)]
 fn embed_text(input: &str) -> Result<PgVector, ErrorReport> {
     let pgvector = Pgvector::find()?;
     let vectors = model::embed(WHY, &[input])?;
@@ -23,7 +40,21 @@ fn embed_text(input: &str) -> Result<PgVector, ErrorReport> {
 }
 
 /// The embedding of each of `inputs`, in order; NULL for NULL.
-#[pg_extern(volatile, parallel_unsafe, strict, name = "embed_text")]
+#[pg_extern(sql = r#"
+DO $embed$
+DECLARE
+    vector pg_catalog.text := (
+        SELECT pg_catalog.quote_ident(n.nspname)
+          FROM pg_catalog.pg_extension e
+          JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) e.extnamespace
+         WHERE e.extname OPERATOR(pg_catalog.=) 'vector') OPERATOR(pg_catalog.||) '.vector';
+BEGIN
+    EXECUTE 'CREATE FUNCTION @extschema@.embed_text(inputs pg_catalog.text[]) RETURNS SETOF ' OPERATOR(pg_catalog.||) vector
+        OPERATOR(pg_catalog.||) $sql$ LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+            AS '@MODULE_PATHNAME@', '@FUNCTION_NAME@' $sql$;
+END
+$embed$;
+"#)]
 fn embed_texts(
     inputs: Vec<Option<String>>,
 ) -> Result<SetOfIterator<'static, Option<PgVector>>, ErrorReport> {
