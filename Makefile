@@ -62,7 +62,7 @@ bench-embed: setup ## embedding against bare ONNX Runtime and plain batches (ROU
 fmt: ## format the Rust code
 	cargo fmt --all
 
-lint: setup ## formatting and clippy, warnings are errors
+lint: setup ## formatting, clippy, and pgspot over the install script; warnings are errors
 	@scripts/lint.sh
 
 demo: install ## migrate a Chroma store on a private server, step by step
