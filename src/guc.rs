@@ -71,7 +71,8 @@ pub fn register() {
     GucRegistry::define_int_guc(
         c"vector_migrate.embed_threads",
         c"Threads of the embedding model.",
-        c"0: half of the processors. A change counts for sessions that have not embedded yet.",
+        c"0: half of the processors. More than there are processors are not started. A change counts for sessions that \
+          have not embedded yet.",
         &EMBED_THREADS,
         0,
         256,
@@ -185,11 +186,14 @@ pub fn batch_bytes() -> u64 {
     u64::try_from(BATCH_BYTES.get()).unwrap_or(0) * 1024
 }
 
-/// Threads of the embedding model, at least 1.
+/// Threads of the embedding model, at least 1 and at most the processors that this process may use (its affinity mask and
+/// its control group's quota count). As with max_parallel_workers, a larger setting is no error and has no effect: the
+/// number of processors may differ where a dump or a standby brings the setting to.
 pub fn embed_threads() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, |n| n.get());
     match unsigned(EMBED_THREADS.get()) {
-        0 => std::thread::available_parallelism().map_or(1, |n| (n.get() / 2).max(1)),
-        threads => threads,
+        0 => (processors / 2).max(1),
+        threads => threads.min(processors),
     }
 }
 

@@ -15,7 +15,7 @@ pub struct Jsonb(pub JsonbImage);
 pub struct Reals(pub RealsImage);
 
 /// A copy of `image` in the current memory context.
-fn copied(image: &[u8]) -> pg_sys::Datum {
+pub fn copied(image: &[u8]) -> pg_sys::Datum {
     // SAFETY: palloc gives room for as many bytes as are copied, or raises an error; the two do not overlap.
     unsafe {
         let place = pg_sys::palloc(image.len());

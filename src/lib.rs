@@ -28,6 +28,7 @@
 //! | `pg` | the few C calls that need no file of their own | yes |
 //! | `progress` | `pg_stat_progress_copy` for a whole run | yes |
 //! | `image` | values made by the reader as return values | yes |
+//! | `jsonb` | jsonb arguments as text, a table's jsonb as a return value | yes |
 //! | `vector` | pgvector's type as a return value | yes |
 
 #![deny(rustdoc::broken_intra_doc_links)]
@@ -42,6 +43,8 @@ mod guc;
 mod image;
 #[allow(unsafe_code)]
 mod interrupt;
+#[allow(unsafe_code)]
+mod jsonb;
 mod ledger;
 #[allow(unsafe_code)]
 mod lock;

@@ -23,7 +23,7 @@ pub mod traps;
 
 pub use expected::{Expected, ExpectedCollection, ExpectedRecord, assert_same_json};
 pub use report::{Counts, Line, Report};
-pub use server::Db;
+pub use server::{Db, FUNCTIONS};
 pub use session::{Failure, Notice, Session};
 pub use store::{Snapshot, Store, demo_store, many_records, queued_demo_store, store};
 

@@ -14,6 +14,13 @@ use crate::session::Session;
 /// Key of the advisory lock that guards the making of the template.
 const TEMPLATE_LOCK: i64 = 0x766d_7465_7374;
 
+/// The functions that are not for everybody.
+pub const FUNCTIONS: &str = "chroma_collections, chroma_store, chroma_records, check_model,
+    migrate_chroma(text, text, boolean, text, jsonb, text, text, text, text, text, text, boolean),
+    migrate_chroma(text, bigint, boolean, text, jsonb, text, text, text, text, text, text, boolean),
+    migrate_chroma(text, uuid, boolean, text, jsonb, text, text, text, text, text, text, boolean),
+    embed_text(text), embed_text(text[]), search_content, search_entities, model_info";
+
 /// A value that `make test` sets.
 pub(crate) fn setting(name: &str) -> String {
     env::var(name).unwrap_or_else(|_| {
@@ -110,7 +117,7 @@ impl Db {
         let role = self.role(label);
         self.run(&format!(
             "GRANT pg_read_server_files TO {role};
-             GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO {role};
+             GRANT EXECUTE ON FUNCTION {FUNCTIONS} TO {role};
              GRANT CREATE ON SCHEMA public TO {role}"
         ));
         role

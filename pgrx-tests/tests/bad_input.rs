@@ -1,6 +1,6 @@
 //! Arguments and targets that do not fit are clear errors with their SQLSTATE, and nothing is written.
 
-use vector_migrate_tests::{Db, Failure, Store, store, tables};
+use vector_migrate_tests::{Db, Failure, Store, quote, store, tables};
 
 #[track_caller]
 fn call_refused(db: &Db, source: &Store, arguments: &str, code: &str) -> Failure {
@@ -257,6 +257,34 @@ fn a_filter_that_is_no_object() {
             "22023",
         );
     }
+}
+
+#[test]
+fn a_filter_nested_too_deep_names_the_argument() {
+    let (db, source) = (Db::new(), store("special/two-collections"));
+    let nested = |depth: usize| format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth));
+    for depth in [128, 2000, 4000] {
+        let filter = quote(&nested(depth));
+        let failure =
+            call_refused(&db, &source, &format!("filter => {filter}"), "22023").names("\"filter\"");
+        assert!(failure.message.len() < 200, "{failure:#?}");
+        db.refused(
+            &format!(
+                "SELECT * FROM chroma_records({}, NULL, {filter})",
+                source.sql()
+            ),
+            "22023",
+        )
+        .names("\"filter\"")
+        .hints("127");
+    }
+    // As deep as can be: it matches nothing, as metadata is flat.
+    let records = format!(
+        "chroma_records({}, NULL, {})",
+        source.sql(),
+        quote(&nested(127))
+    );
+    assert_eq!(db.count(&records), 0);
 }
 
 #[test]

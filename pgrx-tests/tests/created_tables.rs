@@ -187,6 +187,41 @@ fn init_content_tables_changes_nothing_the_second_time() {
 }
 
 #[test]
+fn types_of_users_are_the_servers_whatever_search_path_has_by_their_names() {
+    let db = Db::new();
+    db.run("CREATE SCHEMA app");
+    for name in ["int2", "int4", "int8", "uuid", "text", "varchar"] {
+        db.run(&format!(
+            "CREATE DOMAIN app.{name} AS pg_catalog.{name} CHECK (VALUE IS NULL)"
+        ));
+    }
+    db.run("SET search_path = app, pg_catalog, public");
+    for (at, ty) in [
+        "bigint",
+        "smallint",
+        "pg_catalog.uuid",
+        "pg_catalog.text",
+        "varchar",
+    ]
+    .iter()
+    .enumerate()
+    {
+        db.run(&format!(
+            "SELECT init_content_tables(8, '{ty}', 't{at}', 'e{at}')"
+        ));
+        let types = format!(
+            "SELECT DISTINCT atttypid = '{ty}'::pg_catalog.regtype, typnamespace = 'pg_catalog'::pg_catalog.regnamespace
+               FROM pg_attribute JOIN pg_type t ON t.oid = atttypid
+              WHERE attrelid IN ('app.t{at}'::regclass, 'app.e{at}'::regclass) AND attname = 'user_id'"
+        );
+        assert_eq!(db.lines(&types), ["t|t"], "{ty}");
+    }
+    // The type of that name in the path is not the server's: the error says which one it is.
+    db.refused("SELECT init_content_tables(8, 'text', 'no')", "22023")
+        .names("app.text");
+}
+
+#[test]
 fn a_run_fills_tables_that_init_content_tables_made() {
     let (db, source) = (Db::new(), store("special/two-collections"));
     db.run("SELECT init_content_tables(8, 'integer', 'app_content', 'app_entities')");

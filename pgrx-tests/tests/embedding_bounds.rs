@@ -130,9 +130,11 @@ fn threads_take_no_signals_and_none_starts_before_it_is_needed() {
     assert_eq!(blocked_signals(&pid).len(), 1);
     embed(&session, "x");
     let threads = blocked_signals(&pid);
+    // The runtime has one fewer than are asked for, and no more than there are processors.
+    let runtime = processors().min(3) - 1;
     assert!(
-        threads.len() >= 5,
-        "the backend, tokenizer, model and two of the runtime: {threads:?}"
+        threads.len() >= 3 + runtime,
+        "the backend, tokenizer, model and {runtime} of the runtime: {threads:?}"
     );
     let all = |mask: &String| u64::from_str_radix(mask, 16).expect("hexadecimal") & 0x7fff_ffff;
     // SIGKILL and SIGSTOP cannot be blocked.
@@ -141,6 +143,24 @@ fn threads_take_no_signals_and_none_starts_before_it_is_needed() {
         assert_eq!(all(thread) & blockable, blockable, "{threads:?}");
     }
     assert_ne!(all(&threads[0]) & blockable, blockable, "the backend's own");
+}
+
+/// Processors that this process may use, as the server of the tests may.
+fn processors() -> usize {
+    thread::available_parallelism().map_or(1, |n| n.get())
+}
+
+#[test]
+fn more_threads_than_processors_are_never_started() {
+    let db = Db::new();
+    let session = db.session();
+    let pid = session.line("SELECT pg_backend_pid()");
+    session.run("LOAD 'vector_migrate'; SET vector_migrate.embed_threads = 256");
+    embed(&session, "x");
+    let threads = blocked_signals(&pid).len();
+    // The backend, tokenizer, model, and one fewer of the runtime than processors.
+    assert!(threads <= processors() + 3, "{threads} threads");
+    assert_eq!(session.line("SHOW vector_migrate.embed_threads"), "256");
 }
 
 /// Runs `sql` in a session of its own and waits until it has embedded for a while.

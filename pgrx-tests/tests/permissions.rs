@@ -1,6 +1,6 @@
 //! Who may call what, read which path, write which table and see whose runs.
 
-use vector_migrate_tests::{Db, quote, store, tables};
+use vector_migrate_tests::{Db, FUNCTIONS, quote, store, tables};
 
 const STORED: &str = "embeddings => 'stored'";
 
@@ -34,9 +34,7 @@ fn functions_that_read_files_are_not_for_everybody() {
 fn execute_alone_is_not_enough_and_existing_and_missing_paths_look_the_same() {
     let (db, source) = (Db::new(), store("special/two-collections"));
     let role = db.role("caller");
-    db.run(&format!(
-        "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO {role}"
-    ));
+    db.run(&format!("GRANT EXECUTE ON FUNCTION {FUNCTIONS} TO {role}"));
     let caller = db.session_as(&role);
     for function in FILE_FUNCTIONS {
         let refused = |path: &str| {

@@ -173,3 +173,22 @@ fn entities_come_with_the_content_that_they_are_of() {
         0
     );
 }
+
+#[test]
+fn contents_of_any_depth_and_number_come_as_they_are() {
+    let db = Db::new();
+    let deep = format!("{}1e400{}", "[".repeat(2000), "]".repeat(2000));
+    db.run(&format!(
+        "CREATE TABLE t (id text, full_content jsonb, embedding vector(384));
+         INSERT INTO t SELECT 'a', {}, embed_text('x'); INSERT INTO t SELECT 'b', '{{\"n\": 1.50}}', embed_text('x');
+         INSERT INTO t SELECT 'c', NULL, embed_text('x')",
+        quote(&deep)
+    ));
+    assert_eq!(
+        db.lines(
+            "SELECT s.id, s.full_content::text IS NOT DISTINCT FROM t.full_content::text
+               FROM search_content('x', target => 't') s JOIN t USING (id) ORDER BY 1"
+        ),
+        ["a|t", "b|t", "c|t"]
+    );
+}

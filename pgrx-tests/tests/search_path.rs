@@ -100,7 +100,7 @@ fn life(source: &Store, vectors: &Store) -> Vec<(String, &'static str)> {
         format!("SELECT * FROM public.check_model({demo})"),
         "SELECT * FROM public.model_info()".into(),
         "SELECT public.embed_text('a'), public.embed_text('{a,b}'::pg_catalog._text)".into(),
-        "SELECT public.init_content_tables(8, 'uuid', 'app.i', 'app.ie')".into(),
+        "SELECT public.init_content_tables(8, 'pg_catalog.uuid', 'app.i', 'app.ie')".into(),
         into("made", "entity_target => 'app.entities', embeddings => 'stored', dry_run => true"),
         into("made", "entity_target => 'app.entities', embeddings => 'stored'"),
         into("made", "entity_target => 'app.entities', embeddings => 'stored'"),

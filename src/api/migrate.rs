@@ -1,11 +1,12 @@
 //! `migrate_chroma`, in three overloads: `user_id` as text, bigint or uuid.
 
+use pgrx::Uuid;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
-use pgrx::{JsonB, Uuid};
 
 use super::bigint;
 use crate::access;
+use crate::jsonb::JsonbText;
 use crate::run::{self, Arguments, Options};
 
 /// One row of the result.
@@ -55,7 +56,7 @@ macro_rules! overload {
             user_id: $($argument)+,
             dry_run: default!(Option<bool>, "false"),
             collection: default!(Option<String>, "NULL"),
-            filter: default!(Option<JsonB>, "NULL"),
+            filter: default!(Option<JsonbText>, "NULL"),
             embeddings: default!(Option<String>, "'auto'"),
             on_conflict: default!(Option<String>, "'skip'"),
             orphans: default!(Option<String>, "'skip'"),

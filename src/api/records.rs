@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use pgrx::JsonB;
 use pgrx::pg_sys::panic::{ErrorReport, ErrorReportable};
 use pgrx::prelude::*;
 use vector_migrate_core::pipeline::{self, Line, Lines, Shown, Unshown};
@@ -11,6 +10,7 @@ use vector_migrate_core::source::Source as _;
 
 use crate::error::Error;
 use crate::image::{Jsonb, Reals};
+use crate::jsonb::JsonbText;
 use crate::message::warning;
 use crate::reader::{self, Reader};
 use crate::run;
@@ -70,7 +70,7 @@ impl Records {
 fn chroma_records(
     path: Option<&str>,
     collection: default!(Option<&str>, "NULL"),
-    filter: default!(Option<JsonB>, "NULL"),
+    filter: default!(Option<JsonbText>, "NULL"),
 ) -> Result<
     TableIterator<
         'static,

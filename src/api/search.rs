@@ -3,13 +3,13 @@
 //! Promise: through the table's vector index where the planner takes it, as the caller, and never fewer rows than there
 //! are: an index that ends too early is followed by a scan without it.
 
-use pgrx::JsonB;
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::{SpiHeapTupleData, SpiResult};
 
 use crate::error::Error;
+use crate::jsonb::JsonbCopy;
 use crate::tables::{self, Attribute, Nearest, Pgvector};
 use crate::{model, settings, spi, subxact};
 
@@ -249,7 +249,7 @@ fn search_content(
             name!(summary, Option<String>),
             name!(source_url, Option<String>),
             name!(similarity, Option<f64>),
-            name!(full_content, Option<JsonB>),
+            name!(full_content, Option<JsonbCopy>),
         ),
     >,
     ErrorReport,

@@ -5,19 +5,19 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
 use crate::error::Error;
+use crate::pg;
 use crate::tables::create::{self, Life};
 use crate::tables::{self, Pgvector};
-use crate::{pg, spi};
 
 /// Creates the content and entity tables that are not there yet, for vectors of `dimensions`. The vector
 /// index is best built after the load, and is not created here.
 #[pg_extern(sql = r#"
 CREATE FUNCTION init_content_tables(
-    dimensions integer DEFAULT 384,
-    user_id_type regtype DEFAULT 'bigint',
-    target text DEFAULT 'content_vectors',
-    entity_target text DEFAULT 'entity_vectors'
-) RETURNS void
+    dimensions pg_catalog.int4 DEFAULT 384,
+    user_id_type pg_catalog.regtype DEFAULT 'bigint',
+    target pg_catalog.text DEFAULT 'content_vectors',
+    entity_target pg_catalog.text DEFAULT 'entity_vectors'
+) RETURNS pg_catalog.void
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS '@MODULE_PATHNAME@', '@FUNCTION_NAME@';
 "#)]
@@ -53,7 +53,7 @@ fn init(
     let place = tables::find(target.ok_or(Error::NullArgument("target"))?)?;
     let oid = match place.oid {
         Some(oid) => oid,
-        None => create::content(&place, Life::Permanent, dimensions, &ty, &pgvector)?,
+        None => create::content(&place, Life::Permanent, dimensions, ty, &pgvector)?,
     };
     let content = tables::describe_content(&place, oid, &pgvector)?;
     let Some(entity_target) = entity_target else {
@@ -66,21 +66,23 @@ fn init(
     Ok(())
 }
 
-/// The type as SQL, if a `user_id` can have it.
-fn user_type(oid: pg_sys::Oid) -> Result<String, Error> {
-    let found = spi::read_one(
-        "SELECT pg_catalog.format_type($1, NULL), \
-                $1 OPERATOR(pg_catalog.=) ANY (ARRAY['int2', 'int4', 'int8', 'uuid', 'text', 'varchar'] \
-                                               ::pg_catalog.regtype[]::pg_catalog.oid[])",
-        &[oid.into()],
-        |row| Ok((row.get::<String>(1)?, row.get::<bool>(2)?)),
-    )?;
-    match found {
-        Some((Some(name), Some(true))) => Ok(name),
-        other => Err(Error::BadArgument {
-            argument: "user_id_type",
-            value: other.and_then(|(name, _)| name).unwrap_or_default(),
-            hint: "It can be smallint, integer, bigint, uuid, text or varchar.".into(),
-        }),
-    }
+/// The type as SQL, if a `user_id` can have it. By its OID: search_path may have other types of these names.
+fn user_type(oid: pg_sys::Oid) -> Result<&'static str, Error> {
+    Ok(match oid {
+        pg_sys::INT2OID => "pg_catalog.int2",
+        pg_sys::INT4OID => "pg_catalog.int4",
+        pg_sys::INT8OID => "pg_catalog.int8",
+        pg_sys::UUIDOID => "pg_catalog.uuid",
+        pg_sys::TEXTOID => "pg_catalog.text",
+        pg_sys::VARCHAROID => "pg_catalog.varchar",
+        _ => {
+            return Err(Error::BadArgument {
+                argument: "user_id_type",
+                value: tables::type_name(oid)?,
+                hint: "It can be the server's smallint, integer, bigint, uuid, text or varchar; pg_catalog.text is \
+                       the one that no other type of that name shadows."
+                    .into(),
+            });
+        }
+    })
 }

@@ -17,8 +17,8 @@ pub struct Arguments {
     pub dry_run: Option<bool>,
     /// Only this collection.
     pub collection: Option<String>,
-    /// Only records whose metadata contains this.
-    pub filter: Option<serde_json::Value>,
+    /// Only records whose metadata contains this: the text of a jsonb value.
+    pub filter: Option<String>,
     /// `auto`, `stored` or `generate`.
     pub embeddings: Option<String>,
     /// `skip`, `update` or `error`.
@@ -46,8 +46,8 @@ pub struct Options {
     pub dry_run: bool,
     /// Only this collection.
     pub collection: Option<String>,
-    /// Only records whose metadata contains this.
-    pub filter: Option<serde_json::Value>,
+    /// Only records whose metadata contains this: the text of a jsonb value.
+    pub filter: Option<String>,
     /// Where vectors come from.
     pub mode: Mode,
     /// What to do with keys that are there.
@@ -118,11 +118,12 @@ impl Options {
             orphans.as_deref(),
             &[("skip", false), ("keep", true)],
         )?;
+        let filter = arguments.filter.as_deref().map(filter_json).transpose()?;
         let json = serde_json::json!({
             "user_id": arguments.user_id,
             "dry_run": arguments.dry_run,
             "collection": arguments.collection,
-            "filter": arguments.filter,
+            "filter": filter,
             "embeddings": embeddings,
             "on_conflict": on_conflict,
             "orphans": orphans,
@@ -131,9 +132,6 @@ impl Options {
             "entity_target": arguments.entity_target,
             "strict": arguments.strict,
         });
-        if let Some(filter) = &arguments.filter {
-            parse_filter(filter)?;
-        }
         Ok(Options {
             user_id: arguments.user_id,
             user_id_type: arguments.user_id_type,
@@ -156,18 +154,43 @@ impl Options {
     /// # Errors
     /// None any more: [`Options::check`] has parsed it.
     pub fn parsed_filter(&self) -> Result<Option<Filter>, Error> {
-        self.filter.as_ref().map(parse_filter).transpose()
+        self.filter.as_deref().map(parse_filter).transpose()
     }
 }
 
 /// A `filter` argument as something that matches.
 ///
 /// # Errors
-/// [`Error::BadArgument`] unless it is a JSON object.
-pub fn parse_filter(filter: &serde_json::Value) -> Result<Filter, Error> {
-    Filter::parse(&filter.to_string()).map_err(|why| Error::BadArgument {
+/// [`Error::BadArgument`] unless it is a JSON object, and not too deep.
+pub fn parse_filter(filter: &str) -> Result<Filter, Error> {
+    Filter::parse(filter).map_err(|why| bad_filter(filter, &why))
+}
+
+/// A `filter` argument as JSON.
+fn filter_json(filter: &str) -> Result<serde_json::Value, Error> {
+    parse_filter(filter)?;
+    serde_json::from_str(filter).map_err(|why| bad_filter(filter, &why.to_string()))
+}
+
+fn bad_filter(filter: &str, why: &str) -> Error {
+    Error::BadArgument {
         argument: "filter",
-        value: filter.to_string(),
-        hint: format!("Give a JSON object, as in '{{\"content_type\": \"article\"}}': {why}."),
-    })
+        value: shortened(filter),
+        hint: format!(
+            "Give a JSON object, as in '{{\"content_type\": \"article\"}}', nested {MOST_LEVELS} levels deep at \
+             most: {why}."
+        ),
+    }
+}
+
+/// Levels that serde_json reads.
+const MOST_LEVELS: u8 = 127;
+
+/// The beginning of a text that may be long.
+fn shortened(text: &str) -> String {
+    const MOST: usize = 60;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
 }

@@ -38,6 +38,23 @@ impl Attribute {
     }
 }
 
+/// A type as SQL writes it, qualified.
+///
+/// # Errors
+/// The server's own.
+pub fn type_name(oid: pg_sys::Oid) -> Result<String, Error> {
+    let name = spi::read_one(
+        "SELECT pg_catalog.quote_ident(n.nspname) OPERATOR(pg_catalog.||) '.' \
+                  OPERATOR(pg_catalog.||) pg_catalog.quote_ident(t.typname) \
+           FROM pg_catalog.pg_type t \
+           JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) t.typnamespace \
+          WHERE t.oid OPERATOR(pg_catalog.=) $1",
+        &[oid.into()],
+        |row| row.get::<String>(1),
+    )?;
+    Ok(name.flatten().unwrap_or_default())
+}
+
 /// The columns of a table, in order.
 ///
 /// # Errors

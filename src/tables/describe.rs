@@ -325,12 +325,16 @@ fn users(oid: pg_sys::Oid, user_id: i16) -> Result<Option<UserTable>, Error> {
     let found = spi::look_up_one(
         "SELECT pg_catalog.quote_ident(n.nspname) OPERATOR(pg_catalog.||) '.' \
                   OPERATOR(pg_catalog.||) pg_catalog.quote_ident(r.relname), \
-                pg_catalog.quote_ident(a.attname), pg_catalog.format_type(a.atttypid, -1) \
+                pg_catalog.quote_ident(a.attname), \
+                pg_catalog.quote_ident(s.nspname) OPERATOR(pg_catalog.||) '.' \
+                  OPERATOR(pg_catalog.||) pg_catalog.quote_ident(t.typname) \
            FROM pg_catalog.pg_constraint c \
            JOIN pg_catalog.pg_class r ON r.oid OPERATOR(pg_catalog.=) c.confrelid \
            JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) r.relnamespace \
            JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) c.confrelid \
             AND a.attnum OPERATOR(pg_catalog.=) c.confkey[1] \
+           JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) a.atttypid \
+           JOIN pg_catalog.pg_namespace s ON s.oid OPERATOR(pg_catalog.=) t.typnamespace \
           WHERE c.conrelid OPERATOR(pg_catalog.=) $1 AND c.contype OPERATOR(pg_catalog.=) 'f' \
             AND c.conkey OPERATOR(pg_catalog.=) ARRAY[$2]::pg_catalog.int2[] \
           ORDER BY c.oid LIMIT 1",

@@ -16,7 +16,7 @@ mod privileges;
 mod put_back;
 mod run_table;
 
-pub use attributes::{Attribute, attributes};
+pub use attributes::{Attribute, attributes, type_name};
 pub use describe::{describe_content, describe_entity};
 pub use filler::Filler;
 pub use lookup::{Lookup, Parts};

@@ -95,9 +95,13 @@ impl RunTable {
             return Ok(None);
         };
         let columns = spi::read(
-            "SELECT a.attname::pg_catalog.text, pg_catalog.format_type(a.atttypid, -1), \
+            "SELECT a.attname::pg_catalog.text, \
+                    pg_catalog.quote_ident(s.nspname) OPERATOR(pg_catalog.||) '.' \
+                      OPERATOR(pg_catalog.||) pg_catalog.quote_ident(y.typname), \
                     a.attidentity OPERATOR(pg_catalog.<>) 'a' \
                FROM pg_catalog.pg_attribute a \
+               JOIN pg_catalog.pg_type y ON y.oid OPERATOR(pg_catalog.=) a.atttypid \
+               JOIN pg_catalog.pg_namespace s ON s.oid OPERATOR(pg_catalog.=) y.typnamespace \
               WHERE a.attrelid OPERATOR(pg_catalog.=) $1 AND a.attnum OPERATOR(pg_catalog.>) 0 \
                 AND NOT a.attisdropped AND a.attgenerated OPERATOR(pg_catalog.=) '' \
               ORDER BY a.attnum",
