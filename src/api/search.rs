@@ -1,7 +1,8 @@
 //! `search_content` and `search_entities`: nearest rows to a text.
 //!
 //! Promise: through the table's vector index where the planner takes it, as the caller, and never fewer rows than there
-//! are: an index that ends too early is followed by a scan without it.
+//! are: an index that ends too early is followed by a scan without it. What is on another server is scanned as that server
+//! does it, and a NOTICE says so where rows are few.
 
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -10,6 +11,7 @@ use pgrx::spi::{SpiHeapTupleData, SpiResult};
 
 use crate::error::Error;
 use crate::jsonb::JsonbCopy;
+use crate::message::notice;
 use crate::tables::{self, Attribute, Nearest, Pgvector};
 use crate::{model, settings, spi, subxact};
 
@@ -24,7 +26,9 @@ const MORE_CANDIDATES: i32 = 4;
 
 /// What a search needs to write its query.
 struct Search {
-    /// The table, qualified and quoted.
+    /// The table.
+    oid: pg_sys::Oid,
+    /// Its name, qualified and quoted.
     table: String,
     /// pgvector's schema, quoted.
     vector: String,
@@ -80,6 +84,7 @@ impl Search {
             });
         }
         Ok(Search {
+            oid,
             columns: tables::attributes(oid)?,
             embedding: model::embed_query(WHY, query)?,
             vector: pgvector.schema,
@@ -212,8 +217,28 @@ impl Search {
         }
         // The index may have ended before all were found: at hnsw.max_scan_tuples, or after one round where
         // pgvector has no iterative scans.
-        settings::with(settings::NO_VECTOR_INDEX, || spi::read(&sql, &args, &take))
+        let rows = settings::with(settings::NO_VECTOR_INDEX, || spi::read(&sql, &args, &take))?;
+        if rows.len() < wanted {
+            tell_elsewhere(self.oid, &self.table, rows.len(), wanted)?;
+        }
+        Ok(rows)
     }
+}
+
+/// Says where the rest may be, if rows of the table are on another server: this session's settings do not reach it.
+fn tell_elsewhere(oid: pg_sys::Oid, table: &str, found: usize, wanted: usize) -> Result<(), Error> {
+    let servers = tables::elsewhere(oid, "hnsw.iterative_scan")?;
+    if servers.is_empty() {
+        return Ok(());
+    }
+    notice!(
+        "{found} rows found where {wanted} were asked for: {table} has rows on another server ({}), which this session's \
+         hnsw.iterative_scan does not reach, so that an HNSW index there may end after hnsw.ef_search rows. Set it there: \
+         ALTER ROLE ... SET hnsw.iterative_scan = strict_order, or for postgres_fdw ALTER SERVER ... OPTIONS (ADD options \
+         '-c hnsw.iterative_scan=strict_order')",
+        servers.join(", ")
+    );
+    Ok(())
 }
 
 /// Whether pgvector has `hnsw.iterative_scan`: since 0.8, once its library is loaded, as reading a vector does.

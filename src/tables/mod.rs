@@ -14,6 +14,7 @@ mod nearest;
 mod pgvector;
 mod privileges;
 mod put_back;
+mod remote;
 mod run_table;
 
 pub use attributes::{Attribute, attributes, type_name};
@@ -24,6 +25,7 @@ pub use name::{Place, find, find_locked};
 pub use nearest::Nearest;
 pub use pgvector::Pgvector;
 pub use privileges::{check_may_insert, check_update_privilege};
+pub use remote::elsewhere;
 pub use run_table::{Keys, RunTable};
 
 use pgrx::pg_sys;
