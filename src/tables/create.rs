@@ -13,7 +13,8 @@ use crate::spi;
 pub enum Life {
     /// A table of the caller's, with keys and indexes.
     Permanent,
-    /// A temporary table without them, gone with the subtransaction.
+    /// A temporary table for a dry run, gone with the subtransaction: without keys, and with indexes that refuse what the keys'
+    /// and the other indexes would have no room for.
     Temporary,
 }
 
@@ -84,9 +85,13 @@ pub fn content(
         ),
         &[],
     )?;
-    if life == Life::Permanent {
-        spi::write(&format!("CREATE INDEX ON {name} (user_id)"), &[])?;
+    if life == Life::Temporary {
+        spi::write(
+            &format!("CREATE INDEX ON {name} (chroma_collection, id)"),
+            &[],
+        )?;
     }
+    spi::write(&format!("CREATE INDEX ON {name} (user_id)"), &[])?;
     oid_of(&name)
 }
 
@@ -147,15 +152,13 @@ pub fn entity(
         ),
         &[],
     )?;
-    if life == Life::Permanent {
-        spi::write(&format!("CREATE INDEX ON {name} (content_id)"), &[])?;
-        spi::write(&format!("CREATE INDEX ON {name} (user_id)"), &[])?;
-    }
+    spi::write(&format!("CREATE INDEX ON {name} (content_id)"), &[])?;
+    spi::write(&format!("CREATE INDEX ON {name} (user_id)"), &[])?;
     oid_of(&name)
 }
 
-/// Creates a temporary table with the columns, types and checks of `target`, for a dry run to fill: no
-/// keys, no triggers, no sequences.
+/// Creates a temporary table with the columns, types, checks and indexes of `target`, for a dry run to fill: no triggers, no
+/// sequences, no vector indexes.
 ///
 /// # Errors
 /// The server's own.
@@ -163,11 +166,14 @@ pub fn shadow<C>(target: &Target<C>, which: &str) -> Result<pg_sys::Oid, Error> 
     let name = shadow_name(which);
     spi::write(
         &format!(
-            "CREATE TEMPORARY TABLE {name} (LIKE {} INCLUDING CONSTRAINTS INCLUDING GENERATED)",
+            "CREATE TEMPORARY TABLE {name} (LIKE {} INCLUDING CONSTRAINTS INCLUDING GENERATED \
+               INCLUDING INDEXES)",
             target.name
         ),
         &[],
     )?;
+    let oid = oid_of(&name)?;
+    without_needless_indexes(oid, &name, &target.defaulted)?;
     for column in &target.defaulted {
         let column = spi::ident(column);
         spi::write(
@@ -175,7 +181,41 @@ pub fn shadow<C>(target: &Target<C>, which: &str) -> Result<pg_sys::Oid, Error> 
             &[],
         )?;
     }
-    oid_of(&name)
+    Ok(oid)
+}
+
+/// Drops the indexes of a shadow that take long and refuse nothing, those on vectors, and those on columns that stay empty there.
+fn without_needless_indexes(oid: pg_sys::Oid, name: &str, empty: &[String]) -> Result<(), Error> {
+    let needless = spi::read(
+        "SELECT pg_catalog.quote_ident(x.relname), k.oid IS NOT NULL \
+           FROM pg_catalog.pg_index i \
+           JOIN pg_catalog.pg_class x ON x.oid OPERATOR(pg_catalog.=) i.indexrelid \
+           JOIN pg_catalog.pg_am m ON m.oid OPERATOR(pg_catalog.=) x.relam \
+           LEFT JOIN pg_catalog.pg_constraint k ON k.conrelid OPERATOR(pg_catalog.=) i.indrelid \
+            AND k.conindid OPERATOR(pg_catalog.=) i.indexrelid \
+          WHERE i.indrelid OPERATOR(pg_catalog.=) $1 \
+            AND (m.amname OPERATOR(pg_catalog.=) ANY (ARRAY['hnsw', 'ivfflat']) \
+                 OR EXISTS (SELECT FROM pg_catalog.pg_attribute a \
+                     WHERE a.attrelid OPERATOR(pg_catalog.=) i.indrelid \
+                       AND a.attnum OPERATOR(pg_catalog.=) ANY (i.indkey::pg_catalog.int2[]) \
+                       AND a.attname OPERATOR(pg_catalog.=) ANY ($2::pg_catalog.name[])))",
+        &[oid.into(), empty.to_vec().into()],
+        |row| {
+            Ok((
+                row.get::<String>(1)?.unwrap_or_default(),
+                row.get::<bool>(2)?,
+            ))
+        },
+    )?;
+    for (index, constraint) in needless {
+        let sql = match constraint {
+            // A constraint and its index have one name.
+            Some(true) => format!("ALTER TABLE {name} DROP CONSTRAINT {index}"),
+            _ => format!("DROP INDEX pg_temp.{index}"),
+        };
+        spi::write(&sql, &[])?;
+    }
+    Ok(())
 }
 
 fn shadow_name(which: &str) -> String {
