@@ -7,6 +7,7 @@
 #   ROUNDS=50                       for live: how many reads of each release (RELEASES= as well)
 #   SECONDS_EACH=60 FUZZ_SEED=1    for fuzz: how long each of the four kinds goes on, and which cases
 #   N=100000 ROUNDS=5 INDEX=1      for bench: records, rounds, rounds with an index build (pgrx-tests/bench/README.md)
+#   SOAK_SECONDS=600 OLD= NEW=     for soak: how long sessions go on; two pg_config for pg_upgrade
 #   TESTARGS='...'                 for the test targets: arguments for cargo test
 #   ROUNDS=5 THREADS=1              for bench-embed: rounds, threads of the model
 #   SUDO=sudo                      let setup and install use sudo where root is needed
@@ -17,7 +18,7 @@ SUDO ?=
 TESTARGS ?=
 export PG_CONFIG CHROMA SUDO
 
-.PHONY: help setup install uninstall test test-core test-server fidelity property fuzz live bench bench-embed fmt lint demo demo-stop clean-clusters
+.PHONY: help setup install uninstall test test-core test-server fidelity property fuzz live soak bench bench-embed fmt lint demo demo-stop clean-clusters
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -52,6 +53,9 @@ fuzz: ## damaged headers, index data, pickles and queue rows: no panic, bounded 
 
 live: ## reads while chromadb releases write: every result is one moment of the store (RELEASES=, ROUNDS=)
 	@pgrx-tests/fidelity/live.sh
+
+soak: install ## what takes long: sessions beside pgbench, pg_upgrade (SOAK_SECONDS=, OLD=, NEW=, ONLY=)
+	@pgrx-tests/soak/run.sh
 
 bench: install ## migrate_chroma against COPY and against Python, stage by stage (N=, DIM=, SPACE=, ROUNDS=, INDEX=)
 	@pgrx-tests/bench/run.sh

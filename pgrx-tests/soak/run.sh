@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Soak: the tests that take long, one after the other. ONLY='sessions' runs only those that it names.
+#
+#   SOAK_SECONDS=600   sessions: how long eight sessions and pgbench go on
+#   OLD=, NEW=         upgrade: pg_config of two servers that have the extension; left out without them
+#
+# Promise: every one is run, also after one has failed; the exit code says whether all have passed.
+. "$(dirname "$0")/../../scripts/lib.sh"
+cd "$ROOT"
+
+failed=
+
+# run NAME COMMAND...
+run() {
+  local name=$1
+  shift
+  case " ${ONLY:-$name} " in *" $name "*) ;; *) return 0 ;; esac
+  say "soak: $name"
+  "$@" || failed="$failed $name"
+}
+
+run sessions env SOAK_SECONDS="${SOAK_SECONDS:-600}" scripts/test.sh server --test beside_pgbench -- --nocapture
+if [ -n "${OLD:-}" ] && [ -n "${NEW:-}" ]; then
+  run upgrade pgrx-tests/soak/pg_upgrade.sh
+else
+  say "soak: upgrade is left out: it needs OLD=/path/to/old/pg_config NEW=/path/to/new/pg_config"
+fi
+
+[ -z "$failed" ] || die "failed:$failed"
+say "soak: passed"
