@@ -2,7 +2,9 @@
 -- written by the extension only; see privileges.sql.
 --
 -- This runs as a superuser with the target schema in search_path, where others may have put functions, operators and
--- types: every name is qualified. Key words of the grammar are not names (coalesce, EXISTS).
+-- types: every name is qualified. Key words of the grammar are not names (coalesce, EXISTS). The types in pgrx's own CREATE
+-- FUNCTION are found in pg_catalog, which is searched before the target schema (execute_extension_script in extension.c leaves
+-- it out of the path it sets); functions and operators are not, where another schema has some of better fitting types.
 
 -- Arguments and results are UTF-8 like Chroma's texts: another database encoding cannot hold them.
 DO $$

@@ -1,6 +1,6 @@
 //! Rows that an index has no room for: each is an error of its own, in a run and in its dry run alike.
 
-use vector_migrate_tests::{Db, Report, Store, queued_demo_store, tables};
+use vector_migrate_tests::{Db, Report, Store, queued_demo_store, store, tables};
 
 /// The sample store's records whose vectors are in the queue, of which one has an id of 3,000 characters that no
 /// compression shortens: a btree takes 2,704 bytes.
@@ -52,6 +52,42 @@ fn an_id_too_long_for_an_applications_key_is_that_records_error() {
     let report = db.migrate(&source, &arguments);
     assert_eq!(dry.outcome(), report.outcome());
     one_failed(&db, &report);
+}
+
+#[test]
+fn vectors_that_an_index_refuses_are_those_records_errors() {
+    let source = store("special/two-collections");
+    for (column, index) in [
+        ("vector", "hnsw ((embedding::vector(3)) vector_l2_ops)"),
+        (
+            "vector(8)",
+            "ivfflat ((embedding::halfvec(8)) halfvec_l2_ops)",
+        ),
+        ("vector(8)", "ivfflat (embedding vector_l2_ops)"),
+    ] {
+        let db = Db::new();
+        db.run(&tables::minimal_of(
+            "text PRIMARY KEY",
+            "bigint",
+            column,
+            "",
+        ));
+        db.run(&format!("CREATE INDEX ON content_vectors USING {index}"));
+        db.notices();
+        let arguments = "entity_target => NULL, embeddings => 'stored'";
+        let dry = db.migrate(&source, &format!("{arguments}, dry_run => true"));
+        let told = db.notices();
+        assert!(
+            !told
+                .iter()
+                .any(|notice| notice.text.contains("little data")),
+            "{told:?}"
+        );
+        let report = db.migrate(&source, arguments);
+        assert_eq!(dry.outcome(), report.outcome(), "{index}");
+        let refused = if index.contains("vector(3)") { 12 } else { 0 };
+        assert_eq!(report.total().failed - 6, refused, "{index}");
+    }
 }
 
 #[test]

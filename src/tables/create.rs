@@ -6,7 +6,7 @@ use vector_migrate_core::survey::CONTENT_TOAST_TARGET;
 
 use super::{KeyPart, Pgvector, Place, Target};
 use crate::error::Error;
-use crate::spi;
+use crate::{settings, spi};
 
 /// A table to be created: for good, or as a shadow for a dry run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,20 +158,19 @@ pub fn entity(
 }
 
 /// Creates a temporary table with the columns, types, checks and indexes of `target`, for a dry run to fill: no triggers, no
-/// sequences, no vector indexes.
+/// sequences, no indexes on the vectors as they are.
 ///
 /// # Errors
 /// The server's own.
 pub fn shadow<C>(target: &Target<C>, which: &str) -> Result<pg_sys::Oid, Error> {
     let name = shadow_name(which);
-    spi::write(
-        &format!(
-            "CREATE TEMPORARY TABLE {name} (LIKE {} INCLUDING CONSTRAINTS INCLUDING GENERATED \
-               INCLUDING INDEXES)",
-            target.name
-        ),
-        &[],
-    )?;
+    let like = format!(
+        "CREATE TEMPORARY TABLE {name} (LIKE {} INCLUDING CONSTRAINTS INCLUDING GENERATED INCLUDING INDEXES)",
+        target.name
+    );
+    // An IVFFlat index says that it is made with little data.
+    let quiet = &[(c"client_min_messages", c"warning")];
+    settings::with(quiet, || spi::write(&like, &[]))?;
     let oid = oid_of(&name)?;
     without_needless_indexes(oid, &name, &target.defaulted)?;
     for column in &target.defaulted {
@@ -184,7 +183,8 @@ pub fn shadow<C>(target: &Target<C>, which: &str) -> Result<pg_sys::Oid, Error> 
     Ok(oid)
 }
 
-/// Drops the indexes of a shadow that take long and refuse nothing, those on vectors, and those on columns that stay empty there.
+/// Drops the indexes of a shadow that take long and refuse nothing, those on vectors as they are (an expression, as a cast to
+/// halfvec, can refuse one), and those on columns that stay empty there.
 fn without_needless_indexes(oid: pg_sys::Oid, name: &str, empty: &[String]) -> Result<(), Error> {
     let needless = spi::read(
         "SELECT pg_catalog.quote_ident(x.relname), k.oid IS NOT NULL \
@@ -194,7 +194,7 @@ fn without_needless_indexes(oid: pg_sys::Oid, name: &str, empty: &[String]) -> R
            LEFT JOIN pg_catalog.pg_constraint k ON k.conrelid OPERATOR(pg_catalog.=) i.indrelid \
             AND k.conindid OPERATOR(pg_catalog.=) i.indexrelid \
           WHERE i.indrelid OPERATOR(pg_catalog.=) $1 \
-            AND (m.amname OPERATOR(pg_catalog.=) ANY (ARRAY['hnsw', 'ivfflat']) \
+            AND (i.indexprs IS NULL AND m.amname OPERATOR(pg_catalog.=) ANY (ARRAY['hnsw', 'ivfflat']) \
                  OR EXISTS (SELECT FROM pg_catalog.pg_attribute a \
                      WHERE a.attrelid OPERATOR(pg_catalog.=) i.indrelid \
                        AND a.attnum OPERATOR(pg_catalog.=) ANY (i.indkey::pg_catalog.int2[]) \
