@@ -30,6 +30,11 @@
 //! | `image` | values made by the reader as return values | yes |
 //! | `jsonb` | jsonb arguments as text, a table's jsonb as a return value | yes |
 //! | `vector` | pgvector's type as a return value | yes |
+//!
+//! Errors of the server come as panics, which unwind: every function of pgrx's bindings is guarded. Not guarded are three kinds of
+//! call, none of which can raise where it is made: ereport's own functions below ERROR, which `message` guards itself;
+//! `tts_virtual_clear` (execTuples.c) by its pointer in `sink::heap`, which frees nothing, as those slots own no memory; and plain reads and
+//! writes of the server's variables. Closures given to the server from Rust (`sink::copy`, `rows`) are `#[pg_guard]`.
 
 #![deny(rustdoc::broken_intra_doc_links)]
 

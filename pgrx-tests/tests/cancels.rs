@@ -291,3 +291,39 @@ fn a_record_reader_can_be_ended_at_any_moment() {
     let call = format!("chroma_records({})", source.sql());
     storm(&db, &source, 17, &call, "SELECT 1", "SELECT 1", "SELECT 1");
 }
+
+#[test]
+fn a_session_can_be_terminated_at_any_moment_and_the_server_lives() {
+    let (db, source) = (Db::new(), copied_store());
+    let started: String = db.one("SELECT pg_postmaster_start_time()::text");
+    let calls = [
+        format!("SELECT * FROM migrate_chroma({}, embeddings => 'stored')", source.sql()),
+        format!("SELECT * FROM migrate_chroma({}, embeddings => 'generate', dry_run => true)", source.sql()),
+        "SELECT count(*) FROM embed_text(ARRAY(SELECT repeat('a sentence of words ', 20) || n FROM generate_series(1, 500) n))".to_owned(),
+    ];
+    let mut dice = Dice(18);
+    for n in 0..cancels() / 4 {
+        let mut client = db.client();
+        let pid: i32 = client
+            .query_one("SELECT pg_backend_pid()", &[])
+            .expect("answers")
+            .get(0);
+        let call = &calls[n as usize % calls.len()];
+        let micros = dice.roll(if n % 2 == 0 { 60_000 } else { 1_800_000 });
+        thread::scope(|scope| {
+            scope.spawn(move || client.simple_query(call).is_err());
+            thread::sleep(Duration::from_micros(micros));
+            let gone = format!("SELECT pg_terminate_backend({pid}, 10000)");
+            assert!(db.one::<bool>(&gone), "it ends within ten seconds: {call}");
+        });
+        let copies = format!(
+            "SELECT count(*) FROM pg_ls_dir('base/pgsql_tmp', true, false) n WHERE n LIKE 'pgsql_tmp_vector_migrate.{pid}.%'"
+        );
+        assert_eq!(db.one::<i64>(&copies), 0, "{call}");
+    }
+    assert_eq!(
+        db.one::<String>("SELECT pg_postmaster_start_time()::text"),
+        started,
+        "the server did not crash"
+    );
+}
