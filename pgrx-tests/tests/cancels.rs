@@ -5,7 +5,6 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use postgres::NoTls;
 use vector_migrate_tests::{Db, Session, Store, store};
 
 /// Loads the model, which a run that creates an entity table does, too: its threads stay.
@@ -37,6 +36,8 @@ fn copied_store() -> Store {
 struct Watched<'d> {
     db: &'d Db,
     session: Session,
+    /// Sends the cancels; sent when its statement ends, where the protocol's own cancel may come later.
+    canceller: Session,
     pid: i32,
     threads: usize,
 }
@@ -50,6 +51,7 @@ impl<'d> Watched<'d> {
         Watched {
             db,
             session,
+            canceller: db.session(),
             pid,
             threads: 0,
         }
@@ -80,6 +82,15 @@ impl<'d> Watched<'d> {
             .count()
     }
 
+    fn thread_names(&self) -> Vec<String> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid));
+        let name = |task: fs::DirEntry| fs::read_to_string(task.path().join("comm")).ok();
+        tasks.map_or_else(
+            |_| Vec::new(),
+            |tasks| tasks.filter_map(|task| name(task.ok()?)).collect(),
+        )
+    }
+
     fn copies(&self) -> i64 {
         self.db.one(&format!(
             "SELECT count(*) FROM pg_ls_dir('base/pgsql_tmp', true, false) n
@@ -90,7 +101,7 @@ impl<'d> Watched<'d> {
 
     /// Runs `call` once, ended after about `micros` by a timeout or by a cancel, in a statement of its own or within a block
     /// that catches it; whether it was ended.
-    fn ended(&self, call: &str, micros: u64, by_timeout: bool, in_block: bool) -> bool {
+    fn ended(&mut self, call: &str, micros: u64, by_timeout: bool, in_block: bool) -> bool {
         let sql = if in_block {
             format!(
                 "DO $$ BEGIN PERFORM * FROM {call}; INSERT INTO outcome VALUES ('done');
@@ -105,15 +116,17 @@ impl<'d> Watched<'d> {
                 micros.div_ceil(1000).max(1)
             ));
         }
-        let token = self.session.cancel_token();
+        let cancel = format!("SELECT pg_cancel_backend({})", self.pid);
+        let canceller = &mut self.canceller;
+        let session = &self.session;
         let answer = thread::scope(|scope| {
             if !by_timeout {
                 scope.spawn(move || {
                     thread::sleep(Duration::from_micros(micros));
-                    token.cancel_query(NoTls).expect("takes a cancel");
+                    canceller.run(&cancel);
                 });
             }
-            self.session.attempt(&sql)
+            session.attempt(&sql)
         });
         // A cancel that came too late hits one of these.
         while let Err(failure) = self.session.attempt("SET statement_timeout = 0") {
@@ -149,7 +162,8 @@ impl<'d> Watched<'d> {
             }
             assert!(
                 start.elapsed() < Duration::from_secs(20),
-                "{call} left (threads, open files, copies): {left:?}"
+                "{call} left (threads, open files, copies): {left:?}; {:?}",
+                self.thread_names()
             );
             thread::sleep(Duration::from_millis(2));
         }
@@ -244,7 +258,7 @@ fn a_rollback_can_be_ended_at_any_moment() {
         &source,
         13,
         "rollback_migration()",
-        "SELECT 1",
+        MODEL,
         &before,
         whole,
     );
