@@ -8,6 +8,7 @@
 #   SECONDS_EACH=60 FUZZ_SEED=1    for fuzz: how long each of the four kinds goes on, and which cases
 #   N=100000 ROUNDS=5 INDEX=1      for bench: records, rounds, rounds with an index build (pgrx-tests/bench/README.md)
 #   SOAK_SECONDS=600 OLD= NEW=     for soak: how long sessions go on; two pg_config for pg_upgrade
+#   CANCELS=60 SWAPS=40             for soak and test-server: calls in each loop of cancels and swapped_paths
 #   TESTARGS='...'                 for the test targets: arguments for cargo test
 #   ROUNDS=5 THREADS=1              for bench-embed: rounds, threads of the model
 #   SUDO=sudo                      let setup and install use sudo where root is needed
@@ -54,7 +55,7 @@ fuzz: ## damaged headers, index data, pickles and queue rows: no panic, bounded 
 live: ## reads while chromadb releases write: every result is one moment of the store (RELEASES=, ROUNDS=)
 	@pgrx-tests/fidelity/live.sh
 
-soak: install ## what takes long: sessions beside pgbench, pg_upgrade (SOAK_SECONDS=, OLD=, NEW=, ONLY=)
+soak: install ## what takes long: sessions beside pgbench, 2,000 cancels, swapped paths, pg_upgrade (SOAK_SECONDS=, OLD=, NEW=, ONLY=)
 	@pgrx-tests/soak/run.sh
 
 bench: install ## migrate_chroma against COPY and against Python, stage by stage (N=, DIM=, SPACE=, ROUNDS=, INDEX=)

@@ -1,16 +1,19 @@
 //! Who may read which path: asked here, by every function that touches the server's disk, before it does.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
+
+use vector_migrate_core::source::chroma::Place;
 
 use crate::error::Error;
 use crate::{guc, pg, spi};
 
-/// Checks role and path; gives the path to open, symbolic links and `..` resolved where it exists.
+/// Checks role and path; gives the open directory. What is checked is where that directory is, so a path that leads
+/// elsewhere by now changes nothing.
 ///
 /// # Errors
 /// [`Error::NotAllowed`], the same for every path; [`Error::NullArgument`]; [`Error::NotUtf8`]; [`Error::OutsideRoots`], the
-/// same for existing and missing paths; a relative path.
-pub fn check(path: Option<&str>) -> Result<PathBuf, Error> {
+/// same for existing and missing paths; a relative path; what [`Place::open`] says of a path inside the roots.
+pub fn check(path: Option<&str>) -> Result<Place, Error> {
     let allowed = spi::read_one(
         "SELECT pg_catalog.pg_has_role(CURRENT_USER, 'pg_read_server_files', 'USAGE')",
         &[],
@@ -31,30 +34,22 @@ pub fn check(path: Option<&str>) -> Result<PathBuf, Error> {
             hint: "Give an absolute path on the database server, as in '/srv/chroma'.".into(),
         });
     }
-    // What cannot be resolved is opened as given, so that the error names what is wrong with it.
-    let resolved = path.canonicalize().unwrap_or_else(|_| without_dots(path));
+    let opened = Place::open(path);
     let roots = guc::allowed_roots();
-    let inside = |root: &PathBuf| {
-        resolved.starts_with(root.canonicalize().unwrap_or_else(|_| without_dots(root)))
+    if roots.is_empty() {
+        return Ok(opened?);
+    }
+    let inside = |path: &Path| {
+        let real = |root: &PathBuf| {
+            root.canonicalize()
+                .unwrap_or_else(|_| Place::destination(root))
+        };
+        roots.iter().any(|root| path.starts_with(real(root)))
     };
-    if roots.is_empty() || roots.iter().any(inside) {
-        Ok(resolved)
-    } else {
-        Err(Error::OutsideRoots(given.to_owned()))
+    match opened {
+        Ok(place) if inside(place.path()) => Ok(place),
+        // What is wrong with a path is told only of those that may be read.
+        Err(error) if inside(&Place::destination(path)) => Err(error.into()),
+        _ => Err(Error::OutsideRoots(given.to_owned())),
     }
-}
-
-/// The path with `.` and `..` taken out by name.
-fn without_dots(path: &Path) -> PathBuf {
-    let mut clean = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::ParentDir => {
-                clean.pop();
-            }
-            Component::CurDir => {}
-            other => clean.push(other),
-        }
-    }
-    clean
 }

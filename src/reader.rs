@@ -1,13 +1,12 @@
 //! The reader's thread, seen from the backend: started with signals blocked, waited for with interrupts
 //! obeyed, stopped when its consumer goes away.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use vector_migrate_core::pipeline::{Next, Sender, Worker};
-use vector_migrate_core::source::chroma::{ChromaStore, Options, Snapshot};
+use vector_migrate_core::source::chroma::{ChromaStore, Options, Place, Snapshot};
 use vector_migrate_core::source::{Source, SourceError};
 
 use crate::error::Error;
@@ -83,13 +82,13 @@ pub struct Size {
 ///
 /// # Errors
 /// What the source refuses.
-pub fn open(path: PathBuf) -> Result<Opened, Error> {
+pub fn open(place: Place) -> Result<Opened, Error> {
     let stop = Arc::new(AtomicBool::new(false));
     let options = options(stop.clone());
     let mut reader = start(
         stop.clone(),
         move |sender: Sender<(ChromaStore, Vec<Size>)>| {
-            let store = ChromaStore::open_with(&path, options)?;
+            let store = ChromaStore::open_with(place, options)?;
             let sizes = store.collections().iter().map(|collection| {
                 let (records, queued) = (store.count(collection)?, store.queue_rows(collection));
                 Ok(Size { records, queued })

@@ -2,6 +2,7 @@
 # Soak: the tests that take long, one after the other. ONLY='sessions' runs only those that it names.
 #
 #   SOAK_SECONDS=600   sessions: how long eight sessions and pgbench go on
+#   CANCELS=400        cancels: calls of each kind; SWAPS=500: calls in each loop of swaps
 #   OLD=, NEW=         upgrade: pg_config of two servers that have the extension; left out without them
 #
 # Promise: every one is run, also after one has failed; the exit code says whether all have passed.
@@ -20,6 +21,8 @@ run() {
 }
 
 run sessions env SOAK_SECONDS="${SOAK_SECONDS:-600}" scripts/test.sh server --test beside_pgbench -- --nocapture
+run cancels env CANCELS="${CANCELS:-400}" scripts/test.sh server --test cancels -- --nocapture
+run swaps env SWAPS="${SWAPS:-500}" scripts/test.sh server --test swapped_paths -- --nocapture --test-threads 1
 if [ -n "${OLD:-}" ] && [ -n "${NEW:-}" ]; then
   run upgrade pgrx-tests/soak/pg_upgrade.sh
 else

@@ -63,7 +63,7 @@ fn check_model(
     >,
     ErrorReport,
 > {
-    let path = access::check(path)?;
+    let place = access::check(path)?;
     let sample = sample.ok_or(Error::NullArgument("sample"))?;
     if !(1..=MOST).contains(&sample) {
         return Err(Error::BadArgument {
@@ -75,7 +75,7 @@ fn check_model(
     }
     // Loaded before the store is open, as a writer's commit would wait for it; what is wrong with the store is told first.
     let model = model::describe(run::WHY);
-    let reader::Opened { store, stop, .. } = reader::open(path)?;
+    let reader::Opened { store, stop, .. } = reader::open(place)?;
     let shown = store.directory().display().to_string();
     let chosen = run::choose(&shown, store.collections(), collection)?;
     let (_, dimension) = model?;

@@ -23,11 +23,11 @@ fn look_at<T: Send + 'static>(
     path: Option<&str>,
     look: impl FnOnce(&ChromaStore) -> Result<T, SourceError> + Send + 'static,
 ) -> Result<T, Error> {
-    let path = access::check(path)?;
+    let place = access::check(path)?;
     let stop = Arc::new(AtomicBool::new(false));
     let options = reader::options(stop.clone());
     let mut answers = reader::start(stop, move |sender| {
-        let store = ChromaStore::open_with(&path, options)?;
+        let store = ChromaStore::open_with(place, options)?;
         let answer = look(&store)?;
         sender.send((answer, store.take_notices()));
         Ok(())

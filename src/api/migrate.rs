@@ -24,9 +24,9 @@ type Row = (
 );
 
 fn migrate(path: Option<&str>, arguments: Arguments) -> Result<Vec<Row>, ErrorReport> {
-    let path = access::check(path)?;
+    let place = access::check(path)?;
     let options = Options::check(arguments)?;
-    let lines = run::migrate(path, &options)?;
+    let lines = run::migrate(place, &options)?;
     let row = |line: run::Line| {
         let counts = line.counts;
         (

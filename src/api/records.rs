@@ -89,8 +89,8 @@ fn chroma_records(
     ErrorReport,
 > {
     let filter = filter.map(|json| run::parse_filter(&json.0)).transpose()?;
-    let path = access::check(path)?;
-    let reader::Opened { store, stop, .. } = reader::open(path)?;
+    let place = access::check(path)?;
+    let reader::Opened { store, stop, .. } = reader::open(place)?;
     for warning in store.warnings() {
         warning!("{warning}");
     }

@@ -21,8 +21,9 @@
 //! | [`seen`] | keys that a run has met | key |
 //! | [`survey`] | a store in one row, and what it would be in PostgreSQL | record, source, map, encode |
 //! | [`pipeline`] | reads, maps and encodes on a thread of its own, bounded by bytes | all of the above but survey |
+//!
+//! `unsafe` is in one file only: `source/chroma/calls.rs`, where SQLite is led to a store's files.
 
-#![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),
     deny(

@@ -1,12 +1,12 @@
 //! The loop: batches from the reader's thread into the sink, an interrupt check between two, the report.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use vector_migrate_core::pipeline::Mode;
 use vector_migrate_core::record::Space;
 use vector_migrate_core::report::Counts;
 use vector_migrate_core::source::Source as _;
+use vector_migrate_core::source::chroma::Place;
 
 use super::alone::Alone;
 use super::notices::{self, Progress};
@@ -34,14 +34,14 @@ pub struct Line {
     pub counts: Counts,
 }
 
-/// Migrates the store at `path`, which has passed the access check.
+/// Migrates the store in `place`, which has passed the access check.
 ///
 /// # Errors
 /// Everything in [`Error`]; then nothing is written.
-pub fn migrate(path: PathBuf, options: &Options) -> Result<Vec<Line>, Error> {
+pub fn migrate(place: Place, options: &Options) -> Result<Vec<Line>, Error> {
     let started_at = pgrx::datum::clock_timestamp();
     let _alone = Alone::begin(crate::tables::find(&options.target)?.qualified())?;
-    let Opened { store, stop, sizes } = reader::open(path)?;
+    let Opened { store, stop, sizes } = reader::open(place)?;
     let shown = store.directory().display().to_string();
     let chosen = collections::choose(&shown, store.collections(), options.collection.as_deref())?;
     if let Some(damage) = store.damage().first().filter(|_| options.strict) {

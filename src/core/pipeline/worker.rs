@@ -9,6 +9,9 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, bounded};
 
 /// Batches that may wait between the threads.
 pub const QUEUED: usize = 1;
+/// How long a thread that was told to stop is waited for. It looks after that every few milliseconds, unless the
+/// system does not come back from a read.
+const LAST: Duration = Duration::from_secs(1);
 
 /// The producer's end.
 #[derive(Debug)]
@@ -88,11 +91,16 @@ pub enum Next<T, E> {
     Panicked,
 }
 
-/// The consumer's end: owns the thread, stops and joins it when dropped.
+/// The consumer's end: owns the thread and stops it when dropped.
+///
+/// Nothing here waits for the thread without an end. A thread that does not stop within a second is left behind: it
+/// ends by itself when the system lets it go on, and only then gives up what it holds.
 #[derive(Debug)]
 pub struct Worker<T, E> {
     channel: Option<Receiver<T>>,
     stop: Arc<AtomicBool>,
+    /// Closed when the thread has given up everything but its result.
+    end: Receiver<()>,
     thread: Option<JoinHandle<Result<(), E>>>,
 }
 
@@ -107,12 +115,17 @@ impl<T: Send + 'static, E: Send + 'static> Worker<T, E> {
         produce: impl FnOnce(Sender<T>) -> Result<(), E> + Send + 'static,
     ) -> std::io::Result<Worker<T, E>> {
         let (sender, receiver) = bounded(QUEUED);
+        let (open, end) = bounded(0);
         let thread = std::thread::Builder::new()
             .name("vector_migrate".into())
-            .spawn(move || produce(Sender { channel: sender }))?;
+            .spawn(move || {
+                let _open: crossbeam_channel::Sender<()> = open;
+                produce(Sender { channel: sender })
+            })?;
         Ok(Worker {
             channel: Some(receiver),
             stop,
+            end,
             thread: Some(thread),
         })
     }
@@ -126,11 +139,21 @@ impl<T: Send + 'static, E: Send + 'static> Worker<T, E> {
                 Err(RecvTimeoutError::Disconnected) => self.channel = None,
             }
         }
+        if !self.ended(patience) {
+            return Next::Waiting;
+        }
         match self.thread.take().map(JoinHandle::join) {
             Some(Ok(result)) => Next::Done(result),
             Some(Err(_)) => Next::Panicked,
             None => Next::Done(Ok(())),
         }
+    }
+}
+
+impl<T, E> Worker<T, E> {
+    /// Whether the thread has ended, after waiting for it at most `patience`.
+    fn ended(&self, patience: Duration) -> bool {
+        self.end.recv_timeout(patience) == Err(RecvTimeoutError::Disconnected)
     }
 }
 
@@ -140,7 +163,9 @@ impl<T, E> Drop for Worker<T, E> {
         self.channel = None;
         if let Some(thread) = self.thread.take() {
             self.stop.store(true, Ordering::Relaxed);
-            let _ = thread.join();
+            if self.ended(LAST) {
+                let _ = thread.join();
+            }
         }
     }
 }
@@ -162,6 +187,33 @@ mod tests {
             Next::Batch(1)
         ));
         drop(worker);
+    }
+
+    #[test]
+    fn a_producer_that_hangs_is_left_behind_and_gives_up_what_it_holds_when_it_ends() {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (go_on, blocked) = bounded::<()>(0);
+        let held = Arc::new(());
+        let (its, told) = (held.clone(), stop.clone());
+        let mut worker = Worker::spawn(stop, move |sender: Sender<u32>| {
+            // As a read of a disk that does not answer; the consumer's end of the channel is no help.
+            drop(sender);
+            let _ = blocked.recv();
+            assert!(told.load(Ordering::Relaxed));
+            drop(its);
+            Ok::<(), ()>(())
+        })
+        .unwrap();
+        assert!(matches!(
+            worker.next(Duration::from_millis(50)),
+            Next::Waiting
+        ));
+        drop(worker);
+        assert_eq!(Arc::strong_count(&held), 2);
+        drop(go_on);
+        while Arc::strong_count(&held) > 1 {
+            std::thread::yield_now();
+        }
     }
 
     #[test]

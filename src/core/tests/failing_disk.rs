@@ -16,8 +16,8 @@ use rusqlite::ffi;
 use vector_migrate_core::source::Source;
 
 const PAGE: i64 = 4096;
-/// The file that fails, which a private copy of it does not.
-const STORE: &[u8] = b"/store/chroma.sqlite3";
+/// What the reader names a store's files to SQLite, which a private copy's it does not.
+const STORE: &[u8] = b"/dev/null/";
 
 /// The page that cannot be read, from 1 on; 0: none.
 static BAD: AtomicI64 = AtomicI64::new(0);
@@ -67,7 +67,7 @@ unsafe extern "C" fn open_file(
     // SAFETY: the arguments are those that SQLite gave; `file` is initialised by the call.
     unsafe {
         let result = OPEN.get().unwrap()(vfs, name, file, flags, out);
-        let ours = !name.is_null() && CStr::from_ptr(name).to_bytes().ends_with(STORE);
+        let ours = !name.is_null() && CStr::from_ptr(name).to_bytes().starts_with(STORE);
         if result == ffi::SQLITE_OK && ours {
             let methods = ORIGINAL.get_or_init(|| *(*file).pMethods);
             let failing = FAILING.get_or_init(|| ffi::sqlite3_io_methods {

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use common::{Copy, copy, copy_tree, fixtures, named, open, records};
 use vector_migrate_core::record::{Collection, Record};
-use vector_migrate_core::source::chroma::{ChromaStore, Options, Snapshot};
+use vector_migrate_core::source::chroma::{ChromaStore, Options, Place, Snapshot};
 use vector_migrate_core::source::{Source, SourceError};
 
 const NEW: &str = "chroma-1.5.9";
@@ -39,7 +39,7 @@ impl Scratch {
     }
 
     fn open(&self, directory: &Path) -> Result<ChromaStore, SourceError> {
-        ChromaStore::open_with(directory, self.options(Snapshot::WhenNeeded))
+        ChromaStore::open_with(Place::open(directory)?, self.options(Snapshot::WhenNeeded))
     }
 
     /// The private folders.
@@ -163,7 +163,11 @@ fn a_copy_is_the_same_store_and_holds_no_lock() {
     let plain = open(&copy.directory);
     let (wanted, print, summary) = (all(&plain), plain.fingerprint(), plain.summary().unwrap());
     drop(plain);
-    let store = ChromaStore::open_with(&copy.directory, scratch.options(Snapshot::Always)).unwrap();
+    let store = ChromaStore::open_with(
+        Place::open(&copy.directory).unwrap(),
+        scratch.options(Snapshot::Always),
+    )
+    .unwrap();
     copy.sql("PRAGMA foreign_keys = 0; DELETE FROM embeddings; DELETE FROM embeddings_queue");
     fs::remove_dir_all(copy.segment("l2_history")).unwrap();
     assert_eq!(all(&store), wanted);
@@ -218,7 +222,8 @@ fn files_that_keep_changing_are_busy() {
             std::thread::sleep(Duration::from_secs(2));
             stop.store(true, std::sync::atomic::Ordering::Relaxed);
         });
-        let result = ChromaStore::open_with(&copy.directory, options).map(|_| ());
+        let result =
+            ChromaStore::open_with(Place::open(&copy.directory).unwrap(), options).map(|_| ());
         done.store(true, std::sync::atomic::Ordering::Relaxed);
         assert!(
             matches!(

@@ -4,7 +4,6 @@
 //! that belong to nothing (foreign keys are not enforced) are left alone. May import `record` and this folder.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::Path;
 
 use rusqlite::types::ValueRef;
 
@@ -12,6 +11,7 @@ use super::content::typed;
 use super::database::{Database, sequence, text};
 use super::doubts;
 use super::error::SourceError;
+use super::folder::Folder;
 use super::layout::{SegmentFiles, is_uuid};
 use super::salvage::{Trouble, readable};
 use super::schema::Schema;
@@ -79,7 +79,7 @@ impl Catalog {
     pub fn read(
         database: &Database,
         schema: &Schema,
-        directory: &Path,
+        directory: &Folder,
     ) -> Result<Catalog, SourceError> {
         let homes = homes(database, schema)?;
         let rows = rows(database, schema)?;

@@ -2,7 +2,8 @@
 //!
 //! Stage: source. Promise: the connection cannot write, attach, load code or run what a hostile schema holds;
 //! it creates no file; everything is read from one snapshot, since the first read's lock is held for the
-//! connection's life; the stop flag ends a statement within milliseconds. May import `error` and `layout`.
+//! connection's life; the stop flag ends a statement within milliseconds. May import `calls`, `error`,
+//! `layout` and `locks`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -17,6 +18,7 @@ use rusqlite::limits::Limit;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Statement};
 
+use super::calls::{self, Alias};
 use super::error::SourceError;
 use super::layout::FileStat;
 use super::locks::Claim;
@@ -32,6 +34,14 @@ const COPIED_PAGES: i32 = 1024;
 /// Virtual machine steps between two looks at the stop flag.
 const STEPS: i32 = 10_000;
 
+/// Where a database lies.
+pub(super) enum Lies {
+    /// In the store, where SQLite finds it under this path.
+    There(Alias),
+    /// In a private copy, at this path.
+    Copied(PathBuf),
+}
+
 /// An open database.
 pub(super) struct Database {
     conn: Connection,
@@ -43,15 +53,16 @@ pub(super) struct Database {
     tables: BTreeMap<String, BTreeSet<String>>,
     /// More rows than the file has room for: a row takes 4 bytes at least.
     most_rows: usize,
-    // After `conn`: its locks are gone before the claim is.
+    // After `conn`: its locks are gone before the claim is, and SQLite asks for the file when it closes it.
     claim: Claim,
+    _lies: Lies,
 }
 
 impl Database {
-    /// Opens the database that was claimed and begins the transaction that everything is read in. `file` is where
-    /// it is, `path` what it is called in errors.
+    /// Opens the database that was claimed and begins the transaction that everything is read in. `path` is what
+    /// it is called in errors.
     pub fn open(
-        file: &Path,
+        lies: Lies,
         path: &Path,
         claim: Claim,
         stop: Arc<AtomicBool>,
@@ -59,6 +70,10 @@ impl Database {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
             | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+        let file = match &lies {
+            Lies::There(alias) => alias.path(),
+            Lies::Copied(file) => file,
+        };
         let mut conn = Connection::open_with_flags(file, flags)
             .map_err(|error| translate(path, &stop, error))?;
         prepare(&mut conn, &stop)
@@ -80,6 +95,7 @@ impl Database {
             stop,
             tables: BTreeMap::new(),
             claim,
+            _lies: lies,
         };
         // Names are looked at as SQLite compares them: without regard to case.
         let objects = database.rows("SELECT lower(name), type, sql FROM sqlite_master", |row| {
@@ -360,15 +376,15 @@ fn prepare(conn: &mut Connection, stop: &Arc<AtomicBool>) -> rusqlite::Result<()
 }
 
 fn translate(path: &Path, stop: &AtomicBool, error: rusqlite::Error) -> SourceError {
-    let path = path.to_owned();
     let rusqlite::Error::SqliteFailure(failure, message) = error else {
         return SourceError::Damaged {
-            path,
+            path: path.to_owned(),
             what: error.to_string(),
             offset: None,
         };
     };
-    let what = message.unwrap_or_else(|| failure.to_string());
+    let what = calls::shown(message.unwrap_or_else(|| failure.to_string()), path);
+    let path = path.to_owned();
     match failure.code {
         _ if stop.load(Ordering::Relaxed) => SourceError::Interrupted,
         ErrorCode::OperationInterrupted => SourceError::Interrupted,

@@ -2,7 +2,7 @@
 //!
 //! Stage: source. Promise: read with positioned reads, never mapped (a file that another
 //! process shortens would kill the server); every offset comes from a checked header. May import `elements`,
-//! `error`, `layout` and `queue` (for the decoding of f32).
+//! `error`, `folder`, `layout` and `queue` (for the decoding of f32).
 //!
 //! `header.bin`, 100 bytes, packed, little-endian:
 //!
@@ -35,8 +35,9 @@ use std::sync::atomic::AtomicBool;
 
 use super::elements::{Elements, read_at};
 use super::error::SourceError;
+use super::folder::Folder;
 use super::labels::Labels;
-use super::layout::open_file;
+use super::layout::{ELEMENTS, HEADER, LENGTHS};
 use super::queue::floats;
 
 /// Bytes of `header.bin`.
@@ -58,9 +59,10 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// Reads and checks the file `path`.
-    pub fn read(path: &Path) -> Result<Header, SourceError> {
-        let (file, metadata) = open_file(path)?;
+    /// Reads and checks the header in `folder`.
+    pub fn read(folder: &Folder) -> Result<Header, SourceError> {
+        let path = &folder.at(HEADER);
+        let (file, metadata) = folder.open_file(HEADER)?;
         let mut bytes = [0; HEADER_BYTES];
         if metadata.len() != 100 {
             return Err(damaged(
@@ -138,25 +140,18 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// Opens the files; `lengths` is given for cosine spaces.
-    pub fn open(
-        header: Header,
-        elements: &Path,
-        lengths: Option<&Path>,
-    ) -> Result<Index, SourceError> {
-        let (file, metadata) = open_file(elements)?;
+    /// Opens the files in `folder`, that of lengths only for a cosine space.
+    pub fn open(header: Header, folder: &Folder, cosine: bool) -> Result<Index, SourceError> {
+        let (file, metadata) = folder.open_file(ELEMENTS)?;
         let whole = metadata
             .len()
             .checked_div(header.stride)
             .unwrap_or(0)
             .min(header.count);
-        let lengths = match lengths {
-            Some(path) => Some(read_lengths(path, whole)?),
-            None => None,
-        };
+        let lengths = cosine.then(|| read_lengths(folder, whole)).transpose()?;
         Ok(Index {
             header,
-            elements: Elements::new(file, elements, &metadata, header.stride, whole),
+            elements: Elements::new(file, &folder.at(ELEMENTS), &metadata, header.stride, whole),
             bytes: Vec::new(),
             lengths,
             slots: u32::try_from(whole).unwrap_or(u32::MAX - 1),
@@ -200,8 +195,9 @@ impl Index {
     }
 }
 
-fn read_lengths(path: &Path, slots: u64) -> Result<Vec<f32>, SourceError> {
-    let (file, metadata) = open_file(path)?;
+fn read_lengths(folder: &Folder, slots: u64) -> Result<Vec<f32>, SourceError> {
+    let path = &folder.at(LENGTHS);
+    let (file, metadata) = folder.open_file(LENGTHS)?;
     let bytes = metadata.len().min(slots.saturating_mul(4)) / 4 * 4;
     let mut buffer = vec![0; usize::try_from(bytes).unwrap_or(0)];
     read_at(&file, path, &mut buffer, 0)?;
@@ -254,10 +250,10 @@ mod tests {
 
     fn index(elements: &[Vec<u8>], claimed: u64, cut: usize) -> (tempfile::TempDir, Index) {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("data_level0.bin");
         let bytes = elements.concat();
-        std::fs::write(&path, &bytes[..bytes.len() - cut]).unwrap();
-        let index = Index::open(parsed(&header(claimed, 2)).unwrap(), &path, None).unwrap();
+        std::fs::write(folder.path().join(ELEMENTS), &bytes[..bytes.len() - cut]).unwrap();
+        let opened = Folder::open(folder.path()).unwrap();
+        let index = Index::open(parsed(&header(claimed, 2)).unwrap(), &opened, false).unwrap();
         (folder, index)
     }
 

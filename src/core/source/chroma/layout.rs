@@ -1,8 +1,6 @@
-//! The files of a persist directory, found and checked before anything is read.
+//! The files of a persist directory, and what they were when they were looked at.
 //!
-//! Stage: source. Promise: nothing but ordinary files and folders is ever opened, no link is followed inside
-//! the persist directory, and a refusal names the first component that this process may not read. May import
-//! `error` only.
+//! Stage: source. Promise: nothing is opened but folders, by way of `folder`. May import `error` and `folder`.
 //!
 //! ```text
 //! <persist dir>/
@@ -12,16 +10,25 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, FileType, Metadata};
-use std::io::{self, ErrorKind};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Component, Path, PathBuf};
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
+use rustix::fs::{FileType, Stat};
+
+use super::database::check_stop;
 use super::error::SourceError;
+use super::folder::{Folder, kind, not_a_file};
 
 /// Name of the database file.
 pub(super) const DATABASE: &str = "chroma.sqlite3";
+/// Name of the journal beside it.
+pub(super) const JOURNAL: &str = "chroma.sqlite3-journal";
+/// Name of the write-ahead log beside it.
+pub(super) const LOG: &str = "chroma.sqlite3-wal";
+/// Name of the write-ahead log's index beside it.
+pub(super) const LOG_INDEX: &str = "chroma.sqlite3-shm";
 /// Name of the index header.
 pub(super) const HEADER: &str = "header.bin";
 /// Name of the file of elements.
@@ -39,15 +46,6 @@ const OLD_FILES: [&str; 2] = ["chroma-embeddings.parquet", "chroma-collections.p
 
 /// The step of a file system's clock, with some room.
 const CLOCK_STEP: Duration = Duration::from_millis(20);
-
-/// Where a store lies.
-#[derive(Debug, Clone)]
-pub(super) struct Location {
-    /// The persist directory, without links.
-    pub directory: PathBuf,
-    /// Its `chroma.sqlite3`, known to be an ordinary file.
-    pub database: PathBuf,
-}
 
 /// Size and modification time of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,17 +72,18 @@ impl FileStat {
     }
 }
 
-impl FileStat {
-    /// The figures of the file `path`; `None` if there is none.
-    pub(super) fn look(path: &Path) -> Result<Option<FileStat>, SourceError> {
-        match fs::symlink_metadata(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(refusal(path, path.parent().unwrap_or(path), error)),
-            Ok(metadata) if metadata.is_file() => Ok(Some(FileStat::of(&metadata))),
-            Ok(metadata) => Err(not_a_file(path.to_owned(), metadata.file_type())),
+impl From<&Stat> for FileStat {
+    fn from(stat: &Stat) -> FileStat {
+        FileStat {
+            bytes: u64::try_from(stat.st_size).unwrap_or(0),
+            seconds: stat.st_mtime,
+            nanoseconds: i64::try_from(stat.st_mtime_nsec).unwrap_or(0),
+            inode: stat.st_ino,
         }
     }
+}
 
+impl FileStat {
     /// How long ago it was changed; `None` if that lies in the future.
     pub(super) fn age(&self) -> Option<Duration> {
         let seconds = u64::try_from(self.seconds).ok()?;
@@ -115,24 +114,14 @@ pub struct SegmentFiles {
 
 impl SegmentFiles {
     /// Looks at the folder `id` in `directory`; empty if there is no such folder.
-    pub(super) fn look(directory: &Path, id: &str) -> Result<SegmentFiles, SourceError> {
-        let folder = directory.join(id);
+    pub(super) fn look(directory: &Folder, id: &str) -> Result<SegmentFiles, SourceError> {
         let mut found = SegmentFiles::default();
-        match fs::symlink_metadata(&folder) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(found),
-            Err(error) => return Err(refusal(&folder, directory, error)),
-            Ok(metadata) if metadata.is_dir() => {}
-            Ok(metadata) => return Err(not_a_folder(folder, metadata.file_type())),
-        }
+        let Some(folder) = directory.folder(id)? else {
+            return Ok(found);
+        };
         for name in SEGMENT_FILES {
-            let path = folder.join(name);
-            match fs::symlink_metadata(&path) {
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => return Err(refusal(&path, &folder, error)),
-                Ok(metadata) if metadata.is_file() => {
-                    found.files.insert(name, FileStat::of(&metadata));
-                }
-                Ok(metadata) => return Err(not_a_file(path, metadata.file_type())),
+            if let Some(stat) = folder.look(name)? {
+                found.files.insert(name, stat);
             }
         }
         Ok(found)
@@ -156,88 +145,58 @@ impl SegmentFiles {
     }
 }
 
-/// Finds the store that `path` names: a persist directory, or the `chroma.sqlite3` in it.
-pub(super) fn locate(path: &Path) -> Result<Location, SourceError> {
-    if !path.is_absolute() {
-        return Err(SourceError::NotAbsolute {
-            path: path.to_owned(),
-        });
-    }
-    let metadata = walk(path)?;
-    let directory = if metadata.is_dir() {
-        path.to_owned()
-    } else if !metadata.is_file() {
-        return Err(not_a_file(path.to_owned(), metadata.file_type()));
-    } else if path.file_name().is_some_and(|name| name == DATABASE) {
-        path.parent().unwrap_or(Path::new("/")).to_owned()
-    } else {
-        return Err(SourceError::NotADirectory {
-            path: path.to_owned(),
-        });
-    };
-    let directory =
-        fs::canonicalize(&directory).map_err(|error| refusal(&directory, &directory, error))?;
-    let database = directory.join(DATABASE);
-    match fs::symlink_metadata(&database) {
-        Ok(metadata) if metadata.is_file() => Ok(Location {
-            directory,
-            database,
+/// Checks that `directory` has a `chroma.sqlite3`, an ordinary file.
+pub(super) fn check(directory: &Folder) -> Result<(), SourceError> {
+    match directory.stat(DATABASE)? {
+        Some(stat) if kind(&stat) == FileType::RegularFile => Ok(()),
+        Some(stat) => Err(not_a_file(directory.at(DATABASE), kind(&stat))),
+        None if has_old_files(directory) => Err(SourceError::OldLayout {
+            path: directory.path().to_owned(),
         }),
-        Ok(metadata) => Err(not_a_file(database, metadata.file_type())),
-        Err(error) if error.kind() == ErrorKind::NotFound => Err(if has_old_files(&directory) {
-            SourceError::OldLayout { path: directory }
-        } else {
-            SourceError::NoChromaDatabase { directory }
+        None => Err(SourceError::NoChromaDatabase {
+            directory: directory.path().to_owned(),
         }),
-        Err(error) => Err(refusal(&database, &directory, error)),
     }
 }
 
 /// Whether chromadb before 0.4 left its files in `directory`.
-pub(super) fn has_old_files(directory: &Path) -> bool {
+pub(super) fn has_old_files(directory: &Folder) -> bool {
     OLD_FILES
         .iter()
-        .any(|name| fs::symlink_metadata(directory.join(name)).is_ok())
-}
-
-/// Opens an ordinary file for reading; what was looked at is what was opened.
-pub(super) fn open_file(path: &Path) -> Result<(File, Metadata), SourceError> {
-    let failed = |error| refusal(path, path.parent().unwrap_or(path), error);
-    let seen = fs::symlink_metadata(path).map_err(failed)?;
-    if !seen.is_file() {
-        return Err(not_a_file(path.to_owned(), seen.file_type()));
-    }
-    let file = File::open(path).map_err(|error| refusal(path, path, error))?;
-    let opened = file.metadata().map_err(failed)?;
-    if (opened.dev(), opened.ino()) != (seen.dev(), seen.ino()) {
-        return Err(SourceError::Busy {
-            path: path.to_owned(),
-            what: "it was replaced while it was opened".to_owned(),
-        });
-    }
-    Ok((file, opened))
+        .any(|name| matches!(directory.stat(name), Ok(Some(_))))
 }
 
 /// Folders of `directory` that are named like a segment (a uuid), with the bytes of their files.
-pub(super) fn segment_folders(directory: &Path) -> io::Result<Vec<(String, u64)>> {
+pub(super) fn segment_folders(
+    directory: &Folder,
+    stop: &AtomicBool,
+) -> Result<Vec<(String, u64)>, SourceError> {
+    let mut names = Vec::new();
+    directory.names(&mut |name| {
+        if is_uuid(name) {
+            names.push(name.to_owned());
+        }
+        check_stop(stop)
+    })?;
     let mut folders = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let Some(name) = name.to_str().filter(|name| is_uuid(name)) else {
+    for name in names {
+        // A file or a link of such a name is none.
+        let is_folder = |stat: &Stat| kind(stat) == FileType::Directory;
+        if !directory.stat(&name)?.as_ref().is_some_and(is_folder) {
+            continue;
+        }
+        let Some(folder) = directory.folder(&name)? else {
             continue;
         };
-        if !entry.file_type()?.is_dir() {
-            continue;
-        }
         let mut bytes = 0_u64;
-        for file in fs::read_dir(entry.path())? {
-            let metadata = file?.metadata()?;
-            if metadata.is_file() {
-                bytes = bytes.saturating_add(metadata.len());
+        folder.names(&mut |name| {
+            let stat = folder.stat(name)?;
+            if let Some(stat) = stat.filter(|stat| kind(stat) == FileType::RegularFile) {
+                bytes = bytes.saturating_add(FileStat::from(&stat).bytes);
             }
-        }
-        folders.push((name.to_owned(), bytes));
+            check_stop(stop)
+        })?;
+        folders.push((name, bytes));
     }
     folders.sort();
     Ok(folders)
@@ -246,82 +205,4 @@ pub(super) fn segment_folders(directory: &Path) -> io::Result<Vec<(String, u64)>
 /// Whether `text` is a uuid as Chroma writes it: 36 characters with hyphens. Only such a text becomes a path.
 pub(super) fn is_uuid(text: &str) -> bool {
     text.len() == 36 && uuid::Uuid::try_parse(text).is_ok()
-}
-
-/// Checks `path` component by component, from the root; gives what the last one is.
-fn walk(path: &Path) -> Result<Metadata, SourceError> {
-    let mut reached = PathBuf::from("/");
-    let mut metadata = look(path, &reached, &reached)?;
-    for component in path.components() {
-        if matches!(component, Component::RootDir | Component::CurDir) {
-            continue;
-        }
-        let above = reached.clone();
-        reached.push(component);
-        if !metadata.is_dir() {
-            return Err(SourceError::NotADirectory { path: above });
-        }
-        metadata = look(path, &reached, &above)?;
-    }
-    Ok(metadata)
-}
-
-fn look(path: &Path, at: &Path, above: &Path) -> Result<Metadata, SourceError> {
-    fs::metadata(at).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => SourceError::NotFound {
-            path: path.to_owned(),
-        },
-        _ => refusal(at, above, error),
-    })
-}
-
-/// The error for a failed look at `path`, where a missing permission is one of `above`.
-fn refusal(path: &Path, above: &Path, error: io::Error) -> SourceError {
-    match error.kind() {
-        ErrorKind::NotFound => SourceError::NotFound {
-            path: path.to_owned(),
-        },
-        ErrorKind::PermissionDenied => SourceError::PermissionDenied {
-            path: above.to_owned(),
-        },
-        ErrorKind::NotADirectory => SourceError::NotADirectory {
-            path: above.to_owned(),
-        },
-        _ => SourceError::Io {
-            path: path.to_owned(),
-            source: error,
-        },
-    }
-}
-
-fn not_a_file(path: PathBuf, kind: FileType) -> SourceError {
-    if kind.is_dir() {
-        return SourceError::IsADirectory { path };
-    }
-    SourceError::NotAFile {
-        path,
-        what: kind_name(kind),
-    }
-}
-
-fn not_a_folder(path: PathBuf, kind: FileType) -> SourceError {
-    if kind.is_file() {
-        return SourceError::NotADirectory { path };
-    }
-    SourceError::NotAFile {
-        path,
-        what: kind_name(kind),
-    }
-}
-
-fn kind_name(kind: FileType) -> &'static str {
-    if kind.is_symlink() {
-        "a symbolic link"
-    } else if kind.is_fifo() {
-        "a pipe"
-    } else if kind.is_socket() {
-        "a socket"
-    } else {
-        "a device"
-    }
 }

@@ -1,7 +1,7 @@
 //! The locks of a SQLite file, as far as a reader has to know them.
 //!
 //! Stage: source. Promise: no descriptor of a database is closed while a connection of this process is open on
-//! it. May import `error`, `layout` and `cut`.
+//! it. May import `error`, `folder`, `layout` and `cut`.
 //!
 //! POSIX record locks belong to the process, not to the descriptor: closing any descriptor of a file drops every
 //! lock that the process has on it, those of SQLite included. So the one descriptor that is opened here, to look
@@ -24,20 +24,23 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
+use rustix::fs::FileType;
 use rustix::process::{Flock, FlockOffsetType, FlockType, fcntl_getlk};
 
 use super::cut::{Cut, page_size};
 use super::error::SourceError;
-use super::layout::{self, FileStat};
+use super::folder::{Folder, kind, not_a_file};
+use super::layout::FileStat;
 
 const MAGIC: &[u8] = b"SQLite format 3\0";
 const RESERVED: u64 = 0x4000_0001;
 const WAL_WRITE: u64 = 120;
 
-type Key = (u64, u64);
+/// Device and number of a file.
+pub(super) type Key = (u64, u64);
 
 struct Held {
     users: usize,
@@ -69,29 +72,32 @@ impl Drop for Claim {
 }
 
 impl Claim {
-    /// Claims the database `path`.
-    pub fn new(path: &Path) -> Result<Claim, SourceError> {
-        let io = |source| SourceError::Io {
-            path: path.to_owned(),
-            source,
-        };
+    /// Claims the database `name` in `folder`.
+    pub fn new(folder: &Folder, name: &str) -> Result<Claim, SourceError> {
+        let path = folder.at(name);
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-        let seen = std::fs::symlink_metadata(path).map_err(io)?;
-        let mut key = (seen.dev(), seen.ino());
-        let mut stat = FileStat::of(&seen);
+        let Some(seen) = folder.stat(name)? else {
+            return Err(SourceError::NotFound { path });
+        };
+        if kind(&seen) != FileType::RegularFile {
+            return Err(not_a_file(path, kind(&seen)));
+        }
+        let mut key = (seen.st_dev, seen.st_ino);
+        let mut stat = FileStat::from(&seen);
         if let Some(held) = open.get_mut(&key) {
             held.users = held.users.saturating_add(1);
         } else {
-            let (file, metadata) = layout::open_file(path)?;
+            let (file, metadata) = folder.open_file(name)?;
             key = (metadata.dev(), metadata.ino());
             stat = FileStat::of(&metadata);
             open.insert(key, Held { users: 1, file });
         }
-        Ok(Claim {
-            key,
-            path: path.to_owned(),
-            stat,
-        })
+        Ok(Claim { key, path, stat })
+    }
+
+    /// Device and number of the file.
+    pub fn key(&self) -> Key {
+        self.key
     }
 
     /// Reads from the file.
@@ -149,9 +155,9 @@ impl Claim {
 }
 
 /// Whether another process is inside a write transaction of a database in write-ahead mode, whose shared memory
-/// file is `path`.
-pub(super) fn wal_writer_inside(path: &Path) -> Result<bool, SourceError> {
-    match layout::open_file(path) {
+/// file is `name` in `folder`.
+pub(super) fn wal_writer_inside(folder: &Folder, name: &str) -> Result<bool, SourceError> {
+    match folder.open_file(name) {
         Ok((file, _)) => Ok(locked(&file, WAL_WRITE)),
         Err(SourceError::NotFound { .. }) => Ok(false),
         Err(error) => Err(error),

@@ -5,7 +5,8 @@
 //! rusqlite, serde_json; nothing else of this crate.
 //!
 //! ```text
-//! layout -> locks, database -> schema -> catalog   what there is
+//! place, folder, layout                            the open directory, and everything below it by its descriptor
+//! locks, calls -> database -> schema -> catalog    what there is
 //!           snapshot -> scratch, cut, sectors      a private copy, where one is needed
 //!                        metadata <- tail          records: the tables, then the queue's newer rows
 //!                        values, owners            one record's values, or only whose it is
@@ -16,6 +17,8 @@
 //!                        summary, skim             the store in one row; records without vectors
 //! ```
 
+#[allow(unsafe_code)]
+mod calls;
 mod catalog;
 mod content;
 mod cut;
@@ -24,6 +27,7 @@ mod doubts;
 mod elements;
 pub mod error;
 mod fingerprint;
+mod folder;
 mod grades;
 mod hnsw;
 mod json;
@@ -37,6 +41,7 @@ mod opening;
 mod options;
 mod owners;
 mod pickle;
+mod place;
 mod queue;
 mod reading;
 mod rounding;
@@ -58,5 +63,6 @@ mod vectors;
 pub use fingerprint::Fingerprint;
 pub use layout::{FileStat, SegmentFiles};
 pub use options::{Options, Snapshot};
+pub use place::Place;
 pub use store::ChromaStore;
 pub use summary::StoreSummary;

@@ -5,9 +5,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::database::Database;
+use super::calls::Alias;
+use super::database::{Database, Lies, busy};
 use super::error::SourceError;
-use super::layout::{Location, SegmentFiles};
+use super::folder::Folder;
+use super::layout::{DATABASE, FileStat, JOURNAL, LOG, SegmentFiles};
 use super::locks::Claim;
 use super::options::Options;
 use super::salvage::readable;
@@ -19,21 +21,40 @@ pub(super) const PAUSE: Duration = Duration::from_millis(5);
 
 /// Opens the database where it lies, or a copy if it cannot be read there.
 pub(super) fn open_database(
-    location: &Location,
+    directory: &Folder,
     options: &Options,
     failing: bool,
 ) -> Result<(Database, Option<Loose>), SourceError> {
-    let path = &location.database;
-    let claim = Claim::new(path)?;
+    let claim = Claim::new(directory, DATABASE)?;
+    // SQLite reads a log also beside a database that is not in write-ahead mode, and would make an index for it.
+    let logged = directory.look(LOG)?.is_some_and(|log| log.bytes > 0);
     // SQLite itself would take the missing half of a page for zeros.
-    if !failing && !claim.write_ahead()? && claim.cut(claim.stat.bytes).is_none() {
-        match Database::open(path, path, claim, options.stop.clone()) {
-            Err(SourceError::Busy { .. }) if hot_journal(path) => {}
-            other => return other.map(|database| (database, None)),
+    if !failing && !logged && !claim.write_ahead()? && claim.cut(claim.stat.bytes).is_none() {
+        let stat = claim.stat;
+        let lies = Lies::There(Alias::new(directory, claim.key())?);
+        match Database::open(lies, &directory.at(DATABASE), claim, options.stop.clone()) {
+            Err(SourceError::Busy { .. }) if hot_journal(directory) => {}
+            Err(error) => return Err(replaced(directory, stat).unwrap_or(error)),
+            Ok(database) => return Ok((database, None)),
         }
     }
-    let (database, loose) = Loose::copy(location, Claim::new(path)?, options)?;
+    let claim = Claim::new(directory, DATABASE)?;
+    let (database, loose) = Loose::copy(directory, claim, options)?;
     Ok((database, Some(loose)))
+}
+
+/// What has taken the place of the database or its journal since the look at `claimed`, if anything has: SQLite only
+/// says that it cannot open it.
+fn replaced(directory: &Folder, claimed: FileStat) -> Option<SourceError> {
+    let look = |name| directory.look(name);
+    match look(JOURNAL).and(look(LOG)).and(look(DATABASE)) {
+        Err(error) => Some(error),
+        Ok(Some(now)) if now.inode == claimed.inode => None,
+        Ok(_) => Some(busy(
+            &directory.at(DATABASE),
+            "it was replaced while it was opened",
+        )),
+    }
 }
 
 /// Whether the queue removes rows that both segments hold. Directories of releases before 0.5.6 do not.

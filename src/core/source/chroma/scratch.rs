@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::database::check_stop;
 use super::error::SourceError;
-use super::layout;
+use super::folder::Folder;
 use super::options::Options;
 
 /// Bytes that are copied between two looks at the stop flag.
@@ -24,14 +24,14 @@ static COUNTER: AtomicU64 = AtomicU64::new(0);
 /// A folder that goes away with its value.
 #[derive(Debug)]
 pub(super) struct Scratch {
-    /// Where it is.
-    pub path: PathBuf,
+    /// The folder.
+    pub folder: Folder,
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
         // Nothing can be done about a failure here; the server clears its temporary folder when it starts.
-        let _ = fs::remove_dir_all(&self.path);
+        let _ = fs::remove_dir_all(self.folder.path());
     }
 }
 
@@ -52,7 +52,10 @@ impl Scratch {
             let name = format!("{}.{}.{number}", options.prefix, std::process::id());
             let path = options.scratch.join(name);
             match builder.create(&path) {
-                Ok(()) => return Ok(Scratch { path }),
+                Ok(()) => {
+                    let folder = Folder::open(&path).map_err(|source| failed(&path, source))?;
+                    return Ok(Scratch { folder });
+                }
                 Err(source) if source.kind() == ErrorKind::AlreadyExists && tries < NAMES => {
                     tries += 1;
                 }
@@ -63,7 +66,7 @@ impl Scratch {
 
     /// Makes the folder `name` in it, or empties it.
     pub fn folder(&self, name: &str) -> Result<PathBuf, SourceError> {
-        let path = self.path.join(name);
+        let path = self.folder.at(name);
         match fs::remove_dir_all(&path) {
             Err(source) if source.kind() != ErrorKind::NotFound => {
                 return Err(failed(&path, source));
@@ -78,10 +81,15 @@ impl Scratch {
     }
 }
 
-/// Copies the ordinary file `from` to the new file `to`.
-pub(super) fn copy_file(from: &Path, to: &Path, stop: &AtomicBool) -> Result<(), SourceError> {
-    let (file, _) = layout::open_file(from)?;
-    copy(from, |into, at| file.read_at(into, at), to, stop)
+/// Copies the ordinary file `name` in `from` to the new file `to`.
+pub(super) fn copy_file(
+    from: &Folder,
+    name: &str,
+    to: &Path,
+    stop: &AtomicBool,
+) -> Result<(), SourceError> {
+    let (file, _) = from.open_file(name)?;
+    copy(&from.at(name), |into, at| file.read_at(into, at), to, stop)
 }
 
 /// Copies what `read` gives to the new file `to`.

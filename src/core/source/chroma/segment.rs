@@ -4,13 +4,14 @@
 //! May import `record` and this folder.
 
 use std::io::BufReader;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use super::catalog::Entry;
 use super::error::SourceError;
+use super::folder::Folder;
 use super::hnsw::Header;
-use super::layout::{ELEMENTS, HEADER, LENGTHS, PICKLE, open_file};
+use super::layout::{ELEMENTS, HEADER, LENGTHS, PICKLE};
 use super::pickle::{self, Persisted};
 use crate::key::Keys;
 use crate::record::Space;
@@ -19,8 +20,8 @@ use crate::record::Space;
 const LARGEST_PICKLE: u64 = 4 << 30;
 
 /// Looks at the index files of `entry` without reading them all; a sentence if they cannot be used.
-pub(super) fn glance(directory: &Path, entry: &Entry) -> Result<Option<String>, SourceError> {
-    let Some(files) = Files::of(directory, entry) else {
+pub(super) fn glance(directory: &Folder, entry: &Entry) -> Result<Option<String>, SourceError> {
+    let Some(files) = Files::of(directory, entry).transpose() else {
         let lost = entry
             .vector_segment
             .as_ref()
@@ -30,14 +31,11 @@ pub(super) fn glance(directory: &Path, entry: &Entry) -> Result<Option<String>, 
                 "the vector index of collection {:?} is missing, only vectors of the write-ahead queue are read: {:?} \
                  has no files",
                 entry.collection.qualified_name(),
-                directory.join(segment)
+                directory.at(segment)
             )
         }));
     };
-    match files
-        .header(entry)
-        .and_then(|header| files.check(entry, header))
-    {
+    match files.and_then(|files| files.check(entry, files.header(entry)?)) {
         Ok(()) => Ok(None),
         Err(error @ (SourceError::Damaged { .. } | SourceError::NotFound { .. })) => {
             Ok(Some(broken(entry, &error)))
@@ -56,26 +54,33 @@ pub(super) fn broken(entry: &Entry, error: &SourceError) -> String {
 
 /// The files of a segment that has some.
 pub(super) struct Files {
-    folder: PathBuf,
+    /// Their folder.
+    pub folder: Folder,
 }
 
 impl Files {
-    /// The files of `entry`; `None` if its folder is missing or empty.
-    pub fn of(directory: &Path, entry: &Entry) -> Option<Files> {
-        let segment = entry.vector_segment.as_ref()?;
-        (!entry.files.files.is_empty()).then(|| Files {
-            folder: directory.join(segment),
-        })
+    /// The files of `entry`; `None` if its folder was missing or empty.
+    pub fn of(directory: &Folder, entry: &Entry) -> Result<Option<Files>, SourceError> {
+        let segment = entry.vector_segment.as_ref();
+        let Some(segment) = segment.filter(|_| !entry.files.files.is_empty()) else {
+            return Ok(None);
+        };
+        match directory.folder(segment)? {
+            Some(folder) => Ok(Some(Files { folder })),
+            None => Err(SourceError::NotFound {
+                path: directory.at(segment),
+            }),
+        }
     }
 
-    /// The file `name`.
+    /// The path of the file `name`, for people.
     pub fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
+        self.folder.at(name)
     }
 
     fn header(&self, entry: &Entry) -> Result<Header, SourceError> {
         let path = self.path(HEADER);
-        let header = Header::read(&path)?;
+        let header = Header::read(&self.folder)?;
         match entry.collection.dimension {
             Some(dimension) if dimension != header.dimension => Err(SourceError::Damaged {
                 path,
@@ -97,7 +102,7 @@ impl Files {
                 .into_iter()
                 .flatten()
             {
-                open_file(&self.path(name))?;
+                self.folder.open_file(name)?;
             }
         }
         if !entry.files.files.contains_key(PICKLE) {
@@ -110,7 +115,7 @@ impl Files {
             };
         }
         let path = self.path(PICKLE);
-        let (file, metadata) = open_file(&path)?;
+        let (file, metadata) = self.folder.open_file(PICKLE)?;
         let mut last = [0_u8; 1];
         let end = metadata.len().saturating_sub(1);
         let read = std::os::unix::fs::FileExt::read_exact_at(&file, &mut last, end);
@@ -140,7 +145,7 @@ impl Files {
         stop: &AtomicBool,
     ) -> Result<Persisted, SourceError> {
         let path = self.path(PICKLE);
-        let (file, metadata) = open_file(&path)?;
+        let (file, metadata) = self.folder.open_file(PICKLE)?;
         if metadata.len() > LARGEST_PICKLE {
             return Err(SourceError::TooLarge {
                 path,

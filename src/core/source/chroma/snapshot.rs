@@ -21,14 +21,14 @@
 //! have come to rest, and if they can be read without any loss.
 
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use super::catalog::Entry;
-use super::database::{Database, busy, check_stop, recover};
+use super::database::{Database, Lies, busy, check_stop, recover};
 use super::error::SourceError;
-use super::layout::{DATABASE, FileStat, LINKS, Location, PICKLE, SegmentFiles, open_file};
+use super::folder::Folder;
+use super::layout::{DATABASE, FileStat, JOURNAL, LINKS, LOG, LOG_INDEX, PICKLE, SegmentFiles};
 use super::locks::{Claim, wal_writer_inside};
 use super::options::Options;
 use super::scratch::{Scratch, copy, copy_file};
@@ -40,7 +40,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// How long changed index files must have rested.
 const REST: Duration = Duration::from_millis(200);
 /// Files beside the database that belong to its content.
-const COMPANIONS: [&str; 2] = ["-journal", "-wal"];
+const COMPANIONS: [&str; 2] = [JOURNAL, LOG];
 
 /// Where a store is read.
 pub(super) struct State {
@@ -49,14 +49,14 @@ pub(super) struct State {
     /// The collections; `files` are always those of the store itself.
     pub entries: Vec<Entry>,
     /// Where the index files are read.
-    pub folder: PathBuf,
+    pub folder: Folder,
     /// Where the copies are. After `database`: closed before it is removed.
     pub scratch: Option<Scratch>,
 }
 
 impl State {
     /// Fails if index files in `directory` are not the ones that were looked at.
-    pub fn unmoved(&self, directory: &Path) -> Result<(), SourceError> {
+    pub fn unmoved(&self, directory: &Folder) -> Result<(), SourceError> {
         if self.scratch.is_some() {
             return Ok(());
         }
@@ -68,7 +68,7 @@ impl State {
 }
 
 /// Fails if the index files of `entry` in `directory` are not the ones that were looked at.
-pub(super) fn unmoved(directory: &Path, entry: &Entry) -> Result<(), SourceError> {
+pub(super) fn unmoved(directory: &Folder, entry: &Entry) -> Result<(), SourceError> {
     let Some(segment) = &entry.vector_segment else {
         return Ok(());
     };
@@ -76,7 +76,7 @@ pub(super) fn unmoved(directory: &Path, entry: &Entry) -> Result<(), SourceError
         return Ok(());
     }
     Err(busy(
-        &directory.join(segment),
+        &directory.at(segment),
         "another process changed the index files while they were read",
     ))
 }
@@ -85,9 +85,9 @@ pub(super) fn unmoved(directory: &Path, entry: &Entry) -> Result<(), SourceError
 /// is given back. `readable` says whether the index of an entry can be read in a folder without any loss.
 pub(super) fn under_lock(
     state: &mut State,
-    directory: &Path,
+    directory: &Folder,
     options: &Options,
-    mut readable: impl FnMut(&State, &Entry, &Path) -> Result<bool, SourceError>,
+    mut readable: impl FnMut(&State, &Entry, &Folder) -> Result<bool, SourceError>,
 ) -> Result<(), SourceError> {
     if state.scratch.is_some() {
         return Ok(());
@@ -115,13 +115,14 @@ pub(super) fn under_lock(
             }
         }
     }
-    let file = scratch.path.join(DATABASE);
+    let file = scratch.folder.at(DATABASE);
     state.database.copy_to(&file)?;
     let path = state.database.path.clone();
-    let mut database = Database::open(&file, &path, Claim::new(&file)?, options.stop.clone())?;
+    let claim = Claim::new(&scratch.folder, DATABASE)?;
+    let mut database = Database::open(Lies::Copied(file), &path, claim, options.stop.clone())?;
     database.stat = state.database.stat;
     state.database = database;
-    state.folder.clone_from(&scratch.path);
+    state.folder = scratch.folder.clone();
     state.scratch = Some(scratch);
     Ok(())
 }
@@ -131,10 +132,10 @@ pub(super) fn under_lock(
 fn copy_indexes(
     state: &mut State,
     first: &[SegmentFiles],
-    directory: &Path,
+    directory: &Folder,
     scratch: &Scratch,
     options: &Options,
-    readable: &mut impl FnMut(&State, &Entry, &Path) -> Result<bool, SourceError>,
+    readable: &mut impl FnMut(&State, &Entry, &Folder) -> Result<bool, SourceError>,
 ) -> Result<bool, SourceError> {
     for entry in &mut state.entries {
         if let Some(segment) = &entry.vector_segment {
@@ -161,30 +162,37 @@ fn copy_indexes(
         else {
             continue;
         };
-        if inside && !outside_of_transactions(&scratch.path.join(segment)) {
+        if inside && !outside_of_transactions(&scratch.folder, segment) {
             return Ok(false);
         }
-        if !readable(state, entry, &scratch.path)? {
+        if !readable(state, entry, &scratch.folder)? {
             return Err(changing(directory));
         }
     }
     Ok(true)
 }
 
-fn changing(directory: &Path) -> SourceError {
-    busy(directory, "another process keeps changing the index files")
+fn changing(directory: &Folder) -> SourceError {
+    busy(
+        directory.path(),
+        "another process keeps changing the index files",
+    )
 }
 
-/// Whether the index in `folder` was written by chromadb 1.x, whose pickles are of protocol 3.
-fn outside_of_transactions(folder: &Path) -> bool {
+/// Whether the index of `segment` in `folder` was written by chromadb 1.x, whose pickles are of protocol 3.
+fn outside_of_transactions(folder: &Folder, segment: &str) -> bool {
     let mut head = [0; 2];
-    open_file(&folder.join(PICKLE))
+    let Ok(Some(folder)) = folder.folder(segment) else {
+        return false;
+    };
+    folder
+        .open_file(PICKLE)
         .is_ok_and(|(file, _)| file.read_exact_at(&mut head, 0).is_ok() && head == [0x80, 3])
 }
 
 /// Copies the index files of `entry` that are ever read.
 fn copy_index(
-    directory: &Path,
+    directory: &Folder,
     scratch: &Scratch,
     entry: &Entry,
     stop: &AtomicBool,
@@ -196,9 +204,12 @@ fn copy_index(
     else {
         return Ok(());
     };
-    let (from, to) = (directory.join(segment), scratch.folder(segment)?);
+    let Some(from) = directory.folder(segment)? else {
+        return Err(changing(directory));
+    };
+    let to = scratch.folder(segment)?;
     for name in entry.files.files.keys().filter(|name| **name != LINKS) {
-        match copy_file(&from.join(name), &to.join(name), stop) {
+        match copy_file(&from, name, &to.join(name), stop) {
             // There a moment ago.
             Err(SourceError::NotFound { .. }) => return Err(changing(directory)),
             other => other?,
@@ -209,37 +220,36 @@ fn copy_index(
 
 /// A copy of a database's files, made without a lock.
 pub(super) struct Loose {
+    store: Folder,
     claim: Claim,
     scratch: Scratch,
-    before: Vec<(PathBuf, Option<FileStat>)>,
-    shared: PathBuf,
+    before: Vec<(&'static str, Option<FileStat>)>,
     /// What the copy lacks, as sentences.
     pub warnings: Vec<String>,
 }
 
 impl Loose {
-    /// Copies the database of `location` and what lies beside it; opens the copy.
+    /// Copies the database in `directory` and what lies beside it; opens the copy.
     pub fn copy(
-        location: &Location,
+        directory: &Folder,
         claim: Claim,
         options: &Options,
     ) -> Result<(Database, Loose), SourceError> {
-        let path = &location.database;
+        let path = &directory.at(DATABASE);
         let scratch = Scratch::new(options)?;
+        let mut before = vec![(DATABASE, directory.look(DATABASE)?)];
+        for name in COMPANIONS {
+            before.push((name, directory.look(name)?));
+        }
         let mut loose = Loose {
+            store: directory.clone(),
             claim,
             scratch,
-            before: vec![(path.clone(), FileStat::look(path)?)],
-            shared: beside(path, "-shm"),
+            before,
             warnings: Vec::new(),
         };
-        for suffix in COMPANIONS {
-            let companion = beside(path, suffix);
-            let stat = FileStat::look(&companion)?;
-            loose.before.push((companion, stat));
-        }
         loose.at_rest()?;
-        let file = loose.scratch.path.join(DATABASE);
+        let file = loose.scratch.folder.at(DATABASE);
         let claim = &loose.claim;
         let (page, mut lost) = (claim.page(), 0_u64);
         let read = |into: &mut [u8], at: u64| {
@@ -254,9 +264,14 @@ impl Loose {
                 "{path:?}: the operating system cannot read {lost} of its pages"
             ));
         }
-        for ((from, stat), suffix) in loose.before.iter().skip(1).zip(COMPANIONS) {
+        for (name, stat) in loose.before.iter().skip(1) {
             if stat.is_some() {
-                copy_file(from, &beside(&file, suffix), &options.stop)?;
+                copy_file(
+                    directory,
+                    name,
+                    &loose.scratch.folder.at(name),
+                    &options.stop,
+                )?;
             }
         }
         // Before SQLite looks at it: a torn copy must not pass as damage.
@@ -270,7 +285,8 @@ impl Loose {
             loose.warnings.push(cut.warning(path));
         }
         recover(&file, path, &options.stop)?;
-        let mut database = Database::open(&file, path, Claim::new(&file)?, options.stop.clone())?;
+        let claim = Claim::new(&loose.scratch.folder, DATABASE)?;
+        let mut database = Database::open(Lies::Copied(file), path, claim, options.stop.clone())?;
         database.stat = loose.claim.stat;
         Ok((database, loose))
     }
@@ -280,7 +296,7 @@ impl Loose {
         self,
         database: Database,
         entries: Vec<Entry>,
-        directory: &Path,
+        directory: &Folder,
         stop: &AtomicBool,
     ) -> Result<State, SourceError> {
         for entry in &entries {
@@ -293,35 +309,32 @@ impl Loose {
         Ok(State {
             database,
             entries,
-            folder: self.scratch.path.clone(),
+            folder: self.scratch.folder.clone(),
             scratch: Some(self.scratch),
         })
     }
 
     /// Fails if a file is another than before, may be without showing it, or somebody is inside a transaction.
     fn at_rest(&self) -> Result<(), SourceError> {
-        let inside = self.claim.writer_inside() || wal_writer_inside(&self.shared)?;
-        for (path, before) in &self.before {
-            let now = FileStat::look(path)?;
+        let inside = self.claim.writer_inside() || wal_writer_inside(&self.store, LOG_INDEX)?;
+        for (name, before) in &self.before {
+            let now = self.store.look(name)?;
             if inside || now != *before || !now.as_ref().is_none_or(FileStat::tells) {
-                return Err(busy(path, "another process is writing to it"));
+                return Err(busy(
+                    &self.store.at(name),
+                    "another process is writing to it",
+                ));
             }
         }
         Ok(())
     }
 }
 
-/// Whether a killed process left a journal beside `path` that has to be rolled back.
-pub(super) fn hot_journal(path: &Path) -> bool {
+/// Whether a killed process left a journal beside the database in `directory` that has to be rolled back.
+pub(super) fn hot_journal(directory: &Folder) -> bool {
     let mut first = [0];
-    let begun = open_file(&beside(path, "-journal"))
+    let begun = directory
+        .open_file(JOURNAL)
         .is_ok_and(|(file, _)| file.read_exact_at(&mut first, 0).is_ok() && first != [0]);
-    begun && Claim::new(path).is_ok_and(|claim| !claim.writer_inside())
-}
-
-/// The file `path` with `suffix` after its name.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
+    begun && Claim::new(directory, DATABASE).is_ok_and(|claim| !claim.writer_inside())
 }

@@ -33,11 +33,13 @@ use super::catalog::{Catalog, Entry};
 use super::database::{busy, check_stop};
 use super::error::SourceError;
 use super::fingerprint::Fingerprint;
-use super::layout::{self, Location};
+use super::folder::Folder;
+use super::layout::{self, DATABASE};
 use super::locks::Claim;
 use super::metadata::numbers;
 use super::opening::{PAUSE, open_database, purges, rest, unreadable};
 use super::options::{Options, Snapshot};
+use super::place::Place;
 use super::queue::Queue;
 use super::schema::Schema;
 use super::segment::glance;
@@ -54,7 +56,7 @@ const HALF_WRITTEN: Duration = Duration::from_millis(500);
 
 /// An open Chroma persist directory.
 pub struct ChromaStore {
-    directory: PathBuf,
+    directory: Folder,
     database: PathBuf,
     options: Options,
     pub(super) state: RefCell<State>,
@@ -82,21 +84,23 @@ impl ChromaStore {
     /// # Errors
     /// What [`SourceError`] lists.
     pub fn open(path: &Path, stop: Arc<AtomicBool>) -> Result<ChromaStore, SourceError> {
-        ChromaStore::open_with(path, Options::new(stop))
+        ChromaStore::open_with(Place::open(path)?, Options::new(stop))
     }
 
-    /// Opens the store at `path` as `options` say.
+    /// Opens the store in `place` as `options` say. Its path is not looked up again.
     ///
     /// # Errors
     /// What [`SourceError`] lists.
-    pub fn open_with(path: &Path, options: Options) -> Result<ChromaStore, SourceError> {
-        let location = layout::locate(path)?;
+    pub fn open_with(place: Place, options: Options) -> Result<ChromaStore, SourceError> {
+        let Place { folder: directory } = place;
+        let database = directory.at(DATABASE);
+        layout::check(&directory)?;
         let since = Instant::now();
         let mut at_once = options.snapshot == Snapshot::Always;
         let mut failing = false;
         loop {
-            match ChromaStore::attempt(&location, &options, failing) {
-                Err(error) if !failing && unreadable(&error, &location.database) => failing = true,
+            match ChromaStore::attempt(&directory, &options, failing) {
+                Err(error) if !failing && unreadable(&error, &database) => failing = true,
                 Err(SourceError::Busy { .. }) if since.elapsed() < PATIENCE => {
                     at_once = true;
                     check_stop(&options.stop)?;
@@ -114,15 +118,16 @@ impl ChromaStore {
 
     /// Opens the store once. `failing`: the disk cannot read all of the database.
     fn attempt(
-        location: &Location,
+        directory: &Folder,
         options: &Options,
         failing: bool,
     ) -> Result<ChromaStore, SourceError> {
-        let directory = location.directory.clone();
-        let old = layout::has_old_files(&directory);
-        let (database, loose) = open_database(location, options, failing)?;
+        let old = layout::has_old_files(directory);
+        let (database, loose) = open_database(directory, options, failing)?;
         if old && !database.has_table("embeddings_queue") {
-            return Err(SourceError::OldLayout { path: directory });
+            return Err(SourceError::OldLayout {
+                path: directory.path().to_owned(),
+            });
         }
         let schema = Schema::read(&database)?;
         let Catalog {
@@ -131,7 +136,7 @@ impl ChromaStore {
             databases,
             mut warnings,
             mut remarks,
-        } = Catalog::read(&database, &schema, &directory)?;
+        } = Catalog::read(&database, &schema, directory)?;
         warnings.extend(loose.iter().flat_map(|loose| loose.warnings.clone()));
         // Asked after the look at the index files.
         if loose.is_none() && database.writer_inside() {
@@ -141,7 +146,7 @@ impl ChromaStore {
             rest(&database, &entry.files, Duration::ZERO)?;
         }
         let state = match loose {
-            Some(loose) => loose.finish(database, entries, &directory, &options.stop)?,
+            Some(loose) => loose.finish(database, entries, directory, &options.stop)?,
             None => State {
                 database,
                 entries,
@@ -165,7 +170,7 @@ impl ChromaStore {
         }
         warnings.extend(queue.warning(&state.database));
         let complete = queue.holes.is_empty() && !purges(&state.database, &schema, &mut warnings)?;
-        state.unmoved(&directory)?;
+        state.unmoved(directory)?;
         let collections = state
             .entries
             .iter()
@@ -174,12 +179,12 @@ impl ChromaStore {
         let damage = warnings.len();
         let warnings = warnings
             .into_iter()
-            .map(|sentence| original(&state, &directory, sentence))
+            .map(|sentence| original(&state, directory.path(), sentence))
             .chain(remarks)
             .collect();
         Ok(ChromaStore {
-            directory,
-            database: location.database.clone(),
+            directory: directory.clone(),
+            database: directory.at(DATABASE),
             options: options.clone(),
             state: RefCell::new(state),
             schema,
@@ -240,7 +245,8 @@ impl ChromaStore {
         let mut once = || {
             let state = self.state.borrow();
             let private = state.scratch.is_some();
-            let result = work(&state).map_err(|error| error.about(&state.folder, &self.directory));
+            let result = work(&state)
+                .map_err(|error| error.about(state.folder.path(), self.directory.path()));
             (result, private)
         };
         match once() {
@@ -263,12 +269,8 @@ impl ChromaStore {
             return Ok(());
         };
         self.forget();
-        let location = Location {
-            directory: self.directory.clone(),
-            database: self.database.clone(),
-        };
-        let claim = Claim::new(&self.database)?;
-        let (database, mut loose) = Loose::copy(&location, claim, &self.options)?;
+        let claim = Claim::new(&self.directory, DATABASE)?;
+        let (database, mut loose) = Loose::copy(&self.directory, claim, &self.options)?;
         if database.stat != state.database.stat {
             return Err(busy(
                 &self.database,
@@ -286,6 +288,11 @@ impl ChromaStore {
 
     /// The persist directory, without links.
     pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The persist directory itself.
+    pub(super) fn folder(&self) -> &Folder {
         &self.directory
     }
 
@@ -366,7 +373,7 @@ impl ChromaStore {
         self.tell(
             notices
                 .into_iter()
-                .map(|notice| original(state, &self.directory, notice)),
+                .map(|notice| original(state, self.directory.path(), notice)),
         );
         Ok(vectors)
     }
@@ -439,7 +446,7 @@ pub(super) fn entry<'a>(
 
 /// A sentence about a copy as one about the store.
 pub(super) fn original(state: &State, directory: &Path, sentence: String) -> String {
-    match (state.folder.to_str(), directory.to_str()) {
+    match (state.folder.path().to_str(), directory.to_str()) {
         (Some(copy), Some(store)) if state.scratch.is_some() => sentence.replace(copy, store),
         _ => sentence,
     }

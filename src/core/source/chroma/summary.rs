@@ -88,7 +88,7 @@ impl ChromaStore {
             .filter_map(|entry| entry.vector_segment.as_deref())
             .collect();
         let (mut orphan_segments, mut orphan_bytes) = (0_u64, 0_u64);
-        match segment_folders(self.directory()) {
+        match segment_folders(self.folder(), state.database.stop()) {
             Ok(folders) => {
                 for (_, bytes) in folders
                     .iter()
@@ -98,6 +98,7 @@ impl ChromaStore {
                     orphan_bytes = orphan_bytes.saturating_add(*bytes);
                 }
             }
+            Err(SourceError::Interrupted) => return Err(SourceError::Interrupted),
             Err(error) => warnings.push(format!(
                 "folders of deleted collections are not counted: {error}"
             )),

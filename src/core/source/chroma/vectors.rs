@@ -11,14 +11,14 @@
 //! 3. an older row of the queue (releases that lost vectors from the index still had them there);
 //! 4. an update that Chroma ignored, as nothing else is known.
 
-use std::path::Path;
 use std::thread::{self, ScopedJoinHandle};
 
 use super::catalog::Entry;
 use super::database::Database;
 use super::error::SourceError;
+use super::folder::Folder;
 use super::hnsw::Index;
-use super::layout::{ELEMENTS, LENGTHS};
+use super::layout::ELEMENTS;
 use super::queue::{Contents, Operation, Queue, QueueRow, scan};
 use super::rounding::{normalised, rounded, same};
 use super::salvage::Hole;
@@ -114,7 +114,7 @@ impl Vectors {
     /// Finds the vectors of `entry`.
     pub fn find(
         database: &Database,
-        directory: &Path,
+        directory: &Folder,
         queue: &Queue,
         complete: bool,
         entry: &Entry,
@@ -162,17 +162,16 @@ impl Vectors {
     fn open(
         &mut self,
         database: &Database,
-        directory: &Path,
+        directory: &Folder,
         entry: &Entry,
     ) -> Result<(), SourceError> {
-        let Some(files) = Files::of(directory, entry) else {
+        let Some(files) = Files::of(directory, entry)? else {
             return Ok(());
         };
         let Some(header) = files.checked(entry)? else {
             return Ok(());
         };
-        let lengths = self.cosine.then(|| files.path(LENGTHS));
-        let index = Index::open(header, &files.path(ELEMENTS), lengths.as_deref());
+        let index = Index::open(header, &files.folder, self.cosine);
         // Both files are read whole, before the first record is given: at once, as each takes its time.
         let (stop, keys) = (database.stop(), &self.keys);
         let (persisted, labels) = thread::scope(|scope| {
