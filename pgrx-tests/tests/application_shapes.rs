@@ -340,7 +340,7 @@ fn rules_are_obeyed_as_by_insert() {
          CREATE RULE dropped AS ON INSERT TO content_vectors WHERE NEW.id LIKE '%8' DO INSTEAD NOTHING",
     );
     let report = db.migrate(&source, arguments);
-    assert_eq!(report.total().migrated as i64, db.count("content_vectors"));
+    assert_eq!(report.total().migrated, db.count("content_vectors"));
     assert!(db.count("content_vectors") < 9);
     assert_eq!(
         db.lines("SELECT DISTINCT reason FROM vector_migrate.run_errors WHERE run_id = (SELECT max(run_id) FROM vector_migrate.runs)"),
