@@ -9,6 +9,8 @@
 #   N=100000 ROUNDS=5 INDEX=1      for bench: records, rounds, rounds with an index build (pgrx-tests/bench/README.md)
 #   SOAK_SECONDS=600 OLD= NEW=     for soak: how long sessions go on; two pg_config for pg_upgrade
 #   CANCELS=60 SWAPS=40             for soak and test-server: calls in each loop of cancels and swapped_paths
+#   DEATHS=3 PAGE_ONE=4 COLLECTIONS=2000  for soak, test-server and test-core: rounds of private_copies; values for each
+#                                  byte of page_one; collections of many_collections
 #   TESTARGS='...'                 for the test targets: arguments for cargo test
 #   ROUNDS=5 THREADS=1              for bench-embed: rounds, threads of the model
 #   SUDO=sudo                      let setup and install use sudo where root is needed

@@ -276,6 +276,7 @@ impl Error {
     /// What more there is to know.
     fn detail(&self) -> Option<String> {
         match self {
+            Error::Source(error) => error.detail(),
             Error::UnknownCollection { known, .. } if known.is_empty() => {
                 Some("The store has no collections.".into())
             }
@@ -376,6 +377,8 @@ fn source_code(error: &SourceError) -> Code {
         SourceError::Busy { .. } => Code::ERRCODE_OBJECT_IN_USE,
         SourceError::Damaged { .. } => Code::ERRCODE_DATA_CORRUPTED,
         SourceError::Io { .. } => Code::ERRCODE_IO_ERROR,
+        SourceError::DiskFull { .. } => Code::ERRCODE_DISK_FULL,
+        SourceError::TemporaryLimit { .. } => Code::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
         SourceError::Interrupted => Code::ERRCODE_QUERY_CANCELED,
         SourceError::TooLarge { .. } => Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
     }

@@ -3,9 +3,11 @@
 use std::ffi::{CStr, c_int};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pgrx::pg_sys;
 use vector_migrate_core::embed::onnx::TELEMETRY_SWITCH;
+use vector_migrate_core::source::chroma::remove_copies;
 
 /// Refuses settings of this prefix that nobody registered.
 pub fn reserve_prefix(prefix: &'static CStr) {
@@ -60,6 +62,36 @@ pub fn temporary_directory() -> PathBuf {
     // SAFETY: DataDir is a terminated path, set at postmaster start and never changed.
     let data = unsafe { CStr::from_ptr(pg_sys::DataDir) };
     PathBuf::from(std::ffi::OsStr::from_bytes(data.to_bytes())).join("base/pgsql_tmp")
+}
+
+/// Bytes that temporary files of this session may take (`temp_file_limit`); `None`: no limit.
+pub fn temporary_limit() -> Option<u64> {
+    // SAFETY: a plain read of a setting on the backend's thread.
+    let kilobytes = unsafe { pg_sys::temp_file_limit };
+    u64::try_from(kilobytes).ok()?.checked_mul(1024)
+}
+
+/// Counts a temporary file of so many bytes in `pg_stat_database`, as the server does when it closes one of its own.
+pub fn count_temporary_file(bytes: u64) {
+    // SAFETY: called on the backend's thread, connected to a database; pgstat_report_tempfile (pgstat_database.c,
+    // in 14 pgstat.c) keeps the figure for the next report, and pgrx's guard takes what it may raise.
+    unsafe { pg_sys::pgstat_report_tempfile(usize::try_from(bytes).unwrap_or(usize::MAX)) };
+}
+
+/// Has the private copies of stores removed when this backend exits, also by a FATAL error, which drops nothing.
+pub fn remove_copies_at_exit() {
+    static DONE: AtomicBool = AtomicBool::new(false);
+    /// # Safety
+    /// Touches nothing of the server's: proc_exit_prepare (ipc.c) calls it with any arguments.
+    unsafe extern "C-unwind" fn remove(_: c_int, _: pg_sys::Datum) {
+        // A panic here would become an error inside the exit.
+        let _ = std::panic::catch_unwind(remove_copies);
+    }
+    if !DONE.swap(true, Ordering::Relaxed) {
+        // SAFETY: on the backend's thread; the function is of this library, which stays loaded until the process ends.
+        // on_proc_exit (ipc.c) raises FATAL if its twenty places are taken.
+        unsafe { pg_sys::on_proc_exit(Some(remove), pg_sys::Datum::from(0)) };
+    }
 }
 
 /// Whether the transaction may write; a standby's may not either.

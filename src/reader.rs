@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use vector_migrate_core::pipeline::{Next, Sender, Worker};
-use vector_migrate_core::source::chroma::{ChromaStore, Options, Place, Snapshot};
+use vector_migrate_core::source::chroma::{ChromaStore, Options, Place, Snapshot, removed_copies};
 use vector_migrate_core::source::{Source, SourceError};
 
 use crate::error::Error;
@@ -40,6 +40,7 @@ pub fn next<T: Send + 'static>(reader: &mut Reader<T>) -> Result<Option<T>, Erro
             Next::Batch(batch) => return Ok(Some(batch)),
             Next::Waiting => {}
             Next::Done(result) => {
+                report_copies();
                 result?;
                 return Ok(None);
             }
@@ -48,13 +49,30 @@ pub fn next<T: Send + 'static>(reader: &mut Reader<T>) -> Result<Option<T>, Erro
     }
 }
 
-/// How a store is opened: private copies, where it needs them, go where the server keeps temporary files,
-/// named so that a crash leaves nothing behind for long.
+/// Ends a reader of which no more is wanted.
+pub fn end<T: Send + 'static>(reader: Reader<T>) {
+    drop(reader);
+    report_copies();
+}
+
+/// Counts the private copies that are gone in `pg_stat_database`, each as a temporary file.
+fn report_copies() {
+    for bytes in removed_copies() {
+        pg::count_temporary_file(bytes);
+    }
+}
+
+/// How a store is opened: private copies, where it needs them, go where the server keeps temporary files, and are
+/// removed when the backend ends, however that is; what only a crash leaves, the next copy or the server's next start
+/// removes by its name.
 pub fn options(stop: Arc<AtomicBool>) -> Options {
+    pg::remove_copies_at_exit();
+    report_copies();
     Options {
         stop,
         scratch: pg::temporary_directory(),
         prefix: "pgsql_tmp_vector_migrate".to_owned(),
+        limit: pg::temporary_limit(),
         snapshot: Snapshot::WhenNeeded,
     }
 }

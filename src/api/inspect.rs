@@ -34,6 +34,7 @@ fn look_at<T: Send + 'static>(
     })?;
     let (answer, notices) = reader::next(&mut answers)?
         .ok_or_else(|| Error::Bug("the reader's thread gave no answer".into()))?;
+    reader::end(answers);
     for notice in notices {
         warning!("{notice}");
     }

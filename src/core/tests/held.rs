@@ -119,6 +119,55 @@ fn a_log_beside_a_database_in_rollback_mode_makes_no_index_beside_it() {
     assert_eq!(names(), before);
 }
 
+/// A hot journal of `copy` that names `other`, as SQLite writes it for a transaction over several databases.
+fn journal_that_names(copy: &Copy, other: &Path) -> std::path::PathBuf {
+    let writer = copy.sqlite();
+    writer
+        .execute_batch(
+            "PRAGMA cache_size = 1; BEGIN; UPDATE embeddings_queue SET topic = topic || 'x'",
+        )
+        .unwrap();
+    let killed = copy.directory.with_extension("killed");
+    copy_tree(&copy.directory, &killed);
+    drop(writer);
+    let path = killed.join("chroma.sqlite3-journal");
+    let mut journal = fs::read(&path).unwrap();
+    let magic = journal[..8].to_vec();
+    let name = other.to_str().unwrap().as_bytes();
+    let sum: u32 = name.iter().map(|byte| u32::from(*byte)).sum();
+    // The page beyond which nothing is played back, then the name with its length and sum.
+    journal.extend(u32::MAX.to_be_bytes());
+    journal.extend(name);
+    journal.extend((name.len() as u32).to_be_bytes());
+    journal.extend(sum.to_be_bytes());
+    journal.extend(magic);
+    fs::write(&path, journal).unwrap();
+    killed
+}
+
+#[test]
+fn a_journal_leads_to_no_other_file() {
+    let copy = copy(FIXTURE);
+    // SQLite takes names of this form only.
+    let pipe = copy.directory.with_file_name("x-mjABCDEF9AB");
+    fifo(&pipe);
+    let killed = journal_that_names(&copy, &pipe);
+    common::age_all(&killed);
+    let stop = Arc::new(AtomicBool::new(false));
+    let (told, done) = std::sync::mpsc::channel();
+    let directory = killed.clone();
+    // On the old code the thread never ends.
+    std::thread::spawn(move || told.send(ChromaStore::open(&directory, stop).map(|_| ())));
+    let opened = done
+        .recv_timeout(Duration::from_secs(20))
+        .expect("it waits for a pipe");
+    let journal = killed.join("chroma.sqlite3-journal");
+    assert!(
+        matches!(&opened, Err(SourceError::Damaged { path, .. }) if *path == journal),
+        "{opened:?}"
+    );
+}
+
 #[test]
 fn a_path_names_the_directory_or_its_database_through_links_too() {
     let copy = copy(FIXTURE);

@@ -126,16 +126,36 @@ impl Database {
         self.claim.writer_inside()
     }
 
-    /// Writes what this connection sees into the new database `to`.
-    pub fn copy_to(&self, to: &Path) -> Result<(), SourceError> {
+    /// Bytes of what this connection sees.
+    pub fn bytes(&self) -> Result<u64, SourceError> {
+        Ok(self
+            .figure("page_count")?
+            .saturating_mul(self.figure("page_size")?))
+    }
+
+    /// Writes what this connection sees into the new database `to`; tells `grown` how many bytes it wrote.
+    pub fn copy_to(
+        &self,
+        to: &Path,
+        mut grown: impl FnMut(u64) -> Result<(), SourceError>,
+    ) -> Result<(), SourceError> {
         let failed = |error| self.failed(error);
         let mut copy = Connection::open(to).map_err(failed)?;
         copy.execute_batch("PRAGMA journal_mode = off; PRAGMA synchronous = 0")
             .map_err(failed)?;
+        let page = self.figure("page_size")?;
         let backup = Backup::new(&self.conn, &mut copy).map_err(failed)?;
+        let mut left = None;
         loop {
             self.check_stop()?;
-            match backup.step(COPIED_PAGES).map_err(failed)? {
+            let step = backup.step(COPIED_PAGES).map_err(failed)?;
+            let progress = backup.progress();
+            let before = left
+                .replace(progress.remaining)
+                .unwrap_or(progress.pagecount);
+            let pages = u64::try_from(before.saturating_sub(progress.remaining)).unwrap_or(0);
+            grown(pages.saturating_mul(page))?;
+            match step {
                 StepResult::Done => return Ok(()),
                 StepResult::More => {}
                 _ => return Err(busy(&self.path, "another process is writing to it")),
@@ -402,6 +422,8 @@ fn translate(path: &Path, stop: &AtomicBool, error: rusqlite::Error) -> SourceEr
         },
         ErrorCode::NotADatabase => SourceError::NotSqlite { path },
         ErrorCode::PermissionDenied => SourceError::PermissionDenied { path },
+        // Only private copies are written.
+        ErrorCode::DiskFull => SourceError::full(&path),
         ErrorCode::TooBig | ErrorCode::OutOfMemory => SourceError::TooLarge { path, what },
         ErrorCode::SystemIoFailure | ErrorCode::CannotOpen => SourceError::Io {
             path,

@@ -99,6 +99,24 @@ pub enum SourceError {
         /// The system's error.
         source: io::Error,
     },
+    /// No space is left for a private copy.
+    #[error("no space left for a private copy in \"{}\"", path.display())]
+    DiskFull {
+        /// The folder of private copies.
+        path: PathBuf,
+        /// Bytes that were to be copied, if that was known beforehand.
+        needed: Option<u64>,
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes of these that are left to others.
+        kept: u64,
+    },
+    /// Private copies would take more than they may.
+    #[error("temporary file size exceeds temp_file_limit ({}kB)", limit / 1024)]
+    TemporaryLimit {
+        /// Bytes that all private copies of this process may take.
+        limit: u64,
+    },
     /// The stop flag was raised.
     #[error("reading was interrupted")]
     Interrupted,
@@ -113,6 +131,38 @@ pub enum SourceError {
 }
 
 impl SourceError {
+    /// The disk turned out to be full while `path`, a part of a private copy, was written.
+    pub(super) fn full(path: &Path) -> SourceError {
+        SourceError::DiskFull {
+            path: path.to_owned(),
+            needed: None,
+            free: 0,
+            kept: 0,
+        }
+    }
+
+    /// The figures behind the error, as a sentence.
+    pub fn detail(&self) -> Option<String> {
+        match self {
+            SourceError::DiskFull {
+                needed: Some(needed),
+                free,
+                kept,
+                ..
+            } => Some(format!(
+                "The copy takes {needed} bytes. {free} bytes are free, {kept} of which are left to the server."
+            )),
+            SourceError::DiskFull {
+                free: free @ 1..,
+                kept,
+                ..
+            } => Some(format!(
+                "While it was made, the free space came down to {free} bytes, {kept} of which are left to the server."
+            )),
+            _ => None,
+        }
+    }
+
     /// The error with the folder `to` in place of `from`, which is a copy of it.
     pub(super) fn about(mut self, from: &Path, to: &Path) -> SourceError {
         if let SourceError::Busy { path, .. }
@@ -170,6 +220,12 @@ impl SourceError {
             }
             SourceError::Damaged { .. } => {
                 "Restore the file from a backup, or open the directory with Chroma once to see whether it can repair it."
+            }
+            SourceError::DiskFull { .. } => {
+                "Free some space, or migrate a copy of the store that nobody writes, which is read where it lies."
+            }
+            SourceError::TemporaryLimit { .. } => {
+                "Raise temp_file_limit, or migrate a copy of the store that nobody writes, which is read where it lies."
             }
             SourceError::Io { .. } | SourceError::Interrupted | SourceError::TooLarge { .. } => {
                 return None;

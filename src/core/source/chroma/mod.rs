@@ -7,7 +7,7 @@
 //! ```text
 //! place, folder, layout                            the open directory, and everything below it by its descriptor
 //! locks, calls -> database -> schema -> catalog    what there is
-//!           snapshot -> scratch, cut, sectors      a private copy, where one is needed
+//!           snapshot -> scratch, copies, cut, sectors  a private copy, where one is needed
 //!                        metadata <- tail          records: the tables, then the queue's newer rows
 //!                        values, owners            one record's values, or only whose it is
 //!           salvage -> listing, losses             what damage has left of a table, and what to say about it
@@ -21,6 +21,7 @@
 mod calls;
 mod catalog;
 mod content;
+mod copies;
 mod cut;
 mod database;
 mod doubts;
@@ -60,6 +61,7 @@ mod tail;
 mod values;
 mod vectors;
 
+pub use copies::{remove_copies, removed_copies};
 pub use fingerprint::Fingerprint;
 pub use layout::{FileStat, SegmentFiles};
 pub use options::{Options, Snapshot};

@@ -25,6 +25,8 @@ pub struct Options {
     pub scratch: PathBuf,
     /// What the names of private folders begin with.
     pub prefix: String,
+    /// Bytes that the private copies of this process may take together; `None`: no limit.
+    pub limit: Option<u64>,
     /// When a private copy is made.
     pub snapshot: Snapshot,
 }
@@ -36,6 +38,7 @@ impl Options {
             stop,
             scratch: std::env::temp_dir(),
             prefix: "vector_migrate".to_owned(),
+            limit: None,
             snapshot: Snapshot::WhenNeeded,
         }
     }

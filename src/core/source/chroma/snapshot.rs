@@ -21,7 +21,6 @@
 //! have come to rest, and if they can be read without any loss.
 
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use super::catalog::Entry;
@@ -31,7 +30,7 @@ use super::folder::Folder;
 use super::layout::{DATABASE, FileStat, JOURNAL, LINKS, LOG, LOG_INDEX, PICKLE, SegmentFiles};
 use super::locks::{Claim, wal_writer_inside};
 use super::options::Options;
-use super::scratch::{Scratch, copy, copy_file};
+use super::scratch::Scratch;
 use super::sectors::read_around;
 
 /// How long changing index files are waited for.
@@ -39,6 +38,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(20);
 /// How long changed index files must have rested.
 const REST: Duration = Duration::from_millis(200);
+/// What a journal begins with, and one that names another one ends with.
+const JOURNAL_MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
 /// Files beside the database that belong to its content.
 const COMPANIONS: [&str; 2] = [JOURNAL, LOG];
 
@@ -100,7 +101,7 @@ pub(super) fn under_lock(
         .collect();
     let since = Instant::now();
     loop {
-        let result = copy_indexes(state, &first, directory, &scratch, options, &mut readable);
+        let result = copy_indexes(state, &first, directory, &scratch, &mut readable);
         match result {
             Err(SourceError::Busy { .. }) if since.elapsed() < PATIENCE => {
                 check_stop(&options.stop)?;
@@ -116,7 +117,9 @@ pub(super) fn under_lock(
         }
     }
     let file = scratch.folder.at(DATABASE);
-    state.database.copy_to(&file)?;
+    state
+        .database
+        .copy_to(&file, |bytes| scratch.count(bytes))?;
     let path = state.database.path.clone();
     let claim = Claim::new(&scratch.folder, DATABASE)?;
     let mut database = Database::open(Lies::Copied(file), &path, claim, options.stop.clone())?;
@@ -134,7 +137,6 @@ fn copy_indexes(
     first: &[SegmentFiles],
     directory: &Folder,
     scratch: &Scratch,
-    options: &Options,
     readable: &mut impl FnMut(&State, &Entry, &Folder) -> Result<bool, SourceError>,
 ) -> Result<bool, SourceError> {
     for entry in &mut state.entries {
@@ -150,8 +152,15 @@ fn copy_indexes(
             return Err(changing(directory));
         }
     }
+    scratch.restart();
+    scratch.ask(
+        state
+            .database
+            .bytes()?
+            .saturating_add(index_bytes(&state.entries)),
+    )?;
     for entry in &state.entries {
-        copy_index(directory, scratch, entry, &options.stop)?;
+        copy_index(directory, scratch, entry)?;
     }
     state.unmoved(directory)?;
     for (entry, first) in state.entries.iter().zip(first) {
@@ -190,13 +199,15 @@ fn outside_of_transactions(folder: &Folder, segment: &str) -> bool {
         .is_ok_and(|(file, _)| file.read_exact_at(&mut head, 0).is_ok() && head == [0x80, 3])
 }
 
+/// Bytes of the index files that are ever read.
+fn index_bytes(entries: &[Entry]) -> u64 {
+    let files = entries.iter().flat_map(|entry| &entry.files.files);
+    let read = files.filter(|(name, _)| **name != LINKS);
+    read.fold(0, |sum, (_, stat)| sum.saturating_add(stat.bytes))
+}
+
 /// Copies the index files of `entry` that are ever read.
-fn copy_index(
-    directory: &Folder,
-    scratch: &Scratch,
-    entry: &Entry,
-    stop: &AtomicBool,
-) -> Result<(), SourceError> {
+fn copy_index(directory: &Folder, scratch: &Scratch, entry: &Entry) -> Result<(), SourceError> {
     let Some(segment) = entry
         .vector_segment
         .as_ref()
@@ -209,7 +220,7 @@ fn copy_index(
     };
     let to = scratch.folder(segment)?;
     for name in entry.files.files.keys().filter(|name| **name != LINKS) {
-        match copy_file(&from, name, &to.join(name), stop) {
+        match scratch.copy_file(&from, name, &to.join(name)) {
             // There a moment ago.
             Err(SourceError::NotFound { .. }) => return Err(changing(directory)),
             other => other?,
@@ -249,6 +260,9 @@ impl Loose {
             warnings: Vec::new(),
         };
         loose.at_rest()?;
+        let bytes = loose.before.iter().filter_map(|(_, stat)| *stat);
+        let bytes = bytes.fold(0_u64, |sum, stat| sum.saturating_add(stat.bytes));
+        loose.scratch.ask(bytes)?;
         let file = loose.scratch.folder.at(DATABASE);
         let claim = &loose.claim;
         let (page, mut lost) = (claim.page(), 0_u64);
@@ -258,7 +272,7 @@ impl Loose {
             lost = lost.saturating_add(more);
             Ok(got)
         };
-        copy(path, read, &file, &options.stop)?;
+        loose.scratch.copy(path, read, &file)?;
         if lost > 0 {
             loose.warnings.push(format!(
                 "{path:?}: the operating system cannot read {lost} of its pages"
@@ -266,14 +280,11 @@ impl Loose {
         }
         for (name, stat) in loose.before.iter().skip(1) {
             if stat.is_some() {
-                copy_file(
-                    directory,
-                    name,
-                    &loose.scratch.folder.at(name),
-                    &options.stop,
-                )?;
+                let to = loose.scratch.folder.at(name);
+                loose.scratch.copy_file(directory, name, &to)?;
             }
         }
+        alone_in_transaction(directory, &loose.scratch)?;
         // Before SQLite looks at it: a torn copy must not pass as damage.
         loose.at_rest()?;
         // A journal or write-ahead log may have what the file lacks.
@@ -285,6 +296,10 @@ impl Loose {
             loose.warnings.push(cut.warning(path));
         }
         recover(&file, path, &options.stop)?;
+        // A log may have pages beyond the end of the file.
+        let now = loose.scratch.folder.look(DATABASE)?;
+        let more = now.map_or(0, |now| now.bytes.saturating_sub(loose.claim.stat.bytes));
+        loose.scratch.count(more)?;
         let claim = Claim::new(&loose.scratch.folder, DATABASE)?;
         let mut database = Database::open(Lies::Copied(file), path, claim, options.stop.clone())?;
         database.stat = loose.claim.stat;
@@ -297,10 +312,10 @@ impl Loose {
         database: Database,
         entries: Vec<Entry>,
         directory: &Folder,
-        stop: &AtomicBool,
     ) -> Result<State, SourceError> {
+        self.scratch.ask(index_bytes(&entries))?;
         for entry in &entries {
-            copy_index(directory, &self.scratch, entry, stop)?;
+            copy_index(directory, &self.scratch, entry)?;
         }
         for entry in &entries {
             unmoved(directory, entry)?;
@@ -328,6 +343,25 @@ impl Loose {
         }
         Ok(())
     }
+}
+
+/// Refuses a journal that names another one, as SQLite writes it for a transaction over several databases: it would look
+/// for that file wherever the name leads. Chroma has one database.
+fn alone_in_transaction(directory: &Folder, scratch: &Scratch) -> Result<(), SourceError> {
+    let (file, metadata) = match scratch.folder.open_file(JOURNAL) {
+        Err(SourceError::NotFound { .. }) => return Ok(()),
+        other => other?,
+    };
+    let mut end = [0; 8];
+    let at = metadata.len().saturating_sub(8);
+    if file.read_exact_at(&mut end, at).is_ok() && end == JOURNAL_MAGIC && at > 8 {
+        return Err(SourceError::Damaged {
+            path: directory.at(JOURNAL),
+            what: "it names another journal, which no release of Chroma writes".to_owned(),
+            offset: Some(at),
+        });
+    }
+    Ok(())
 }
 
 /// Whether a killed process left a journal beside the database in `directory` that has to be rolled back.

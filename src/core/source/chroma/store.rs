@@ -146,7 +146,7 @@ impl ChromaStore {
             rest(&database, &entry.files, Duration::ZERO)?;
         }
         let state = match loose {
-            Some(loose) => loose.finish(database, entries, directory, &options.stop)?,
+            Some(loose) => loose.finish(database, entries, directory)?,
             None => State {
                 database,
                 entries,
@@ -279,7 +279,7 @@ impl ChromaStore {
         }
         let warnings = std::mem::take(&mut loose.warnings);
         let entries = state.entries.clone();
-        *state = loose.finish(database, entries, &self.directory, &self.options.stop)?;
+        *state = loose.finish(database, entries, &self.directory)?;
         for warning in warnings {
             self.notice(warning);
         }

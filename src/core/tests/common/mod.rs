@@ -152,3 +152,11 @@ pub fn age_all(folder: &Path) {
         age(&entry.unwrap().path());
     }
 }
+
+/// The most memory that this process ever had, in bytes.
+pub fn peak_memory() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kilobytes.unwrap() * 1024
+}
