@@ -1,5 +1,6 @@
 //! The loop: batches from the reader's thread into the sink, an interrupt check between two, the report.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use vector_migrate_core::pipeline::Mode;
@@ -51,8 +52,9 @@ pub fn migrate(place: Place, options: &Options) -> Result<Vec<Line>, Error> {
         warning!("{warning}");
     }
     let sizes = store.collections().iter().zip(sizes);
+    let ids: HashSet<&str> = chosen.iter().map(|it| it.id.as_str()).collect();
     let size = sizes
-        .filter(|(collection, _)| chosen.iter().any(|it| it.id == collection.id))
+        .filter(|(collection, _)| ids.contains(collection.id.as_str()))
         .fold(Size::default(), |sum, (_, size)| Size {
             records: sum.records.saturating_add(size.records),
             queued: sum.queued.saturating_add(size.queued),

@@ -9,9 +9,12 @@
 //! of the system calls that SQLite's Unix layer (os_unix.c) lets one replace know where such a path leads; the
 //! others, and every path whose number is not in the table, fail as they do for any path below `/dev/null/`. All
 //! other paths are handed on to the system as they are.
+//!
+//! A fourth call is replaced for what its failure says: SQLite takes a sector that cannot be read (EIO) for damage of the
+//! database, although another read, page by page, may find all that matters.
 
 use std::collections::BTreeMap;
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -196,12 +199,35 @@ unsafe extern "C" fn lstat(path: *const c_char, into: *mut libc::stat) -> c_int 
     }
 }
 
+/// The number of a failed read's error that SQLite takes for a failed read: `seekAndRead` and `unixRead` in os_unix.c take
+/// three others for a damaged file system (SQLITE_IOERR_CORRUPTFS), which becomes SQLITE_CORRUPT.
+fn of_the_disk(error: c_int) -> c_int {
+    match error {
+        libc::EIO | libc::ENXIO | libc::ERANGE => libc::EREMOTEIO,
+        other => other,
+    }
+}
+
+/// `pread`.
+///
+/// # Safety
+/// `into` has room for `bytes` bytes: `seekAndRead` in os_unix.c promises it.
+unsafe extern "C" fn pread(file: c_int, into: *mut c_void, bytes: usize, at: libc::off_t) -> isize {
+    // SAFETY: the arguments are those that SQLite gave.
+    let got = unsafe { libc::pread(file, into, bytes, at) };
+    if got < 0 {
+        let error = std::io::Error::last_os_error().raw_os_error();
+        fail(of_the_disk(error.unwrap_or(libc::EREMOTEIO)));
+    }
+    got
+}
+
 /// Replaces the system calls; whether SQLite's Unix layer is there and knows all of them.
 fn replace() -> bool {
     type Call = unsafe extern "C" fn();
     // SAFETY: a function pointer is handed over as one of another type, as sqlite3_syscall_ptr demands (sqlite3.h);
-    // os_unix.c casts each back to the type that it has here (osOpen, osStat and osLstat in its table aSyscall).
-    let calls: [(&CStr, Call); 3] = unsafe {
+    // os_unix.c casts each back to the type that it has here (osOpen, osStat, osLstat and osPread in its table aSyscall).
+    let calls: [(&CStr, Call); 4] = unsafe {
         [
             (
                 c"open",
@@ -216,6 +242,13 @@ fn replace() -> bool {
                     unsafe extern "C" fn(*const c_char, *mut libc::stat) -> c_int,
                     Call,
                 >(stat),
+            ),
+            (
+                c"pread",
+                std::mem::transmute::<
+                    unsafe extern "C" fn(c_int, *mut c_void, usize, libc::off_t) -> isize,
+                    Call,
+                >(pread),
             ),
             (
                 c"lstat",
@@ -319,6 +352,12 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         std::fs::rename(&other, &path).unwrap();
         assert!(read(alias.path()).is_err());
+    }
+
+    #[test]
+    fn a_sector_that_cannot_be_read_is_no_damage() {
+        assert_eq!(of_the_disk(libc::EIO), libc::EREMOTEIO);
+        assert_eq!(of_the_disk(libc::EINTR), libc::EINTR);
     }
 
     #[test]

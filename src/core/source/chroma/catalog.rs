@@ -3,6 +3,7 @@
 //! Stage: source. Promise: only collections that Chroma itself would show, each with its segments checked; rows
 //! that belong to nothing (foreign keys are not enforced) are left alone. May import `record` and this folder.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rusqlite::types::ValueRef;
@@ -199,18 +200,7 @@ impl Catalog {
                 database.path
             ));
         }
-        entries.sort_by(|left, right| {
-            let key = |entry: &Entry| {
-                let of = &entry.collection;
-                (
-                    of.tenant.clone(),
-                    of.database.clone(),
-                    of.name.clone(),
-                    of.id.clone(),
-                )
-            };
-            key(left).cmp(&key(right))
-        });
+        entries.sort_by(|left, right| in_order(&left.collection, &right.collection));
         let tenants: BTreeSet<&String> = homes.values().map(|(tenant, _)| tenant).collect();
         let mut found = Catalog {
             tenants: count(tenants.len()).max(1),
@@ -236,6 +226,15 @@ impl Catalog {
         }
         Ok(found)
     }
+}
+
+/// The order of collections: by tenant, database, name and id.
+pub(super) fn in_order(left: &Collection, right: &Collection) -> Ordering {
+    left.tenant
+        .cmp(&right.tenant)
+        .then_with(|| left.database.cmp(&right.database))
+        .then_with(|| left.name.cmp(&right.name))
+        .then_with(|| left.id.cmp(&right.id))
 }
 
 fn count(number: usize) -> u64 {

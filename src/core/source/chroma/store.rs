@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use super::catalog::{Catalog, Entry};
+use super::catalog::{Catalog, Entry, in_order};
 use super::database::{busy, check_stop};
 use super::error::SourceError;
 use super::fingerprint::Fingerprint;
@@ -427,15 +427,17 @@ impl ChromaStore {
     }
 }
 
-/// The entry of `collection`.
+/// The entry of `collection`. The entries are in the order of the catalogue.
 pub(super) fn entry<'a>(
     state: &'a State,
     collection: &Collection,
 ) -> Result<&'a Entry, SourceError> {
-    state
+    let found = state
         .entries
-        .iter()
-        .find(|entry| entry.collection.id == collection.id)
+        .binary_search_by(|entry| in_order(&entry.collection, collection));
+    found
+        .ok()
+        .and_then(|at| state.entries.get(at))
         .ok_or_else(|| {
             state.database.damaged(format!(
                 "it has no collection with the id {:?}",
