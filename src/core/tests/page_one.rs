@@ -27,7 +27,7 @@ fn any_byte_of_page_one_may_be_wrong() {
     let before = fs::read(&path).unwrap();
     let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
     let (mut whole, mut refused, mut less, mut longest) = (0, 0, 0, Duration::ZERO);
-    let short = |at: &usize| told.is_some() || *at < 112 || at % 16 == 0;
+    let short = |at: &usize| told.is_some() || *at < 112 || at.is_multiple_of(16);
     for at in (0..4096_usize).filter(short) {
         let was = before[at];
         let tried = [!was, 0, 255, was ^ 128];
