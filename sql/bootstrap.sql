@@ -104,7 +104,15 @@ COMMENT ON COLUMN vector_migrate.run_rows.entities IS 'entity rows inserted with
 COMMENT ON COLUMN vector_migrate.run_rows.xids IS 'xmin of what was written: another one now means that the row has changed since';
 COMMENT ON COLUMN vector_migrate.run_rows.before IS 'null: the rows were inserted; else the overwritten rows and their entity rows, as JSON with each column as text';
 
+CREATE TABLE vector_migrate.run_marks (
+    run_id pg_catalog.int8 PRIMARY KEY,
+    target pg_catalog.oid NOT NULL,
+    xact   pg_catalog.xid8 NOT NULL
+);
+COMMENT ON TABLE vector_migrate.run_marks IS 'one row for each run, never changed: as long as its own xmin is xact, the table is the same, and fewer than four billion transactions have gone by, xids in run_rows mean what they meant; a dump and restore makes all three different';
+
 SELECT pg_catalog.pg_extension_config_dump('vector_migrate.runs', '');
 SELECT pg_catalog.pg_extension_config_dump('vector_migrate.runs_run_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('vector_migrate.run_errors', '');
 SELECT pg_catalog.pg_extension_config_dump('vector_migrate.run_rows', '');
+SELECT pg_catalog.pg_extension_config_dump('vector_migrate.run_marks', '');

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use pgrx::pg_sys;
+use pgrx::{PgMemoryContexts, pg_sys};
 use vector_migrate_core::embed::onnx::TELEMETRY_SWITCH;
 use vector_migrate_core::source::chroma::remove_copies;
 
@@ -104,6 +104,39 @@ pub fn can_write() -> bool {
 pub fn current_xid() -> u32 {
     // SAFETY: assigns an id if there is none yet; callers are about to write or have written.
     unsafe { u32::from(pg_sys::GetCurrentTransactionId()) }
+}
+
+/// The same with its epoch: a number that is never used again.
+pub fn current_full_xid() -> u64 {
+    // SAFETY: as current_xid; GetCurrentFullTransactionId (xact.c) assigns an id if there is none yet.
+    unsafe { pg_sys::GetCurrentFullTransactionId().value }
+}
+
+/// Runs `work` with a memory context of its own, so that what it allocates is gone afterwards. The result must not point
+/// into the server's memory.
+pub fn with_memory_of_its_own<R>(work: impl FnOnce() -> R) -> R {
+    struct Restore {
+        before: pg_sys::MemoryContext,
+        own: Option<PgMemoryContexts>,
+    }
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            // SAFETY: the context was current before and outlives this call, being a parent's or a caller's; what is left of
+            // ours is deleted after that, by its owner (MemoryContextDelete in mcxt.c, by pgrx's OwnedMemoryContext).
+            unsafe { pg_sys::MemoryContextSwitchTo(self.before) };
+            drop(self.own.take());
+        }
+    }
+    let own = PgMemoryContexts::new("vector_migrate step");
+    // SAFETY: on the backend's thread; the context lives until the guard drops.
+    let _restore = unsafe {
+        let before = pg_sys::MemoryContextSwitchTo(own.value());
+        Restore {
+            before,
+            own: Some(own),
+        }
+    };
+    work()
 }
 
 /// Makes the rows written so far visible to the next command.

@@ -265,3 +265,71 @@ fn partitioned_tables_are_put_back_too() {
     assert_eq!(content_line(&db, ""), "9|0|0");
     assert_eq!(db.lines("SELECT id FROM content_vectors"), ["own"]);
 }
+
+#[test]
+fn without_an_argument_the_newest_run_of_the_calling_role_is_undone_and_named() {
+    let (db, source) = (Db::new(), store("special/two-collections"));
+    let (role, other) = (db.reader("one"), db.reader("other"));
+    db.run(&format!("GRANT {other} TO {role}"));
+    let (one, another) = (db.session_as(&role), db.session_as(&other));
+    let table = |name: &str| format!("target => '{name}', entity_target => NULL");
+    let first = one.migrate(&source, &table("first")).run_id();
+    let second = another.migrate(&source, &table("second")).run_id();
+    // A member of the other role sees its run, and so does a superuser: neither takes it unasked.
+    assert_eq!(one.count("vector_migrate.runs"), 2);
+    db.error("SELECT * FROM rollback_migration()")
+        .expect("55000");
+    one.notices();
+    assert_eq!(
+        one.line("SELECT run_id, removed FROM rollback_migration()"),
+        format!("{first}|18")
+    );
+    let told = one.notices();
+    let started = db.line(&format!(
+        "SELECT started_at FROM vector_migrate.runs WHERE run_id = {first}"
+    ));
+    let path = source.path().display().to_string();
+    for part in [&role, &started, &path] {
+        assert!(
+            told.iter().any(|it| it.text.contains(part)),
+            "{part}: {told:?}"
+        );
+    }
+    one.error("SELECT * FROM rollback_migration()")
+        .expect("55000");
+    assert_eq!(
+        one.line(&format!("SELECT removed FROM rollback_migration({second})"))
+            .as_str(),
+        "18"
+    );
+}
+
+#[test]
+fn collections_that_share_ids_get_back_their_own_rows() {
+    let (db, source) = (Db::new(), store("special/two-collections"));
+    db.migrate(&source, "embeddings => 'stored'");
+    db.run("UPDATE content_vectors SET title = 'own of ' || chroma_collection");
+    let before = both(&db);
+    let update = "embeddings => 'stored', on_conflict => 'update'";
+    assert_eq!(db.migrate(&source, update).total().migrated, 18);
+    assert_eq!(content_line(&db, ""), "0|18|0");
+    assert_eq!(both(&db), before);
+}
+
+#[test]
+fn a_row_that_another_collections_record_overwrites_stays_its_runs() {
+    // The table has the collection, its key has not.
+    let (db, source) = (Db::new(), store("special/two-collections"));
+    db.run(&tables::minimal(8, ", chroma_collection text NOT NULL"));
+    db.run("CREATE TABLE entity_vectors (content_id text REFERENCES content_vectors, entity_name text, chroma_collection text, embedding vector(8))");
+    let first = db.migrate(&source, LIBRARY);
+    let update = "collection => 'library_b', embeddings => 'stored', on_conflict => 'update'";
+    db.migrate(&source, update);
+    // The entity rows of the record before are replaced with it.
+    assert_eq!(
+        db.count("entity_vectors e JOIN content_vectors c ON c.id = content_id WHERE e.chroma_collection <> c.chroma_collection"),
+        0
+    );
+    assert_eq!(content_line(&db, &first.run_id().to_string()), "9|0|0");
+    assert_eq!(db.line("SELECT count(*), count(*) FILTER (WHERE chroma_collection = 'library_b') FROM content_vectors"), "3|3");
+}

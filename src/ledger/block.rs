@@ -58,11 +58,6 @@ impl Block {
         self.before.is_some()
     }
 
-    /// No row came with entity rows.
-    pub fn without_entities(&self) -> bool {
-        self.entities.is_none()
-    }
-
     /// Those of `places` whose rows came with entity rows.
     pub fn with_entities(&self, places: &[usize]) -> Vec<usize> {
         let entities = self.entities.as_deref().unwrap_or_default();

@@ -39,8 +39,8 @@ pub struct Followers {
 }
 
 impl Followers {
-    /// Those of rows that `run`, or its rollback, changes in `target`; `per_collection`: the table keeps
-    /// collections apart.
+    /// Those of rows that `run`, or its rollback, changes in `target`; `per_collection`: the table's key
+    /// keeps collections apart.
     pub fn new(run: i64, target: pg_sys::Oid, per_collection: bool) -> Followers {
         Followers {
             run,

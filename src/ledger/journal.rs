@@ -61,7 +61,7 @@ pub struct Journal {
 
 impl Journal {
     /// The journal of `run`, which fills `target`. `with_users`: the table's key has the user;
-    /// `per_collection`: it keeps collections apart; `versioned`: `xmin` tells rows that have changed.
+    /// `per_collection`: it has the collection; `versioned`: `xmin` tells rows that have changed.
     pub fn new(
         run: i64,
         target: pg_sys::Oid,

@@ -9,13 +9,16 @@ mod block;
 mod failures;
 mod follow;
 mod journal;
+mod mark;
 #[allow(unsafe_code)]
 mod owner;
+mod referrers;
 mod rollback;
 mod run;
+mod steps;
 mod undo;
 
 pub use failures::{FailedRecord, write_failures};
 pub use journal::{Entry, Journal};
-pub use rollback::{Undone, roll_back};
+pub use rollback::{RolledBack, Undone, roll_back};
 pub use run::{RunSummary, finish, next_run_id};

@@ -4,6 +4,7 @@ use pgrx::JsonB;
 use pgrx::prelude::*;
 use vector_migrate_core::report::Counts;
 
+use super::mark;
 use super::owner::as_owner;
 use crate::error::Error;
 use crate::spi;
@@ -96,7 +97,7 @@ pub fn finish(run: RunSummary) -> Result<(), Error> {
                 count(run.truncated).into(),
                 run.model_verdict.into(),
             ],
-        )
-    })?;
-    Ok(())
+        )?;
+        mark::write(run.run_id, run.content)
+    })
 }

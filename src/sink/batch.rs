@@ -114,7 +114,7 @@ impl Sink {
                 run,
                 content.oid,
                 content.key.contains(&KeyPart::User),
-                content.has(ContentColumn::ChromaCollection),
+                content.key.contains(&KeyPart::Collection),
                 content.versioned,
             )
         });

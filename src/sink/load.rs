@@ -184,7 +184,8 @@ impl Sink {
             interrupt::check();
             let name = self.name(first.row.collection).to_owned();
             let entity = self.entity.as_ref();
-            let kept = update::keep(&self.content, entity, &name, group)?;
+            let which = (first.row.collection, name.as_str());
+            let kept = update::keep(&self.content, entity, which, group)?;
             let changed = update::overwrite(&self.content, entity, &name, group)?;
             whole &= changed == group.len() as u64;
             written.before.extend(kept);
@@ -221,9 +222,13 @@ impl Sink {
 
     /// Writes a row that [`Sink::put`] has put in down in the ledger.
     fn enter_ready(&mut self, ready: &Ready, written: &Written) -> Result<(), Error> {
-        let key = ready.exists.then(|| key_of(&self.content, &ready.row));
-        let before = key.and_then(|key| update::kept(&written.before, &key));
-        self.enter(&ready.row, written.xid, before)
+        let row = &ready.row;
+        let key = ready
+            .exists
+            .then(|| (row.collection, key_of(&self.content, row)));
+        let before = key.and_then(|key| written.before.get(&key));
+        let before = before.map(|(xid, was)| (xid.as_str(), was.as_str()));
+        self.enter(row, written.xid, before)
     }
 
     /// Inserts tuples, each given without its embedding and with it beside; whether the server stored

@@ -5,27 +5,31 @@ use std::collections::{BTreeSet, HashMap};
 use pgrx::spi::{SpiHeapTupleData, SpiResult};
 use vector_migrate_core::encode::{ContentColumn, EntityColumn, TableColumn};
 
-use super::existing::{self, Key};
+use super::existing::{self, Key, key_of};
 use super::insert;
 use super::ready::Ready;
 use crate::error::Error;
-use crate::tables::{KeyPart, Keys, Lookup, RunTable, Target};
+use crate::tables::{KeyPart, Keys, Known, Lookup, RunTable, Target};
 use crate::{settings, spi};
 
-/// What was there, by key: the `xmin` (as text) and what the ledger keeps to put it back.
-pub type Before = HashMap<Key, (String, String)>;
+/// What was there, by the record that overwrites it (its collection's index, and its key): the `xmin` (as text) and what
+/// the ledger keeps to put it back.
+///
+/// The collection is part of it whether it is part of the table's key or not. Where it is, records of one id in two
+/// collections overwrite two rows; where it is not, one run takes only one of them (`id_collision`).
+pub type Before = HashMap<(usize, Key), (String, String)>;
 
-/// Keeps what `rows`, all of one collection, are about to overwrite, and locks it.
+/// Keeps what `rows`, all of one collection (of this index and name), are about to overwrite, and locks it.
 ///
 /// # Errors
 /// The server's own.
 pub fn keep(
     content: &Target<ContentColumn>,
     entity: Option<&Target<EntityColumn>>,
-    collection: &str,
+    (index, collection): (usize, &str),
     rows: &[&Ready],
 ) -> Result<Before, Error> {
-    let table = RunTable::find(content.oid)?.ok_or_else(|| gone(&content.name))?;
+    let table = content_table(content)?;
     let user = if content.key.contains(&KeyPart::User) {
         "t.user_id::pg_catalog.text"
     } else {
@@ -53,8 +57,15 @@ pub fn keep(
                 Ok((key, text(row, 3)?, text(row, 4)?))
             })
         })?;
+        let owners = owners(content, rows);
         let entities = match entity {
-            Some(entity) => entity_table(entity)?.entities_as_text(&ids(collection, rows))?,
+            Some(entity) => {
+                let table = entity_table(entity, &table)?;
+                let texts = table.entities_as_text(&keys_of(content, collection, &owners))?;
+                let by_number = owners.into_iter().zip(0..);
+                let entities = by_number.filter_map(|(key, n)| Some((key, texts.get(&n)?.clone())));
+                entities.collect()
+            }
             None => HashMap::new(),
         };
         Ok::<_, Error>((kept, entities))
@@ -62,10 +73,10 @@ pub fn keep(
     Ok(kept
         .into_iter()
         .map(|(key, xid, row)| {
-            let entities = entities.remove(&key.0);
+            let entities = entities.remove(&key);
             let entities = entities.as_deref().unwrap_or("null");
             let json = format!("{{\"row\": {row}, \"entities\": {entities}}}");
-            (key, (xid, json))
+            ((index, key), (xid, json))
         })
         .collect())
 }
@@ -78,17 +89,34 @@ fn gone(name: &str) -> Error {
     Error::Bug(format!("{name} is gone"))
 }
 
-fn entity_table(entity: &Target<EntityColumn>) -> Result<RunTable, Error> {
-    RunTable::find(entity.oid)?.ok_or_else(|| gone(&entity.name))
+/// What is written now has the `xmin` that it has.
+const NOW: Known = Known {
+    users: None,
+    xmin: true,
+};
+
+fn content_table(content: &Target<ContentColumn>) -> Result<RunTable, Error> {
+    RunTable::content(content.oid, NOW)?.ok_or_else(|| gone(&content.name))
 }
 
-/// The ids of `rows`, each once, as entity rows refer to them.
-fn ids(collection: &str, rows: &[&Ready]) -> Keys {
-    let key: BTreeSet<&str> = rows.iter().map(|ready| ready.row.key.as_str()).collect();
+fn entity_table(entity: &Target<EntityColumn>, content: &RunTable) -> Result<RunTable, Error> {
+    RunTable::entity(entity.oid, content, NOW)?.ok_or_else(|| gone(&entity.name))
+}
+
+/// The keys of `rows`, each once.
+fn owners(content: &Target<ContentColumn>, rows: &[&Ready]) -> BTreeSet<Key> {
+    let keys = rows.iter().map(|ready| key_of(content, &ready.row));
+    keys.collect()
+}
+
+/// The content rows of these keys, numbered in order, as entity rows refer to them.
+fn keys_of(content: &Target<ContentColumn>, collection: &str, owners: &BTreeSet<Key>) -> Keys {
+    let users = owners.iter().map(|(_, user)| user.clone()).collect();
     Keys {
         collection: collection.to_owned(),
-        number: (0..).take(key.len()).collect(),
-        key: key.into_iter().map(str::to_owned).collect(),
+        number: (0..).take(owners.len()).collect(),
+        key: owners.iter().map(|(id, _)| id.clone()).collect(),
+        user: content.key.contains(&KeyPart::User).then_some(users),
         ..Keys::default()
     }
 }
@@ -105,7 +133,8 @@ pub fn overwrite(
     rows: &[&Ready],
 ) -> Result<u64, Error> {
     if let Some(entity) = entity {
-        entity_table(entity)?.remove(&ids(collection, rows), true)?;
+        let table = entity_table(entity, &content_table(content)?)?;
+        table.remove(&keys_of(content, collection, &owners(content, rows)), true)?;
     }
     let tuples: Vec<Vec<u8>> = rows.iter().map(|ready| ready.content_tuple()).collect();
     let arrays = insert::arrays(&content.types, &tuples)?;
@@ -152,10 +181,4 @@ fn statement(content: &Target<ContentColumn>, lookup: &Lookup) -> String {
         insert::relation(&names),
         same.join(" AND ")
     )
-}
-
-/// What the ledger keeps of `ready`'s row, if it was there: its `xmin`, and the row.
-pub fn kept<'b>(before: &'b Before, key: &Key) -> Option<(&'b str, &'b str)> {
-    let (xid, json) = before.get(key)?;
-    Some((xid, json))
 }

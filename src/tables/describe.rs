@@ -7,6 +7,7 @@ use vector_migrate_core::encode::{
 
 use super::attributes::{Attribute, attributes, column_type};
 use super::privileges::check_insert_privilege;
+use super::versions::{is_on_citus, is_versioned};
 use super::{Filler, KeyPart, Pgvector, Place, Target, UserTable, Via};
 use crate::error::Error;
 use crate::{pg, spi};
@@ -134,7 +135,7 @@ fn describe<C: TableColumn>(
         vector_required,
         via: if copies { Via::Copy } else { Via::Insert },
         created: false,
-        versioned: plain,
+        versioned: is_versioned(oid)?,
         key: vec![KeyPart::Id],
         users: None,
         defaulted,
@@ -262,25 +263,14 @@ fn distributed_by(oid: pg_sys::Oid) -> Result<Option<Distributor>, Error> {
     let hypertable = spi::look_up_one(
         "SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger \
                          WHERE tgrelid OPERATOR(pg_catalog.=) $1 \
-                           AND tgname OPERATOR(pg_catalog.=) 'ts_insert_blocker'), \
-                pg_catalog.to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL",
-        &[oid.into()],
-        |row| Ok((row.get::<bool>(1)?, row.get::<bool>(2)?)),
-    )?;
-    let (hypertable, citus) = hypertable.unwrap_or_default();
-    if hypertable == Some(true) {
-        return Ok(Some(Distributor::Timescale));
-    }
-    if citus != Some(true) {
-        return Ok(None);
-    }
-    let distributed = spi::look_up_one(
-        "SELECT true FROM pg_catalog.pg_dist_partition \
-          WHERE logicalrelid OPERATOR(pg_catalog.=) $1",
+                           AND tgname OPERATOR(pg_catalog.=) 'ts_insert_blocker')",
         &[oid.into()],
         |row| row.get::<bool>(1),
     )?;
-    Ok(distributed.map(|_| Distributor::Citus))
+    if hypertable.flatten() == Some(true) {
+        return Ok(Some(Distributor::Timescale));
+    }
+    Ok(is_on_citus(oid)?.then_some(Distributor::Citus))
 }
 
 /// The columns of the smallest unique index made of our key columns, the primary key first; without one,

@@ -22,6 +22,10 @@ pub struct Parts<'a> {
 pub struct Lookup {
     /// The condition that joins them.
     pub condition: String,
+    /// The columns of the table that are compared, the id first.
+    pub columns: Vec<String>,
+    /// A unique index on them says that no two rows are found by one key.
+    pub unique: bool,
     /// The settings under which statements with [`Lookup::condition`] are planned.
     pub settings: &'static [Setting],
     /// The same for `user_id` given as its own type in `u`.
@@ -37,6 +41,7 @@ impl Lookup {
         let (id, ty) = parts.id;
         let mut condition = format!("t.{id} OPERATOR(pg_catalog.=) r.key::{ty}");
         let mut columns = vec![id.to_owned()];
+        let mut indexable = true;
         if parts.collection {
             // Compared with a column of `r`, not with a constant: the planner must not take an index on the
             // collection alone for selective.
@@ -47,19 +52,24 @@ impl Lookup {
         let mut same_user = "(t.user_id OPERATOR(pg_catalog.=) u.user_id \
                               OR t.user_id IS NULL AND u.user_id IS NULL)";
         if let Some(ty) = parts.user {
+            columns.push("user_id".to_owned());
             if user_is_required(table)? {
                 // An index can serve this one.
                 condition += &format!(" AND t.user_id OPERATOR(pg_catalog.=) r.user_id::{ty}");
                 same_user = "t.user_id OPERATOR(pg_catalog.=) u.user_id";
-                columns.push("user_id".to_owned());
             } else {
+                indexable = false;
                 condition += " AND (t.user_id::pg_catalog.text OPERATOR(pg_catalog.=) r.user_id \
                                OR t.user_id IS NULL AND r.user_id IS NULL)";
             }
         }
+        let indexed = columns.len() - usize::from(!indexable);
+        let (settings, unique) = settings_for(table, columns.iter().take(indexed))?;
         Ok(Lookup {
             condition,
-            settings: settings_for(table, columns)?,
+            columns,
+            unique,
+            settings,
             same_user,
         })
     }
@@ -76,8 +86,11 @@ fn user_is_required(table: pg_sys::Oid) -> Result<bool, Error> {
 }
 
 /// The settings that make a join on `columns`, the id first, go through an index where there is one for it:
-/// a unique index without other columns, or any that begins with the id.
-fn settings_for(table: pg_sys::Oid, columns: Vec<String>) -> Result<&'static [Setting], Error> {
+/// a unique index without other columns, or any that begins with the id. And whether there is such a unique index.
+fn settings_for<'c>(
+    table: pg_sys::Oid,
+    columns: impl Iterator<Item = &'c String>,
+) -> Result<(&'static [Setting], bool), Error> {
     let indexes = spi::look_up(
         "SELECT i.indisunique AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a \
                   WHERE a.attrelid OPERATOR(pg_catalog.=) i.indrelid \
@@ -92,7 +105,7 @@ fn settings_for(table: pg_sys::Oid, columns: Vec<String>) -> Result<&'static [Se
             AND f.attnum OPERATOR(pg_catalog.=) i.indkey[0] \
           WHERE i.indrelid OPERATOR(pg_catalog.=) $1 AND i.indisvalid AND i.indpred IS NULL \
             AND i.indexprs IS NULL AND m.amname OPERATOR(pg_catalog.=) 'btree'",
-        &[table.into(), columns.into()],
+        &[table.into(), columns.cloned().collect::<Vec<_>>().into()],
         |row| {
             Ok((
                 row.get::<bool>(1)? == Some(true),
@@ -101,10 +114,10 @@ fn settings_for(table: pg_sys::Oid, columns: Vec<String>) -> Result<&'static [Se
         },
     )?;
     Ok(if indexes.iter().any(|(unique, _)| *unique) {
-        settings::BY_UNIQUE_INDEX
+        (settings::BY_UNIQUE_INDEX, true)
     } else if indexes.iter().any(|(_, id_first)| *id_first) {
-        settings::BY_INDEX
+        (settings::BY_INDEX, false)
     } else {
-        &[]
+        (&[], false)
     })
 }

@@ -6,6 +6,7 @@ mod attributes;
 pub mod create;
 mod describe;
 mod filler;
+mod foreign_keys;
 pub mod imagined;
 pub mod index;
 mod lookup;
@@ -16,17 +17,19 @@ mod privileges;
 mod put_back;
 mod remote;
 mod run_table;
+mod versions;
 
 pub use attributes::{Attribute, attributes, type_name};
 pub use describe::{describe_content, describe_entity};
 pub use filler::Filler;
+pub use foreign_keys::ForeignKey;
 pub use lookup::{Lookup, Parts};
 pub use name::{Place, find, find_locked};
 pub use nearest::Nearest;
 pub use pgvector::Pgvector;
 pub use privileges::{check_may_insert, check_update_privilege};
 pub use remote::elsewhere;
-pub use run_table::{Keys, RunTable};
+pub use run_table::{Entities, KEYS, Keys, Known, RunTable};
 
 use pgrx::pg_sys;
 use vector_migrate_core::encode::{Column, Form, TableColumn, VectorType};
@@ -96,7 +99,7 @@ pub struct Target<C> {
     pub via: Via,
     /// This run created it.
     pub created: bool,
-    /// `xmin` tells whether a row has changed since: a plain or partitioned table.
+    /// `xmin` tells whether a row has changed since.
     pub versioned: bool,
     /// The columns that tell rows apart; always has [`KeyPart::Id`].
     pub key: Vec<KeyPart>,

@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use super::RunTable;
 use super::run_table::{KEYS, Keys, count};
 use crate::error::Error;
-use crate::{settings, spi};
+use crate::{pg, settings, spi};
 
 impl RunTable {
     /// Gives the content rows of these keys the columns that they had before; `before` has them in the
-    /// keys' order. Columns that the table has got since are left alone.
+    /// keys' order. Columns that the table has got since are left alone, and so are rows that have another `xmin` than the
+    /// keys say, unless this subtransaction has changed them itself, by a trigger.
     ///
     /// # Errors
     /// The server's own.
@@ -31,16 +32,24 @@ impl RunTable {
                 )
             })
             .collect();
+        let same = match self.has_xmin {
+            true => format!(
+                "(t.xmin OPERATOR(pg_catalog.=) r.xid::pg_catalog.xid \
+                  OR t.xmin OPERATOR(pg_catalog.=) '{}'::pg_catalog.xid)",
+                pg::current_xid()
+            ),
+            false => "true".to_owned(),
+        };
         let mut args = keys.args();
         args.push(before.to_vec().into());
         // OFFSET 0: each JSON is parsed once, not once a column.
         let sql = format!(
             "UPDATE {name} t SET {} \
-               FROM (SELECT k.key, k.collection, k.user_id, \
+               FROM (SELECT k.key, k.collection, k.user_id, k.xid, \
                             k.before::pg_catalog.jsonb OPERATOR(pg_catalog.->) 'row' AS row \
-                       FROM unnest($3, pg_catalog.array_fill($2, ARRAY[pg_catalog.cardinality($1)]), $4, $6) \
-                            AS k(key, collection, user_id, before) OFFSET 0) r \
-              WHERE {matches}",
+                       FROM unnest($3, pg_catalog.array_fill($2, ARRAY[pg_catalog.cardinality($1)]), $4, $5, $6) \
+                            AS k(key, collection, user_id, xid, before) OFFSET 0) r \
+              WHERE {matches} AND {same}",
             assignments.join(", ")
         );
         count(settings::with(self.lookup.settings, || {
@@ -88,14 +97,14 @@ impl RunTable {
         ))
     }
 
-    /// The entity rows of these keys' content rows, as a JSON array by id.
+    /// The entity rows of these keys' content rows, as a JSON array by the key's number.
     ///
     /// # Errors
     /// The server's own.
-    pub fn entities_as_text(&self, keys: &Keys) -> Result<HashMap<String, String>, Error> {
+    pub fn entities_as_text(&self, keys: &Keys) -> Result<HashMap<i64, String>, Error> {
         let sql = format!(
-            "SELECT r.key, pg_catalog.json_agg({})::pg_catalog.text \
-               FROM {KEYS} JOIN {} t ON {} GROUP BY r.key",
+            "SELECT r.number, pg_catalog.json_agg({})::pg_catalog.text \
+               FROM {KEYS} JOIN {} t ON {} GROUP BY r.number",
             self.row_as_text("t"),
             self.name,
             self.lookup.condition
@@ -103,7 +112,7 @@ impl RunTable {
         let rows = settings::with(self.lookup.settings, || {
             spi::read(&sql, &keys.args(), |row| {
                 Ok((
-                    row.get::<String>(1)?.unwrap_or_default(),
+                    row.get::<i64>(1)?.unwrap_or_default(),
                     row.get::<String>(2)?.unwrap_or_default(),
                 ))
             })

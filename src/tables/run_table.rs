@@ -4,7 +4,8 @@
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys;
 
-use super::describe;
+use super::describe::key_of_table;
+use super::versions::is_versioned;
 use super::{KeyPart, Lookup, Parts};
 use crate::error::Error;
 use crate::{pg, settings, spi};
@@ -25,7 +26,8 @@ pub struct Keys {
 }
 
 impl Keys {
-    pub(super) fn args(&self) -> Vec<DatumWithOid<'static>> {
+    /// The parameters of [`KEYS`].
+    pub fn args(&self) -> Vec<DatumWithOid<'static>> {
         vec![
             self.number.clone().into(),
             self.collection.clone().into(),
@@ -35,14 +37,15 @@ impl Keys {
         ]
     }
 
-    fn is_empty(&self) -> bool {
+    /// There is none.
+    pub fn is_empty(&self) -> bool {
         self.number.is_empty()
     }
 }
 
 /// The keys as a relation, from parameter 1 on. `unnest` of several arrays is the grammar's own and only
 /// knows the bare name, which it then takes from pg_catalog.
-pub(super) const KEYS: &str = "unnest($1, pg_catalog.array_fill($2, ARRAY[pg_catalog.cardinality($1)]), $3, $4, $5) \
+pub const KEYS: &str = "unnest($1, pg_catalog.array_fill($2, ARRAY[pg_catalog.cardinality($1)]), $3, $4, $5) \
                     AS r(number, collection, key, user_id, xid)";
 
 /// A column, its type, and whether UPDATE may assign it: not if it is GENERATED ALWAYS AS IDENTITY, which
@@ -53,32 +56,85 @@ pub(super) struct ColumnOf {
     pub assignable: bool,
 }
 
+/// What the ledger knows of a run's content rows.
+#[derive(Debug, Clone, Copy)]
+pub struct Known {
+    /// Their owners are part of their key; `None`: as the table's key has it now.
+    pub users: Option<bool>,
+    /// Their `xmin` still means what it meant when the run wrote it down.
+    pub xmin: bool,
+}
+
+/// The entity rows of a content row.
+#[derive(Debug, Clone, Copy)]
+pub struct Entities {
+    /// How many there are.
+    pub rows: i64,
+    /// How many of them are as the run left them.
+    pub untouched: i64,
+}
+
 /// A content or entity table that a run has written to.
 pub struct RunTable {
+    /// The table.
+    pub oid: pg_sys::Oid,
+    /// Its owner.
+    pub owner: pg_sys::Oid,
     /// Qualified and quoted name.
-    pub(super) name: String,
+    pub name: String,
     /// The name as `regclass` shows it.
     pub shown: String,
     pub(super) columns: Vec<ColumnOf>,
-    /// The table keeps the rows of different collections apart.
+    /// The table's key keeps the rows of different collections apart.
     pub per_collection: bool,
+    /// Rows are told apart by their owners.
+    per_user: bool,
     /// How rows are found.
     pub lookup: Lookup,
-    /// The condition that `t` is as the run left it.
-    untouched: &'static str,
+    /// Its rows have an `xmin` of this server's.
+    pub(super) has_xmin: bool,
+    /// `xmin` tells rows that have changed since the run.
+    pub versioned: bool,
 }
 
 impl RunTable {
-    /// The table; `None` if it is gone.
+    /// The content table, its rows found by its key; `None` if it is gone.
     ///
     /// # Errors
     /// The server's own.
-    pub fn find(oid: pg_sys::Oid) -> Result<Option<RunTable>, Error> {
-        let found = spi::read_one(
+    pub fn content(oid: pg_sys::Oid, known: Known) -> Result<Option<RunTable>, Error> {
+        RunTable::find(oid, "id", known.xmin, |has| {
+            let key = key_of_table(oid, has("chroma_collection"))?;
+            let user = known.users.unwrap_or(key.contains(&KeyPart::User));
+            Ok((key.contains(&KeyPart::Collection), user))
+        })
+    }
+
+    /// The entity table of `content`, its rows found by as much of the content row's key as they have; `None` if it is
+    /// gone.
+    ///
+    /// # Errors
+    /// The server's own.
+    pub fn entity(
+        oid: pg_sys::Oid,
+        content: &RunTable,
+        known: Known,
+    ) -> Result<Option<RunTable>, Error> {
+        RunTable::find(oid, "content_id", known.xmin, |_| {
+            Ok((content.per_collection, content.per_user))
+        })
+    }
+
+    fn find(
+        oid: pg_sys::Oid,
+        id: &'static str,
+        xmin: bool,
+        key: impl FnOnce(&dyn Fn(&str) -> bool) -> Result<(bool, bool), Error>,
+    ) -> Result<Option<RunTable>, Error> {
+        let found = spi::look_up_one(
             "SELECT pg_catalog.quote_ident(n.nspname) OPERATOR(pg_catalog.||) '.' \
                       OPERATOR(pg_catalog.||) pg_catalog.quote_ident(c.relname), \
-                    c.oid::pg_catalog.regclass::pg_catalog.text, \
-                    c.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r', 'p']::pg_catalog.\"char\"[]) \
+                    c.oid::pg_catalog.regclass::pg_catalog.text, c.relowner \
                FROM pg_catalog.pg_class c \
                JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace \
               WHERE c.oid OPERATOR(pg_catalog.=) $1",
@@ -87,67 +143,56 @@ impl RunTable {
                 Ok((
                     row.get::<String>(1)?,
                     row.get::<String>(2)?,
-                    row.get::<bool>(3)?,
+                    row.get::<pg_sys::Oid>(3)?,
                 ))
             },
         )?;
-        let Some((Some(name), Some(shown), versioned)) = found else {
+        let Some((Some(name), Some(shown), Some(owner))) = found else {
             return Ok(None);
         };
-        let columns = spi::read(
-            "SELECT a.attname::pg_catalog.text, \
-                    pg_catalog.quote_ident(s.nspname) OPERATOR(pg_catalog.||) '.' \
-                      OPERATOR(pg_catalog.||) pg_catalog.quote_ident(y.typname), \
-                    a.attidentity OPERATOR(pg_catalog.<>) 'a' \
-               FROM pg_catalog.pg_attribute a \
-               JOIN pg_catalog.pg_type y ON y.oid OPERATOR(pg_catalog.=) a.atttypid \
-               JOIN pg_catalog.pg_namespace s ON s.oid OPERATOR(pg_catalog.=) y.typnamespace \
-              WHERE a.attrelid OPERATOR(pg_catalog.=) $1 AND a.attnum OPERATOR(pg_catalog.>) 0 \
-                AND NOT a.attisdropped AND a.attgenerated OPERATOR(pg_catalog.=) '' \
-              ORDER BY a.attnum",
-            &[oid.into()],
-            |row| {
-                Ok(ColumnOf {
-                    name: row.get(1)?.unwrap_or_default(),
-                    ty: row.get(2)?.unwrap_or_default(),
-                    assignable: row.get(3)?.unwrap_or_default(),
-                })
-            },
-        )?;
+        let columns = columns_of(oid)?;
         let type_of = |name: &str| {
             let column = columns.iter().find(|column| column.name == name);
             column.map(|column| column.ty.as_str())
         };
-        let id = match (type_of("content_id"), type_of("id")) {
-            (Some(ty), _) => ("content_id", ty),
-            (None, Some(ty)) => ("id", ty),
-            (None, None) => return Ok(None),
+        let Some(id_type) = type_of(id) else {
+            return Ok(None);
         };
-        let with_user =
-            id.0 == "id" && describe::key_of_table(oid, false)?.contains(&KeyPart::User);
+        let (collection, user) = key(&|name| type_of(name).is_some())?;
         let parts = Parts {
-            id,
-            collection: type_of("chroma_collection").is_some(),
-            user: type_of("user_id").filter(|_| with_user),
+            id: (id, id_type),
+            collection: collection && type_of("chroma_collection").is_some(),
+            user: type_of("user_id").filter(|_| user),
         };
+        let has_xmin = is_versioned(oid)?;
         Ok(Some(RunTable {
+            oid,
+            owner,
             per_collection: parts.collection,
+            per_user: parts.user.is_some(),
             lookup: Lookup::new(oid, parts)?,
             name,
             shown,
             columns,
-            untouched: if versioned == Some(true) {
-                "t.xmin OPERATOR(pg_catalog.=) r.xid::pg_catalog.xid"
-            } else {
-                "false"
-            },
+            has_xmin,
+            versioned: xmin && has_xmin,
         }))
     }
 
-    fn untouched(&self, force: bool) -> &'static str {
-        if force { "true" } else { self.untouched }
+    /// Rows are found by these columns and no others.
+    pub fn is_found_by(&self, columns: &[String]) -> bool {
+        let ours = &self.lookup.columns;
+        ours.len() == columns.len() && ours.iter().all(|column| columns.contains(column))
     }
 
+    /// The condition that row `t` is as the run left it (with `force`: any).
+    pub fn untouched(&self, force: bool) -> &'static str {
+        match (force, self.versioned) {
+            (true, _) => "true",
+            (false, true) => "t.xmin OPERATOR(pg_catalog.=) r.xid::pg_catalog.xid",
+            (false, false) => "false",
+        }
+    }
     fn numbers(&self, sql: &str, keys: &Keys) -> Result<Vec<i64>, Error> {
         if keys.is_empty() {
             return Ok(Vec::new());
@@ -183,6 +228,37 @@ impl RunTable {
         )
     }
 
+    /// The same with the `xmin` that each row has, as text; where rows have none, with the ledger's.
+    ///
+    /// # Errors
+    /// The server's own.
+    pub fn unchanged_with_xmin(
+        &self,
+        keys: &Keys,
+        force: bool,
+    ) -> Result<Vec<(i64, String)>, Error> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (name, matches, untouched) =
+            (&self.name, &self.lookup.condition, self.untouched(force));
+        let xmin = match self.has_xmin {
+            true => "t.xmin::pg_catalog.text",
+            false => "r.xid",
+        };
+        let sql = format!(
+            "SELECT r.number, {xmin} FROM {KEYS} JOIN {name} t ON {matches} AND {untouched}"
+        );
+        settings::with(self.lookup.settings, || {
+            spi::read(&sql, &keys.args(), |row| {
+                Ok((
+                    row.get::<i64>(1)?.unwrap_or_default(),
+                    row.get::<String>(2)?.unwrap_or_default(),
+                ))
+            })
+        })
+    }
+
     /// Removes the rows of these keys, content or entity rows, that are as the run left them (with
     /// `force`: all).
     ///
@@ -208,18 +284,29 @@ impl RunTable {
         }
     }
 
-    /// The keys whose content row has entity rows.
+    /// The keys whose content row has entity rows, each with what these are like (with `force`: all as the run left them).
     ///
     /// # Errors
     /// The server's own.
-    pub fn still_has_entities(&self, keys: &Keys) -> Result<Vec<i64>, Error> {
-        let (name, matches) = (&self.name, &self.lookup.condition);
-        self.numbers(
-            &format!(
-                "SELECT r.number FROM {KEYS} WHERE EXISTS (SELECT FROM {name} t WHERE {matches})"
-            ),
-            keys,
-        )
+    pub fn entities(&self, keys: &Keys, force: bool) -> Result<Vec<(i64, Entities)>, Error> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (name, matches, untouched) =
+            (&self.name, &self.lookup.condition, self.untouched(force));
+        let sql = format!(
+            "SELECT r.number, pg_catalog.count(*), pg_catalog.count(*) FILTER (WHERE {untouched}) \
+               FROM {KEYS} JOIN {name} t ON {matches} GROUP BY r.number"
+        );
+        settings::with(self.lookup.settings, || {
+            spi::read(&sql, &keys.args(), |row| {
+                let entities = Entities {
+                    rows: row.get::<i64>(2)?.unwrap_or_default(),
+                    untouched: row.get::<i64>(3)?.unwrap_or_default(),
+                };
+                Ok((row.get::<i64>(1)?.unwrap_or_default(), entities))
+            })
+        })
     }
 
     /// Number of entity rows of these keys' content rows.
@@ -234,6 +321,30 @@ impl RunTable {
         )?;
         Ok(counted.into_iter().next().unwrap_or(0))
     }
+}
+
+/// The columns that INSERT and UPDATE may name.
+fn columns_of(oid: pg_sys::Oid) -> Result<Vec<ColumnOf>, Error> {
+    spi::look_up(
+        "SELECT a.attname::pg_catalog.text, \
+                pg_catalog.quote_ident(s.nspname) OPERATOR(pg_catalog.||) '.' \
+                  OPERATOR(pg_catalog.||) pg_catalog.quote_ident(y.typname), \
+                a.attidentity OPERATOR(pg_catalog.<>) 'a' \
+           FROM pg_catalog.pg_attribute a \
+           JOIN pg_catalog.pg_type y ON y.oid OPERATOR(pg_catalog.=) a.atttypid \
+           JOIN pg_catalog.pg_namespace s ON s.oid OPERATOR(pg_catalog.=) y.typnamespace \
+          WHERE a.attrelid OPERATOR(pg_catalog.=) $1 AND a.attnum OPERATOR(pg_catalog.>) 0 \
+            AND NOT a.attisdropped AND a.attgenerated OPERATOR(pg_catalog.=) '' \
+          ORDER BY a.attnum",
+        &[oid.into()],
+        |row| {
+            Ok(ColumnOf {
+                name: row.get(1)?.unwrap_or_default(),
+                ty: row.get(2)?.unwrap_or_default(),
+                assignable: row.get(3)?.unwrap_or_default(),
+            })
+        },
+    )
 }
 
 pub(super) fn count(touched: Result<u64, Error>) -> Result<i64, Error> {
