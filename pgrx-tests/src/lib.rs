@@ -4,6 +4,7 @@
 //! - [`Db`] is a database of one test's own, made from a template that has the extension, dropped at the end.
 //! - [`Session`] is a connection to it: SQL in, text, errors in parts and notices out.
 //! - [`Store`] is a private copy of a fixture that the server can read (and could change: see [`Snapshot`]).
+//! - [`store_of`] makes one of a test's own records.
 //! - [`Expected`] is what chromadb itself returned for a fixture.
 //! - [`Report`] is what `migrate_chroma` answers, its sums checked.
 //! - [`models`] has model directories, and reference vectors.
@@ -14,6 +15,7 @@
 
 mod expected;
 pub mod models;
+mod records;
 mod report;
 mod server;
 mod session;
@@ -22,6 +24,7 @@ pub mod tables;
 pub mod traps;
 
 pub use expected::{Expected, ExpectedCollection, ExpectedRecord, assert_same_json};
+pub use records::{Record, store_of};
 pub use report::{Counts, Line, Report};
 pub use server::{Db, FUNCTIONS};
 pub use session::{Failure, Notice, Session};
