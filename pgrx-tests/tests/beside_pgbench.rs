@@ -198,7 +198,17 @@ fn sums(db: &Db) {
             "SELECT coalesce(sum(cardinality(keys)), 0)::bigint FROM vector_migrate.run_rows
               WHERE target = '{table}'::regclass AND before IS NULL"
         ));
-        assert_eq!(db.count(&table), written, "{table}");
+        let history = db.lines(&format!(
+            "SELECT r.run_id, status, options->>'on_conflict', migrated, skipped, failed, started_at, finished_at, rolled_back_at,
+                    (SELECT string_agg(format('%s %s %s %s', collection, cardinality(keys), before IS NULL, xids), ' / ')
+                       FROM vector_migrate.run_rows b WHERE b.run_id = r.run_id)
+               FROM vector_migrate.runs r WHERE content_target = '{table}'::regclass ORDER BY 1"
+        ));
+        let rows = db.lines(&format!(
+            "SELECT chroma_collection, xmin::text, count(*) FROM {table} GROUP BY 1, 2 ORDER BY 1, 2"
+        ));
+        let last = history.get(history.len().saturating_sub(30)..);
+        assert_eq!(db.count(&table), written, "{table}: {rows:#?} {last:#?}");
     }
     let open =
         "SELECT run_id FROM vector_migrate.runs WHERE status = 'completed' ORDER BY run_id DESC";
