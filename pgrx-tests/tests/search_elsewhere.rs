@@ -72,9 +72,13 @@ fn few_rows_of_another_server_are_explained() {
         for target in ["other", "seen", "whole"] {
             assert_eq!(found(&session, target), (100, vec![]), "{target}");
         }
-        // All there are: nothing to set.
+        // About all there are (the index is not exact): nothing to set.
         db.run("DELETE FROM local WHERE id::int > 50");
-        assert_eq!(found(&session, "other"), (50, vec![]));
+        let (rows, told) = found(&session, "other");
+        assert!(
+            (40..=50).contains(&rows) && told.is_empty(),
+            "{rows}: {told:?}"
+        );
     }
 }
 
