@@ -135,7 +135,7 @@ pub enum Error {
     #[error("{}", .0.message)]
     Refused(Refused),
     /// Another run holds the target.
-    #[error("another run is migrating into {0}")]
+    #[error("another run or rollback is working on {0}")]
     TargetBusy(String),
     /// A run into this target calls another one.
     #[error("cannot migrate into {0}, as a run into it goes on in this session")]
@@ -330,7 +330,7 @@ impl Error {
             }
             Error::NoPrivilege { needed, .. } => Some(format!("It needs {needed}.")),
             Error::NoSchema(_) => Some("Qualify the table's name, or set search_path.".into()),
-            Error::TargetBusy(_) => Some("Wait until that run has ended.".into()),
+            Error::TargetBusy(_) => Some("Wait until its transaction has ended.".into()),
             Error::Recursion(_) => {
                 Some("A trigger of the target must not migrate into the same target.".into())
             }

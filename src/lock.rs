@@ -6,6 +6,9 @@
 
 use pgrx::{PgRelation, pg_sys};
 
+use crate::error::Error;
+use crate::spi;
+
 /// What a lock keeps other sessions from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -45,6 +48,39 @@ pub fn hold(table: pg_sys::Oid, mode: Mode) -> bool {
         }
         there
     }
+}
+
+/// The key of the advisory lock: a word of ours, and a hash of the table's name.
+const OURS: i32 = i32::from_be_bytes(*b"vmig");
+
+/// Keeps other runs and rollbacks out of the table `name` (qualified) until this transaction ends. By name, as the table may be
+/// missing and a run in progress may be creating it.
+///
+/// # Errors
+/// [`Error::TargetBusy`] if one is there.
+pub fn keep_runs_out(name: &str) -> Result<(), Error> {
+    let free = spi::read_one(
+        "SELECT pg_catalog.pg_try_advisory_xact_lock($1, pg_catalog.hashtext($2))",
+        &[OURS.into(), name.into()],
+        |row| row.get::<bool>(1),
+    )?;
+    match free.flatten() {
+        Some(true) => Ok(()),
+        _ => Err(Error::TargetBusy(name.to_owned())),
+    }
+}
+
+/// As [`keep_runs_out`], and waits for those that are there.
+///
+/// # Errors
+/// The server's own, as for a deadlock.
+pub fn wait_for_runs(name: &str) -> Result<(), Error> {
+    spi::read(
+        "SELECT pg_catalog.pg_advisory_xact_lock($1, pg_catalog.hashtext($2)) IS NULL",
+        &[OURS.into(), name.into()],
+        |_| Ok(()),
+    )?;
+    Ok(())
 }
 
 /// Opens the table for writing; the lock outlives what is returned. Raises the server's own error if the table is gone,

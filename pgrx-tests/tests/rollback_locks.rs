@@ -108,3 +108,41 @@ fn a_role_that_may_not_write_the_tables_locks_nothing() {
         .names("content_vectors");
     db.run("ROLLBACK");
 }
+
+#[test]
+fn rollbacks_of_two_runs_of_one_table_wait_for_each_other() {
+    let (db, source) = (Db::new(), store("special/two-collections"));
+    db.run(&tables::minimal(8, ""));
+    let arguments = "collection => 'library_a', entity_target => NULL, embeddings => 'stored'";
+    db.migrate(&source, arguments);
+    // The second run overwrites rows of the first, whose blocks follow.
+    let update = format!("{arguments}, user_id => '1', on_conflict => 'update'");
+    let updated = db.migrate(&source, &update).total().migrated;
+    assert!(updated > 0);
+    db.run("UPDATE content_vectors SET title = 'mine' WHERE user_id = 1");
+    let runs = db.lines("SELECT run_id FROM vector_migrate.runs ORDER BY run_id");
+    let (first, second) = (db.session(), db.session());
+    let rollback = |run: &str, force: bool| {
+        format!("SELECT removed, restored, kept FROM rollback_migration({run}, force => {force})")
+    };
+    first.run("BEGIN");
+    let kept = first.line(&rollback(&runs[0], false));
+    assert_eq!(kept, format!("{}|0|{updated}", 9 - updated));
+    let pid: i32 = second.one("SELECT pg_backend_pid()");
+    let sql = rollback(&runs[1], true);
+    thread::scope(|scope| {
+        let restoring = scope.spawn(move || second.line(&sql));
+        wait_for_a_lock(&db, pid);
+        first.run("COMMIT");
+        assert_eq!(
+            restoring.join().expect("no panic"),
+            format!("0|{updated}|0")
+        );
+    });
+    // What was put back is the first run's again.
+    assert_eq!(
+        db.line(&rollback(&runs[0], false)),
+        format!("{updated}|0|0")
+    );
+    assert_eq!(db.count("content_vectors"), 0);
+}

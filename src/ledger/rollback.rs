@@ -9,7 +9,7 @@ use super::referrers::Referrers;
 use super::steps::undo_all;
 use super::undo::{Step, Tables};
 use crate::error::Error;
-use crate::tables::{ForeignKey, Known, RunTable};
+use crate::tables::{self, ForeignKey, Known, RunTable};
 use crate::{lock, spi};
 
 /// What became of one table.
@@ -118,8 +118,12 @@ pub fn roll_back(run: Option<i64>, force: bool) -> Result<RolledBack, Error> {
 /// The run's tables, locked to the end of the transaction if there is something to undo (`writes`), and what refers to them.
 fn describe(found: &Found, known: Known, force: bool, writes: bool) -> Result<Tables, Error> {
     let gone = || Error::TargetGone { run: found.run };
-    if writes && !lock_to_undo(found.content)? {
-        return Err(gone());
+    if writes {
+        // Blocks of the table's other runs change as well: one run or rollback of it at a time.
+        lock::wait_for_runs(&tables::named(found.content)?.ok_or_else(gone)?)?;
+        if !lock_to_undo(found.content)? {
+            return Err(gone());
+        }
     }
     let content = RunTable::content(found.content, known)?.ok_or_else(gone)?;
     let entity = match found.entity {

@@ -1,6 +1,6 @@
 //! One run at a time into a target, also within a session.
 //!
-//! The advisory lock that keeps other sessions out (`tables::lock`) lets its own session in again: a trigger of the target that
+//! The advisory lock that keeps other sessions out (`lock::keep_runs_out`) lets its own session in again: a trigger of the target that
 //! migrates into the same target would call itself without end.
 
 use std::cell::RefCell;

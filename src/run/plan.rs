@@ -14,7 +14,7 @@ use crate::message::notice;
 use crate::reader::Size;
 use crate::sink::{OnConflict, Reach, Sink, known_keys};
 use crate::tables::{KeyPart, Pgvector, Target};
-use crate::{guc, ledger, model, subxact};
+use crate::{guc, ledger, lock, model, subxact};
 
 /// Everything that a run needs.
 pub struct Prepared {
@@ -93,7 +93,7 @@ pub fn prepare(
     let dimension = dimensions(options, path, &collections)?;
     let has_model = model::installed().is_ok();
     if making == Making::Real {
-        tables::lock(&crate::tables::find(&options.target)?)?;
+        lock::keep_runs_out(&crate::tables::find(&options.target)?.qualified())?;
     }
     let place = crate::tables::find_locked(&options.target, making.locks())?;
     // Without a vector anywhere there is nothing to take dimensions from but the model.

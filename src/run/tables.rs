@@ -133,26 +133,6 @@ fn tell_missing(place: &Place, making: Making, dimension: u32) {
     );
 }
 
-/// Takes the lock that keeps a second run out of the table at `place` until this transaction ends. By name,
-/// as the table may be missing and a run in progress may be creating it.
-///
-/// # Errors
-/// [`Error::TargetBusy`].
-pub fn lock(place: &Place) -> Result<(), Error> {
-    // The advisory lock's key: a word of ours and a hash of the table's name.
-    const OURS: i32 = i32::from_be_bytes(*b"vmig");
-    let name = place.qualified();
-    let free = spi::read_one(
-        "SELECT pg_catalog.pg_try_advisory_xact_lock($1, pg_catalog.hashtext($2))",
-        &[OURS.into(), name.clone().into()],
-        |row| row.get::<bool>(1),
-    )?;
-    match free.flatten() {
-        Some(true) => Ok(()),
-        _ => Err(Error::TargetBusy(name)),
-    }
-}
-
 /// Where a dry run puts its rows, so that it meets what a run would meet: temporary copies of the tables,
 /// with their types and checks; or, where a table has rules that a copy would not show, the tables
 /// themselves, from which the subtransaction's end takes the rows back.

@@ -24,7 +24,7 @@ pub use describe::{describe_content, describe_entity};
 pub use filler::Filler;
 pub use foreign_keys::ForeignKey;
 pub use lookup::{Lookup, Parts};
-pub use name::{Place, find, find_locked};
+pub use name::{Place, find, find_locked, named};
 pub use nearest::Nearest;
 pub use pgvector::Pgvector;
 pub use privileges::{check_may_insert, check_update_privilege};

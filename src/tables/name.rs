@@ -74,6 +74,23 @@ pub fn find(name: &str) -> Result<Place, Error> {
     }
 }
 
+/// The name of the table, qualified and quoted; `None` if it is gone.
+///
+/// # Errors
+/// The server's own.
+pub fn named(table: pg_sys::Oid) -> Result<Option<String>, Error> {
+    spi::look_up_one(
+        "SELECT pg_catalog.quote_ident(n.nspname) OPERATOR(pg_catalog.||) '.' \
+                  OPERATOR(pg_catalog.||) pg_catalog.quote_ident(c.relname) \
+           FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n \
+             ON n.oid OPERATOR(pg_catalog.=) c.relnamespace \
+          WHERE c.oid OPERATOR(pg_catalog.=) $1",
+        &[table.into()],
+        |row| row.get::<String>(1),
+    )
+    .map(Option::flatten)
+}
+
 /// Looks `name` up and locks the table in `mode`: what is described afterwards stays so to the end of the transaction. Nothing
 /// is locked where no table is, or where the role may not put rows into it.
 ///
