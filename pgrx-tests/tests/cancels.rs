@@ -325,10 +325,12 @@ fn a_session_can_be_terminated_at_any_moment_and_the_server_lives() {
         let call = &calls[n as usize % calls.len()];
         let micros = dice.roll(if n % 2 == 0 { 60_000 } else { 1_800_000 });
         thread::scope(|scope| {
-            scope.spawn(move || client.simple_query(call).is_err());
+            // Connected until it is terminated.
+            let calling = scope.spawn(move || (client.simple_query(call).is_err(), client));
             thread::sleep(Duration::from_micros(micros));
             let gone = format!("SELECT pg_terminate_backend({pid}, 10000)");
             assert!(db.one::<bool>(&gone), "it ends within ten seconds: {call}");
+            calling.join().expect("no panic");
         });
         let copies = format!(
             "SELECT count(*) FROM pg_ls_dir('base/pgsql_tmp', true, false) n WHERE n LIKE 'pgsql_tmp_vector_migrate.{pid}.%'"
