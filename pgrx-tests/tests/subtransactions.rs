@@ -3,7 +3,10 @@
 
 use vector_migrate_tests::{Db, many_records, tables};
 
-const RECORDS: i64 = 100_000;
+/// Records of the first test: `RECORDS`, in `make soak` a million.
+fn records() -> i64 {
+    std::env::var("RECORDS").map_or(100_000, |n| n.parse().expect("RECORDS is a number"))
+}
 
 /// Subtransactions that wrote rows of the table.
 fn subtransactions(db: &Db, table: &str) -> i64 {
@@ -12,7 +15,8 @@ fn subtransactions(db: &Db, table: &str) -> i64 {
 
 #[test]
 fn a_run_of_very_many_batches_has_fewer_than_64() {
-    let source = many_records(RECORDS);
+    let records = records();
+    let source = many_records(records);
     for (way, prepare) in [
         ("directly", ""),
         ("by COPY", "SET vector_migrate.direct_load = off"),
@@ -24,21 +28,26 @@ fn a_run_of_very_many_batches_has_fewer_than_64() {
         let db = Db::new();
         db.run(&tables::minimal(4, ""));
         db.run(prepare);
-        // 100 MB in batches of 64 kB.
-        db.run("SET vector_migrate.batch_bytes = 64");
+        // 1 kB a row, in batches of 64 kB, or of 1 MB for a million.
+        db.run(&format!(
+            "SET vector_migrate.batch_bytes = {}",
+            (records / 1600).clamp(64, 1024)
+        ));
         let arguments = "entity_target => NULL, orphans => 'keep', on_conflict";
         let report = db.migrate(&source, &format!("{arguments} => 'skip'"));
-        assert_eq!(report.total().migrated, RECORDS);
+        assert_eq!(report.total().migrated, records);
         let ids = subtransactions(&db, "content_vectors");
+        println!("{way}: {ids} subtransactions for {records} rows");
         assert!(ids < 64, "{way}: {ids}");
         if way == "by COPY" {
             let report = db.migrate(&source, &format!("{arguments} => 'update'"));
-            assert_eq!(report.total().migrated, RECORDS);
+            assert_eq!(report.total().migrated, records);
             let ids = subtransactions(&db, "content_vectors");
+            println!("overwriting: {ids} subtransactions for {records} rows");
             assert!(ids < 64, "overwriting: {ids}");
             assert_eq!(
                 db.one::<i64>("SELECT sum(cardinality(before)) FROM vector_migrate.run_rows"),
-                RECORDS
+                records
             );
         }
     }
