@@ -16,7 +16,7 @@ use pgrx::{FromDatum, IntoDatum, pg_sys};
 pub struct JsonbText(pub String);
 
 impl FromDatum for JsonbText {
-    // SAFETY: the caller gives a datum of type jsonb, as the SQL below declares.
+    // SAFETY: the caller (pgrx's callconv.rs) gives a datum of type jsonb, as the SQL below declares.
     unsafe fn from_polymorphic_datum(
         datum: pg_sys::Datum,
         is_null: bool,
@@ -34,16 +34,16 @@ impl FromDatum for JsonbText {
 
 // SAFETY: arguments are taken by from_polymorphic_datum only, as in pgrx's own implementation for JsonB (callconv.rs).
 unsafe impl<'fcx> ArgAbi<'fcx> for JsonbText {
-    // SAFETY: the caller hands over an argument of the type that the SQL below declares, as the trait demands.
+    // SAFETY: the caller (pgrx's callconv.rs) hands over an argument of the type that the SQL below declares.
     unsafe fn unbox_arg_unchecked(arg: Arg<'_, 'fcx>) -> JsonbText {
-        // SAFETY: as above.
+        // SAFETY: as above, by pgrx's own from_datum.
         let text = unsafe { arg.unbox_arg_using_from_datum() };
         text.unwrap_or_else(|| JsonbText("null".to_owned()))
     }
 
-    // SAFETY: as above.
+    // SAFETY: as above, for pgrx's nullable arguments.
     unsafe fn unbox_nullable_arg(arg: Arg<'_, 'fcx>) -> Nullable<JsonbText> {
-        // SAFETY: as above.
+        // SAFETY: as above, by pgrx's own from_datum.
         unsafe { arg.unbox_arg_using_from_datum().into() }
     }
 }
@@ -55,7 +55,7 @@ impl_sql_translatable!(JsonbText, "jsonb");
 pub struct JsonbCopy(Vec<u8>);
 
 impl FromDatum for JsonbCopy {
-    // SAFETY: the caller gives a datum of type jsonb, which type_oid below is asked for.
+    // SAFETY: the caller (pgrx's SPI, spi/tuple.rs) gives a datum of type jsonb, which type_oid below is asked for.
     unsafe fn from_polymorphic_datum(
         datum: pg_sys::Datum,
         is_null: bool,
@@ -84,11 +84,11 @@ impl IntoDatum for JsonbCopy {
     }
 }
 
-// SAFETY: the bytes are those of a jsonb value, as from_polymorphic_datum took them.
+// SAFETY: the bytes are those of a jsonb value (jsonb.c's own), as from_polymorphic_datum took them.
 unsafe impl BoxRet for JsonbCopy {
-    // SAFETY: the caller hands the datum to the server as the function's result, as the trait demands.
+    // SAFETY: the caller (pgrx's callconv.rs) hands the datum to the server as the function's result.
     unsafe fn box_into<'fcx>(self, fcinfo: &mut FcInfo<'fcx>) -> Datum<'fcx> {
-        // SAFETY: as above.
+        // SAFETY: as above; return_raw_datum (pgrx's callconv.rs) takes a datum of the declared type.
         unsafe { fcinfo.return_raw_datum(crate::image::copied(&self.0)) }
     }
 }

@@ -66,7 +66,7 @@ pub fn temporary_directory() -> PathBuf {
 
 /// Bytes that temporary files of this session may take (`temp_file_limit`); `None`: no limit.
 pub fn temporary_limit() -> Option<u64> {
-    // SAFETY: a plain read of a setting on the backend's thread.
+    // SAFETY: a plain read of a setting (guc.c's variable) on the backend's thread.
     let kilobytes = unsafe { pg_sys::temp_file_limit };
     u64::try_from(kilobytes).ok()?.checked_mul(1024)
 }
@@ -88,7 +88,7 @@ pub fn remove_copies_at_exit() {
         let _ = std::panic::catch_unwind(remove_copies);
     }
     if !DONE.swap(true, Ordering::Relaxed) {
-        // SAFETY: on the backend's thread; the function is of this library, which stays loaded until the process ends.
+        // SAFETY: the function is of this library, which stays loaded until the process ends (dfmgr.c unloads none).
         // on_proc_exit (ipc.c) raises FATAL if its twenty places are taken.
         unsafe { pg_sys::on_proc_exit(Some(remove), pg_sys::Datum::from(0)) };
     }
@@ -121,14 +121,14 @@ pub fn with_memory_of_its_own<R>(work: impl FnOnce() -> R) -> R {
     }
     impl Drop for Restore {
         fn drop(&mut self) {
-            // SAFETY: the context was current before and outlives this call, being a parent's or a caller's; what is left of
+            // SAFETY: MemoryContextSwitchTo (palloc.h): the context was current before and outlives this call; what is left of
             // ours is deleted after that, by its owner (MemoryContextDelete in mcxt.c, by pgrx's OwnedMemoryContext).
             unsafe { pg_sys::MemoryContextSwitchTo(self.before) };
             drop(self.own.take());
         }
     }
     let own = PgMemoryContexts::new("vector_migrate step");
-    // SAFETY: on the backend's thread; the context lives until the guard drops.
+    // SAFETY: MemoryContextSwitchTo (palloc.h) to a context that lives until the guard drops.
     let _restore = unsafe {
         let before = pg_sys::MemoryContextSwitchTo(own.value());
         Restore {
@@ -166,7 +166,7 @@ pub fn under_snapshot<R>(snapshot: Snapshot, work: impl FnOnce() -> R) -> R {
         });
     }
     let result = work();
-    // SAFETY: as above.
+    // SAFETY: as above, PopActiveSnapshot (snapmgr.c) of what was pushed.
     unsafe { pg_sys::PopActiveSnapshot() };
     result
 }

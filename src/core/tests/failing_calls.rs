@@ -31,11 +31,11 @@ static MEMORY: OnceLock<(Malloc, Realloc)> = OnceLock::new();
 unsafe extern "C" fn read(file: c_int, into: *mut c_void, bytes: usize, at: libc::off_t) -> isize {
     if READS.fetch_sub(1, Ordering::Relaxed) == 1 {
         // What the reader's own call makes of EIO, which would be damage to SQLite.
-        // SAFETY: this thread's own errno.
+        // SAFETY: glibc's __errno_location (errno.h) gives this thread's own errno.
         unsafe { *libc::__errno_location() = libc::EREMOTEIO };
         return -1;
     }
-    // SAFETY: the arguments are those that SQLite gave.
+    // SAFETY: the arguments are those that SQLite's os_unix.c gave.
     unsafe { libc::pread(file, into, bytes, at) }
 }
 
@@ -47,7 +47,7 @@ unsafe extern "C" fn malloc(bytes: c_int) -> *mut c_void {
     if PIECES.fetch_sub(1, Ordering::Relaxed) == 1 {
         return std::ptr::null_mut();
     }
-    // SAFETY: handed on as it came.
+    // SAFETY: handed on to SQLite's own allocator (mem1.c) as it came.
     unsafe { MEMORY.get().unwrap().0(bytes) }
 }
 
@@ -59,13 +59,13 @@ unsafe extern "C" fn realloc(old: *mut c_void, bytes: c_int) -> *mut c_void {
     if PIECES.fetch_sub(1, Ordering::Relaxed) == 1 {
         return std::ptr::null_mut();
     }
-    // SAFETY: handed on as it came.
+    // SAFETY: handed on to SQLite's own allocator (mem1.c) as it came.
     unsafe { MEMORY.get().unwrap().1(old, bytes) }
 }
 
 /// Puts the hooks in; before SQLite is used for the first time.
 fn install() {
-    // SAFETY: sqlite3_config may be called before sqlite3_initialize only, which is so here: this is the program's one
+    // SAFETY: sqlite3_config (main.c) may be called before sqlite3_initialize only, which is so here: this is the program's one
     // test; the structures are whole.
     unsafe {
         let mut memory = std::mem::zeroed::<ffi::sqlite3_mem_methods>();

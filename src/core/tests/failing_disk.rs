@@ -49,7 +49,7 @@ unsafe extern "C" fn read(
         return ffi::SQLITE_IOERR_READ;
     }
     let original = ORIGINAL.get().unwrap().xRead.unwrap();
-    // SAFETY: the arguments are those that SQLite gave.
+    // SAFETY: the arguments are those that SQLite's os_unix.c gave.
     unsafe { original(file, into, bytes, at) }
 }
 

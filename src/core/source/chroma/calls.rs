@@ -144,7 +144,7 @@ fn open_here(store: &Store, name: &CStr) -> Result<c_int, c_int> {
 
 /// The answer of a system call that failed.
 fn fail(error: c_int) -> c_int {
-    // SAFETY: __errno_location gives this thread's own errno (errno(3)), which lives as long as the thread.
+    // SAFETY: glibc's __errno_location (errno.h) gives this thread's own errno, which lives as long as the thread.
     unsafe { *libc::__errno_location() = error };
     -1
 }
@@ -154,7 +154,7 @@ fn fail(error: c_int) -> c_int {
 /// # Safety
 /// `path` is terminated: os_unix.c gives it to `robust_open` so.
 unsafe extern "C" fn open(path: *const c_char, flags: c_int, mode: c_int) -> c_int {
-    // SAFETY: as promised by the caller, for the length of this call.
+    // SAFETY: terminated, as os_unix.c promises, for the length of this call.
     match lead(unsafe { CStr::from_ptr(path) }) {
         // SAFETY: the arguments are those that SQLite gave; posixOpen in os_unix.c makes the same call.
         Lead::Elsewhere => unsafe { libc::open(path, flags, mode) },
@@ -173,14 +173,14 @@ unsafe extern "C" fn open(path: *const c_char, flags: c_int, mode: c_int) -> c_i
 /// # Safety
 /// `path` is terminated and `into` has room for a `struct stat`: every `osStat` in os_unix.c gives both.
 unsafe extern "C" fn stat(path: *const c_char, into: *mut libc::stat) -> c_int {
-    // SAFETY: as promised by the caller, for the length of this call.
+    // SAFETY: terminated, as os_unix.c promises, for the length of this call.
     match lead(unsafe { CStr::from_ptr(path) }) {
-        // SAFETY: the arguments are those that SQLite gave.
+        // SAFETY: the arguments are those that SQLite's os_unix.c gave.
         Lead::Elsewhere => unsafe { libc::stat(path, into) },
         Lead::Nowhere => fail(libc::ENOENT),
         Lead::Here(store, name) => {
             let folder = store.folder.descriptor().as_raw_fd();
-            // SAFETY: the descriptor is open as long as `store`, the name is terminated, `into` is the caller's.
+            // SAFETY: the descriptor is open as long as `store` (std's OwnedFd), the name is terminated, `into` is os_unix.c's.
             unsafe { libc::fstatat(folder, name.as_ptr(), into, libc::AT_SYMLINK_NOFOLLOW) }
         }
     }
@@ -191,9 +191,9 @@ unsafe extern "C" fn stat(path: *const c_char, into: *mut libc::stat) -> c_int {
 /// # Safety
 /// As [`stat`], for `osLstat`.
 unsafe extern "C" fn lstat(path: *const c_char, into: *mut libc::stat) -> c_int {
-    // SAFETY: as promised by the caller, for the length of this call.
+    // SAFETY: terminated, as os_unix.c promises, for the length of this call.
     match lead(unsafe { CStr::from_ptr(path) }) {
-        // SAFETY: the arguments are those that SQLite gave.
+        // SAFETY: the arguments are those that SQLite's os_unix.c gave.
         Lead::Elsewhere => unsafe { libc::lstat(path, into) },
         _ => fail(libc::ENOENT),
     }
@@ -213,7 +213,7 @@ fn of_the_disk(error: c_int) -> c_int {
 /// # Safety
 /// `into` has room for `bytes` bytes: `seekAndRead` in os_unix.c promises it.
 unsafe extern "C" fn pread(file: c_int, into: *mut c_void, bytes: usize, at: libc::off_t) -> isize {
-    // SAFETY: the arguments are those that SQLite gave.
+    // SAFETY: the arguments are those that SQLite's os_unix.c gave.
     let got = unsafe { libc::pread(file, into, bytes, at) };
     if got < 0 {
         let error = std::io::Error::last_os_error().raw_os_error();
