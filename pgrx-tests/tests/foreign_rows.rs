@@ -112,3 +112,21 @@ fn tables_that_citus_has_in_its_catalog() {
     ));
     kept_unless_forced(&db, &source);
 }
+
+#[test]
+fn rows_that_citus_distributes_are_not_overwritten_and_nothing_is_read_for_it() {
+    let (db, source) = (Db::new(), store("special/two-collections"));
+    db.run(&format!(
+        "CREATE TABLE content_vectors ({COLUMNS});
+         SET allow_system_table_mods = on;
+         CREATE TABLE pg_catalog.pg_dist_partition (logicalrelid regclass);
+         RESET allow_system_table_mods;
+         INSERT INTO pg_catalog.pg_dist_partition VALUES ('content_vectors')"
+    ));
+    let update = "entity_target => NULL, on_conflict => 'update'";
+    let sql = format!("SELECT * FROM migrate_chroma({}, {update})", source.sql());
+    db.refused(&sql, "0A000")
+        .names("content_vectors")
+        .hints("'skip'");
+    assert_eq!(db.count("content_vectors"), 0);
+}
