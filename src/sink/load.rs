@@ -1,4 +1,4 @@
-//! Rows into the tables and the ledger: a subtransaction a batch, halved where the server refuses.
+//! Rows into the tables and the ledger: a subtransaction a load, halved where the server refuses.
 
 use vector_migrate_core::encode::{EntityColumn, TableColumn};
 use vector_migrate_core::pipeline::Row;
