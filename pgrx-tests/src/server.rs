@@ -92,6 +92,21 @@ impl Db {
         &self.name
     }
 
+    /// Creates an extension that comes with PostgreSQL, as long as this server has it; false, and a line that says so,
+    /// where its files are not installed.
+    pub fn has_module(&self, name: &str) -> bool {
+        let there = self.one(&format!(
+            "SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = {})",
+            quote(name)
+        ));
+        if there {
+            self.run(&format!("CREATE EXTENSION IF NOT EXISTS {name}"));
+        } else {
+            println!("skipped: this server does not have {name}");
+        }
+        there
+    }
+
     /// Another session of the superuser.
     pub fn session(&self) -> Session {
         Session::connect(&self.name, &superuser())

@@ -15,13 +15,16 @@ fn undo(db: &Session, arguments: &str) -> String {
     ))
 }
 
-/// A database with a foreign server that is itself, and a table `far` that is to be reached by it.
-fn loop_back() -> (Db, Store) {
+/// A database with a foreign server that is itself, and a table `far` that is to be reached by it; none where there is
+/// no postgres_fdw.
+fn loop_back() -> Option<(Db, Store)> {
     let db = Db::new();
+    if !db.has_module("postgres_fdw") {
+        return None;
+    }
     let setting = |name: &str| std::env::var(name).expect("the harness has checked it");
     db.run(&format!(
-        "CREATE EXTENSION postgres_fdw;
-         CREATE SERVER itself FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '{}', port '{}', dbname '{}');
+        "CREATE SERVER itself FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '{}', port '{}', dbname '{}');
          CREATE USER MAPPING FOR CURRENT_USER SERVER itself OPTIONS (user '{}');
          CREATE TABLE far ({COLUMNS})",
         setting("VECTOR_MIGRATE_HOST"),
@@ -29,7 +32,7 @@ fn loop_back() -> (Db, Store) {
         db.name(),
         setting("VECTOR_MIGRATE_USER"),
     ));
-    (db, store("special/two-collections"))
+    Some((db, store("special/two-collections")))
 }
 
 fn kept_unless_forced(db: &Db, source: &Store) {
@@ -62,7 +65,9 @@ fn kept_unless_forced(db: &Db, source: &Store) {
 
 #[test]
 fn foreign_tables() {
-    let (db, source) = loop_back();
+    let Some((db, source)) = loop_back() else {
+        return;
+    };
     db.run(&format!(
         "CREATE FOREIGN TABLE content_vectors ({COLUMNS}) SERVER itself OPTIONS (table_name 'far')"
     ));
@@ -71,7 +76,9 @@ fn foreign_tables() {
 
 #[test]
 fn partitions_of_partitions_that_are_foreign_tables() {
-    let (db, source) = loop_back();
+    let Some((db, source)) = loop_back() else {
+        return;
+    };
     db.run(&format!(
         "CREATE TABLE content_vectors ({COLUMNS}) PARTITION BY LIST (user_id);
          CREATE TABLE content_1 PARTITION OF content_vectors FOR VALUES IN (1);
@@ -83,7 +90,9 @@ fn partitions_of_partitions_that_are_foreign_tables() {
 
 #[test]
 fn children_that_are_foreign_tables() {
-    let (db, source) = loop_back();
+    let Some((db, source)) = loop_back() else {
+        return;
+    };
     db.run(&format!(
         "CREATE TABLE content_vectors ({COLUMNS});
          CREATE FOREIGN TABLE child () INHERITS (content_vectors) SERVER itself OPTIONS (table_name 'far')"
