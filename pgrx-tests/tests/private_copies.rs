@@ -119,12 +119,27 @@ fn psql(db: &Db, source: &Store) -> std::process::Child {
         .spawn()
         .expect("psql");
     let sql = format!(
-        "BEGIN; DECLARE c CURSOR FOR SELECT chroma_records({}); FETCH 1 FROM c;\n",
+        "SET vector_migrate.batch_bytes = '64kB'; BEGIN; DECLARE c CURSOR FOR SELECT chroma_records({}); FETCH 1 FROM c;\n",
         source.sql()
     );
     let stdin = client.stdin.as_mut().expect("piped");
     stdin.write_all(sql.as_bytes()).expect("writes");
     client
+}
+
+/// Makes the call in a session of its own, and terminates that as soon as there is a copy; whether that ended the call.
+fn is_terminated_in(db: &Db, call: &str) -> bool {
+    let mut session = db.client();
+    let row = session
+        .query_one("SELECT pg_backend_pid()", &[])
+        .expect("a number");
+    let backend: i32 = row.get(0);
+    std::thread::scope(|scope| {
+        let run = scope.spawn(|| session.simple_query(call).is_err());
+        while db.lines(FOLDERS).is_empty() && !run.is_finished() {}
+        terminate(db, backend);
+        run.join().expect("no panic")
+    })
 }
 
 #[test]
@@ -133,20 +148,9 @@ fn a_backend_that_dies_while_it_copies_leaves_nothing() {
     let (db, source) = (Db::new(), logged(150));
     let call = format!("SELECT * FROM chroma_store({})", source.sql());
     for _ in 0..deaths() {
-        let mut session = db.client();
-        let row = session
-            .query_one("SELECT pg_backend_pid()", &[])
-            .expect("a number");
-        let backend: i32 = row.get(0);
-        std::thread::scope(|scope| {
-            let run = scope.spawn(|| session.simple_query(&call).is_err());
-            until(&db, true);
-            terminate(&db, backend);
-            assert!(
-                run.join().expect("no panic"),
-                "it was not terminated while it copied"
-            );
-        });
+        // A copy may be over before it is seen, or before the backend hears of its end: then once more.
+        let ended = (0..100).any(|_| is_terminated_in(&db, &call));
+        assert!(ended, "it was never terminated while it copied");
         until(&db, false);
     }
 }
@@ -156,12 +160,20 @@ fn a_cancel_while_a_copy_is_made_leaves_nothing() {
     let _alone = alone();
     let (db, source) = (Db::new(), logged(150));
     let call = format!("SELECT * FROM chroma_store({})", source.sql());
-    let session = db.session();
-    let token = session.cancel_token();
-    let run = std::thread::spawn(move || session.error(&call));
-    until(&db, true);
-    token.cancel_query(postgres::NoTls).expect("cancels");
-    run.join().expect("no panic").expect("57014");
+    // As above: a copy may be over too soon.
+    let ended = (0..100).find_map(|_| {
+        let (session, call) = (db.session(), &call);
+        let token = session.cancel_token();
+        std::thread::scope(|scope| {
+            let run = scope.spawn(move || session.attempt(call).err());
+            while db.lines(FOLDERS).is_empty() && !run.is_finished() {}
+            token.cancel_query(postgres::NoTls).expect("cancels");
+            run.join().expect("no panic")
+        })
+    });
+    ended
+        .expect("it was cancelled while it copied")
+        .expect("57014");
     until(&db, false);
 }
 
