@@ -128,6 +128,10 @@ fn act_until(session: &Session, end: Instant, own: u64, demo: &Store, small: &St
 #[test]
 fn eight_sessions_and_pgbench_leave_sound_tables_and_sums_that_add_up() {
     let (db, demo, small) = (Db::new(), demo_store(), store("special/two-collections"));
+    if !db.one::<bool>("SELECT current_setting('server_version_num')::int >= 150000") {
+        println!("skipped: pgbench of PostgreSQL 14 does not try again what ends in a deadlock");
+        return;
+    }
     let amcheck = db.has_module("amcheck");
     succeeds(pgbench(&db, &["-i", "-q", "-s", "2"]));
     // What the application has tables for is there before its first statement.
