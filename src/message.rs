@@ -13,7 +13,7 @@ use std::ffi::{CStr, CString, c_char, c_int};
 use pgrx::pg_sys;
 use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 
-// Not in pgrx's bindings. Unguarded as declared: called in `report` only.
+// SAFETY: the declarations are those of elog.h, which pgrx's bindings leave out. Unguarded as declared: called in `send` only.
 unsafe extern "C-unwind" {
     fn errstart(level: c_int, domain: *const c_char) -> bool;
     fn errmsg_internal(format: *const c_char, ...) -> c_int;

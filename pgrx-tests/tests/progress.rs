@@ -89,7 +89,7 @@ fn another_session_sees_rows_and_bytes_of_the_whole_run() {
 #[test]
 fn the_figures_go_on_after_rows_that_the_server_refuses() {
     let (db, source) = (Db::new(), store("special/many"));
-    // Every stretch is taken back once and loaded in halves.
+    // Every bulk load is taken back once and loaded in halves.
     db.run(&tables::minimal(4, ", CHECK (id NOT LIKE 'm-%77')"));
     db.run(&stopping_at(2300));
     let (seen, report) = halfway(

@@ -166,7 +166,7 @@ pub fn prepare(
     let mut sink = Sink::new(content, entity, run, options.on_conflict, embeds, names);
     sink.strict = options.strict;
     sink.pool = plan.pool.clone();
-    sink.reach = Reach::new(budget.stretch, budget.longest);
+    sink.reach = Reach::new(budget.load, budget.longest);
     sink.expect(size.records);
     tables::shade(&mut sink, making)?;
     plan.form = tables::shorten(&mut sink);

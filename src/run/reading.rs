@@ -83,7 +83,7 @@ fn wait(
     loop {
         match plans.recv_timeout(POLL) {
             Ok(plan) => return Ok(Some(plan)),
-            Err(RecvTimeoutError::Timeout) => store.oblige()?,
+            Err(RecvTimeoutError::Timeout) => store.unlock_for_writer()?,
             Err(RecvTimeoutError::Disconnected) => return Ok(None),
         }
     }

@@ -1,5 +1,5 @@
-//! What takes the reader's batches: `sieve` sorts one out, `ready` makes missing vectors, `load` puts its rows in;
-//! `stretch` puts the rows of many batches in at once.
+//! What takes the reader's batches: `select` sorts one out, `ready` makes missing vectors, `load` puts its rows in;
+//! `bulk` puts the rows of many batches in at once.
 
 use vector_migrate_core::encode::{ContentColumn, EntityColumn};
 use vector_migrate_core::key::KeySet;
@@ -10,7 +10,7 @@ use vector_migrate_core::report::{Counts, Report};
 use super::fillers::Fillers;
 use super::pending::Pending;
 use super::reach::Reach;
-use super::sieve::Sieved;
+use super::select::Selected;
 use super::users::Users;
 use crate::error::Error;
 use crate::ledger::{self, FailedRecord, Journal};
@@ -53,7 +53,7 @@ pub(super) enum Aside {
     /// A batch whose sorting out takes a question to the server.
     Batch(Batch),
     /// Rows that need more than COPY.
-    Sieved(Sieved),
+    Selected(Selected),
 }
 
 /// Takes items, fills the tables, keeps the counts.
@@ -86,7 +86,7 @@ pub struct Sink {
     pub(super) seen: KeySet,
     pub(super) users: Users,
     pub(super) failures: Vec<FailedRecord>,
-    /// What a stretch met and could not take.
+    /// What a bulk load met and could not take.
     pub(super) aside: Option<Aside>,
     /// Rows that are ready and not in the tables yet.
     pub(super) pending: Pending,
@@ -158,11 +158,11 @@ impl Sink {
         source: &mut Batches<'_>,
         tick: &mut Tick<'_>,
     ) -> Result<bool, Error> {
-        let sieved = match self.aside.take() {
-            Some(Aside::Sieved(sieved)) => sieved,
-            Some(Aside::Batch(batch)) => self.sieve(batch)?,
+        let selected = match self.aside.take() {
+            Some(Aside::Selected(selected)) => selected,
+            Some(Aside::Batch(batch)) => self.select(batch)?,
             None => match source()? {
-                Some(batch) => self.sieve(batch)?,
+                Some(batch) => self.select(batch)?,
                 None => {
                     self.load_pending()?;
                     self.write_failures()?;
@@ -171,10 +171,10 @@ impl Sink {
                 }
             },
         };
-        if self.streams(&sieved) {
-            self.stretch(sieved, source, tick)?;
+        if self.streams(&selected) {
+            self.load_in_bulk(selected, source, tick)?;
         } else {
-            self.in_steps(sieved, tick)?;
+            self.in_steps(selected, tick)?;
         }
         self.write_failures()?;
         tick(self.standing(self.pending.rows.len() as u64, 0));
@@ -199,8 +199,12 @@ impl Sink {
     }
 
     /// Makes the rows of one batch ready, those that lack a vector too, and loads what is ready when it is enough.
-    pub(super) fn in_steps(&mut self, sieved: Sieved, tick: &mut Tick<'_>) -> Result<(), Error> {
-        let Sieved { mut rows, tuples } = sieved;
+    pub(super) fn in_steps(
+        &mut self,
+        selected: Selected,
+        tick: &mut Tick<'_>,
+    ) -> Result<(), Error> {
+        let Selected { mut rows, tuples } = selected;
         while !rows.is_empty() {
             let step = self.step(&rows).min(rows.len());
             let later = rows.split_off(step);

@@ -4,6 +4,7 @@
 //! what the server stored. Must not import anything of the store or the model's library.
 
 mod batch;
+mod bulk;
 #[allow(unsafe_code)]
 mod copy;
 mod existing;
@@ -19,8 +20,7 @@ mod pending;
 mod plain;
 mod reach;
 mod ready;
-mod sieve;
-mod stretch;
+mod select;
 mod update;
 mod users;
 

@@ -9,7 +9,7 @@ const BYTES_AN_ID: u64 = 100;
 const LEAST: u64 = 4 << 20;
 /// Batches that one COPY takes where memory allows: each COPY begins with buffers of its own, so few and long ones are
 /// faster.
-const BATCHES_A_STRETCH: u64 = 24;
+const BATCHES_A_LOAD: u64 = 24;
 
 /// The sizes of a run's pieces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub struct Budget {
     /// Bytes of a batch. Up to three are on their way beside those that COPY has.
     pub batch: usize,
     /// Bytes of rows that one COPY takes, whole batches of them, which stay in memory until the server has stored all.
-    pub stretch: usize,
+    pub load: usize,
     /// Bytes to which that may grow in a run of very many rows, so that it has few subtransactions.
     pub longest: usize,
 }
@@ -36,11 +36,11 @@ impl Budget {
         }
         let batch = wanted.min(left / 8);
         let longest = left / 4;
-        let stretch = batch.saturating_mul(BATCHES_A_STRETCH).min(longest);
+        let load = batch.saturating_mul(BATCHES_A_LOAD).min(longest);
         let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
         Ok(Budget {
             batch: bytes(batch),
-            stretch: bytes(stretch),
+            load: bytes(load),
             longest: bytes(longest),
         })
     }
@@ -60,9 +60,9 @@ mod tests {
                     continue;
                 };
                 let batches = 3 * budget.batch + budget.longest;
-                assert!(budget.stretch <= budget.longest);
+                assert!(budget.load <= budget.longest);
                 assert!(records * BYTES_AN_ID + batches as u64 <= most * MB);
-                assert!(budget.batch > 0 && budget.stretch >= budget.batch);
+                assert!(budget.batch > 0 && budget.load >= budget.batch);
             }
         }
     }
@@ -71,7 +71,7 @@ mod tests {
     fn with_room_the_setting_counts() {
         let budget = Budget::divide(1_000, 0, 1024 * MB, 2 * MB).unwrap();
         assert_eq!(budget.batch as u64, 2 * MB);
-        assert_eq!(budget.stretch as u64, 48 * MB);
+        assert_eq!(budget.load as u64, 48 * MB);
     }
 
     #[test]

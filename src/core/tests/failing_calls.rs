@@ -20,7 +20,9 @@ use vector_migrate_core::source::{Source, SourceError};
 /// Counts down to the call that fails.
 static READS: AtomicI64 = AtomicI64::new(i64::MAX);
 static PIECES: AtomicI64 = AtomicI64::new(i64::MAX);
+// SAFETY: xMalloc of sqlite3_mem_methods (sqlite3.h).
 type Malloc = unsafe extern "C" fn(c_int) -> *mut c_void;
+// SAFETY: xRealloc of sqlite3_mem_methods (sqlite3.h).
 type Realloc = unsafe extern "C" fn(*mut c_void, c_int) -> *mut c_void;
 static MEMORY: OnceLock<(Malloc, Realloc)> = OnceLock::new();
 
@@ -91,12 +93,9 @@ fn install_read() {
     // counter stays, and the test fails. No other thread uses SQLite.
     unsafe {
         let unix = ffi::sqlite3_vfs_find(c"unix".as_ptr());
-        let call = std::mem::transmute::<
-            unsafe extern "C" fn(c_int, *mut c_void, usize, libc::off_t) -> isize,
-            unsafe extern "C" fn(),
-        >(read);
+        let call = std::mem::transmute::<*const (), ffi::sqlite3_syscall_ptr>(read as *const ());
         let set = (*unix).xSetSystemCall.unwrap();
-        assert_eq!(set(unix, c"pread".as_ptr(), Some(call)), ffi::SQLITE_OK);
+        assert_eq!(set(unix, c"pread".as_ptr(), call), ffi::SQLITE_OK);
     }
 }
 

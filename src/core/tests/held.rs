@@ -53,7 +53,7 @@ fn what_takes_the_place_of_the_directory_is_not_read() {
     let store = ChromaStore::open_with(place, options()).unwrap();
     assert_eq!(records(&store, named(&store, SEGMENT)), wanted);
     // Index files are looked for when they are wanted, also in a private copy.
-    store.make_way().unwrap();
+    store.copy_and_unlock().unwrap();
     assert_eq!(records(&store, named(&store, SEGMENT)), wanted);
     store.summary().unwrap();
 }

@@ -352,7 +352,7 @@ fn a_commit_goes_through_while_the_records_are_not_asked_for_yet() {
         return; // no Python here
     };
     let (store, collection) = scene.open();
-    store.oblige().unwrap();
+    store.unlock_for_writer().unwrap();
     assert!(scene.scratch.folders().is_empty());
     store.warm(&collection).unwrap();
     scene.writer.run("BEGIN IMMEDIATE");
@@ -361,7 +361,7 @@ fn a_commit_goes_through_while_the_records_are_not_asked_for_yet() {
         .run("UPDATE embedding_metadata SET string_value = 'new'");
     scene.writer.run("DELETE FROM embeddings");
     scene.writer.tell("COMMIT");
-    store.oblige().unwrap();
+    store.unlock_for_writer().unwrap();
     assert_eq!(scene.writer.answer(), "done");
     assert_eq!(scene.scratch.folders().len(), 1);
     assert_eq!(records(&store, &collection), scene.wanted);

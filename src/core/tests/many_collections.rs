@@ -54,6 +54,6 @@ fn many_empty_collections_are_opened_counted_and_read() {
     lap("read");
     survey(&store).unwrap();
     lap("summary and size");
-    store.make_way().unwrap();
+    store.copy_and_unlock().unwrap();
     lap("copied");
 }

@@ -224,52 +224,26 @@ unsafe extern "C" fn pread(file: c_int, into: *mut c_void, bytes: usize, at: lib
 
 /// Replaces the system calls; whether SQLite's Unix layer is there and knows all of them.
 fn replace() -> bool {
-    type Call = unsafe extern "C" fn();
-    // SAFETY: a function pointer is handed over as one of another type, as sqlite3_syscall_ptr demands (sqlite3.h);
-    // os_unix.c casts each back to the type that it has here (osOpen, osStat, osLstat and osPread in its table aSyscall).
-    let calls: [(&CStr, Call); 4] = unsafe {
-        [
-            (
-                c"open",
-                std::mem::transmute::<
-                    unsafe extern "C" fn(*const c_char, c_int, c_int) -> c_int,
-                    Call,
-                >(open),
-            ),
-            (
-                c"stat",
-                std::mem::transmute::<
-                    unsafe extern "C" fn(*const c_char, *mut libc::stat) -> c_int,
-                    Call,
-                >(stat),
-            ),
-            (
-                c"pread",
-                std::mem::transmute::<
-                    unsafe extern "C" fn(c_int, *mut c_void, usize, libc::off_t) -> isize,
-                    Call,
-                >(pread),
-            ),
-            (
-                c"lstat",
-                std::mem::transmute::<
-                    unsafe extern "C" fn(*const c_char, *mut libc::stat) -> c_int,
-                    Call,
-                >(lstat),
-            ),
-        ]
-    };
+    let calls: [(&CStr, *const ()); 4] = [
+        (c"open", open as *const ()),
+        (c"stat", stat as *const ()),
+        (c"pread", pread as *const ()),
+        (c"lstat", lstat as *const ()),
+    ];
     // SAFETY: sqlite3_vfs_find in os.c gives a registered file system or NULL; "unix" is never unregistered. Its
     // xSetSystemCall (unixSetSystemCall in os_unix.c) stores the pointer in a table without a lock: this library opens
-    // no database before, and a thread of somebody else's finds a call there that does the same for its paths.
+    // no database before, and a thread of somebody else's finds a call there that does the same for its paths. The
+    // pointers are functions', handed over as sqlite3_syscall_ptr (sqlite3.h); os_unix.c casts each back to the type that it has
+    // here (osOpen, osStat, osLstat and osPread in its table aSyscall).
     unsafe {
         let unix = ffi::sqlite3_vfs_find(c"unix".as_ptr());
         let Some(set) = unix.as_ref().and_then(|unix| unix.xSetSystemCall) else {
             return false;
         };
-        calls
-            .iter()
-            .all(|(name, call)| set(unix, name.as_ptr(), Some(*call)) == ffi::SQLITE_OK)
+        calls.iter().all(|(name, call)| {
+            let call = std::mem::transmute::<*const (), ffi::sqlite3_syscall_ptr>(*call);
+            set(unix, name.as_ptr(), call) == ffi::SQLITE_OK
+        })
     }
 }
 

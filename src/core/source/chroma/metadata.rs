@@ -182,7 +182,7 @@ impl<'a> Tables<'a> {
         each: &mut impl FnMut(Row) -> Result<ControlFlow<()>, SourceError>,
     ) -> Result<ControlFlow<()>, Trouble> {
         while !rest.is_empty() {
-            if self.stretch(rest, knows, each)?.is_break() {
+            if self.some_together(rest, knows, each)?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }
@@ -190,7 +190,7 @@ impl<'a> Tables<'a> {
     }
 
     /// As [`Tables::together`], but may stop early, after some records.
-    fn stretch(
+    fn some_together(
         &mut self,
         rest: &mut &[i64],
         knows: &mut Knows<'_>,
@@ -324,7 +324,7 @@ impl<'a> Tables<'a> {
     }
 }
 
-/// The values of some records of a stretch, from one cursor `C` over the table `T`.
+/// The values of some records, from one cursor `C` over the table `T`.
 struct Stepping<T, C> {
     table: Option<T>,
     cursor: Option<C>,
@@ -346,7 +346,7 @@ impl<T, C> Stepping<T, C> {
         self.passed = self.passed.saturating_add(1);
     }
 
-    /// The cursor, which `begin` opens for the first record whose values are wanted. `None`: to begin another stretch
+    /// The cursor, which `begin` opens for the first record whose values are wanted. `None`: to begin anew
     /// costs less than to step over the values of those that were passed.
     fn at(
         &mut self,

@@ -60,7 +60,7 @@ impl ChromaStore {
                 ));
             }
             if looked.elapsed() >= POLL {
-                self.give_way(state)?;
+                self.check_for_writer(state)?;
                 looked = Instant::now();
             }
             losses.borrow_mut().count(&row);
@@ -120,7 +120,7 @@ impl Source for ChromaStore {
     ) -> Result<(), SourceError> {
         let (mut given, mut grades) = (0_u64, Grades::default());
         let mut whole = false;
-        self.politely(|state| {
+        self.retried_in_copy(|state| {
             let entry = entry(state, collection)?;
             // Found when the first one is wanted.
             let mut vectors = None;
@@ -155,7 +155,7 @@ impl Source for ChromaStore {
                 whole = flow.is_continue();
                 while whole && !consumer.ready() {
                     state.database.check_stop()?;
-                    self.give_way(state)?;
+                    self.check_for_writer(state)?;
                 }
                 Ok(flow)
             })
@@ -167,7 +167,7 @@ impl Source for ChromaStore {
     }
 
     fn inventory(&self, collection: &Collection) -> Result<Inventory, SourceError> {
-        self.politely(|state| {
+        self.retried_in_copy(|state| {
             let entry = entry(state, collection)?;
             let mut vectors = self.vectors(state, entry)?;
             let mut found = Inventory::default();

@@ -21,7 +21,7 @@ impl ChromaStore {
         each: &mut dyn FnMut(Record) -> ControlFlow<()>,
     ) -> Result<(), SourceError> {
         let mut given = 0_u64;
-        self.politely(|state| {
+        self.retried_in_copy(|state| {
             let entry = entry(state, collection)?;
             let mut again = given;
             self.rows(state, entry, Depth::Full, &mut |_| false, &mut |row, _| {

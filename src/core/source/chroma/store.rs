@@ -17,7 +17,7 @@
 //! has given already: the order is the same. The same question is asked while the consumer has no room for more
 //! (see [`Consumer::ready`](crate::source::Consumer::ready)). A commit waits at most for the reader's search for the vectors (about a second for a
 //! million records) and the copying of the store (about its bytes divided by the disk's speed). A caller that may
-//! pause for long between two reads calls [`ChromaStore::make_way`], or [`ChromaStore::oblige`] from time to time, or asks
+//! pause for long between two reads calls [`ChromaStore::copy_and_unlock`], or [`ChromaStore::unlock_for_writer`] from time to time, or asks
 //! for [`Snapshot::Always`].
 //!
 //! If no moment without a writer is found, or changed index files do not come to rest, the answer is
@@ -106,7 +106,7 @@ impl ChromaStore {
                     check_stop(&options.stop)?;
                     std::thread::sleep(PAUSE);
                 }
-                Ok(store) if at_once => match store.make_way() {
+                Ok(store) if at_once => match store.copy_and_unlock() {
                     Err(SourceError::Busy { .. }) if since.elapsed() < PATIENCE => {}
                     Err(error) => return Err(error),
                     Ok(()) => return Ok(store),
@@ -206,7 +206,7 @@ impl ChromaStore {
     ///
     /// # Errors
     /// What [`SourceError`] lists.
-    pub fn make_way(&self) -> Result<(), SourceError> {
+    pub fn copy_and_unlock(&self) -> Result<(), SourceError> {
         let Ok(mut state) = self.state.try_borrow_mut() else {
             return Ok(());
         };
@@ -226,9 +226,9 @@ impl ChromaStore {
     /// Makes way for a writer that waits, if there is one: for a caller that does not read meanwhile.
     ///
     /// # Errors
-    /// As [`ChromaStore::make_way`].
-    pub fn oblige(&self) -> Result<(), SourceError> {
-        self.politely(|state| self.give_way(state))
+    /// As [`ChromaStore::copy_and_unlock`].
+    pub fn unlock_for_writer(&self) -> Result<(), SourceError> {
+        self.retried_in_copy(|state| self.check_for_writer(state))
     }
 
     /// Forgets what was found where the store is no longer read.
@@ -238,7 +238,7 @@ impl ChromaStore {
     }
 
     /// Does `work`, and does it again in a private copy if the store cannot be read any longer where it lies.
-    pub(super) fn politely<T>(
+    pub(super) fn retried_in_copy<T>(
         &self,
         mut work: impl FnMut(&State) -> Result<T, SourceError>,
     ) -> Result<T, SourceError> {
@@ -251,7 +251,7 @@ impl ChromaStore {
         };
         match once() {
             (Err(SourceError::Busy { .. }), false) => {
-                self.make_way()?;
+                self.copy_and_unlock()?;
                 once().0
             }
             (Err(error), false) if unreadable(&error, &self.database) => {
@@ -332,7 +332,7 @@ impl ChromaStore {
     /// # Errors
     /// What [`SourceError`] lists.
     pub fn warm(&self, collection: &Collection) -> Result<(), SourceError> {
-        self.politely(|state| {
+        self.retried_in_copy(|state| {
             let entry = entry(state, collection)?;
             let numbers = numbers(&state.database, entry)?;
             let own = |numbers| (entry.collection.id.clone(), numbers);
@@ -352,7 +352,7 @@ impl ChromaStore {
     /// # Errors
     /// What [`SourceError`] lists.
     pub fn warm_vectors(&self, collection: &Collection) -> Result<(), SourceError> {
-        self.politely(|state| {
+        self.retried_in_copy(|state| {
             let entry = entry(state, collection)?;
             let vectors = self.vectors(state, entry)?;
             self.found
@@ -396,7 +396,7 @@ impl ChromaStore {
     }
 
     /// Breaks off what is read where it lies if a writer waits, so that it is done again in a copy.
-    pub(super) fn give_way(&self, state: &State) -> Result<(), SourceError> {
+    pub(super) fn check_for_writer(&self, state: &State) -> Result<(), SourceError> {
         let database = &state.database;
         if state.scratch.is_none() && database.writer_inside() {
             return Err(busy(&database.path, "another process is writing to it"));

@@ -54,7 +54,7 @@ impl ChromaStore {
     /// # Errors
     /// What [`SourceError`] lists.
     pub fn summary(&self) -> Result<StoreSummary, SourceError> {
-        self.politely(|state| self.summary_of(state))
+        self.retried_in_copy(|state| self.summary_of(state))
     }
 
     fn summary_of(&self, state: &State) -> Result<StoreSummary, SourceError> {
@@ -140,7 +140,7 @@ impl ChromaStore {
     /// # Errors
     /// What [`SourceError`] lists.
     pub fn count(&self, collection: &Collection) -> Result<u64, SourceError> {
-        self.politely(|state| self.live(state, entry(state, collection)?, &mut Vec::new()))
+        self.retried_in_copy(|state| self.live(state, entry(state, collection)?, &mut Vec::new()))
     }
 
     /// Live records of `entry`.

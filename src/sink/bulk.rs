@@ -3,28 +3,28 @@
 //! A load of its own for each batch costs: it begins with buffers, slots and plans of its own. So one goes on
 //! taking batches, each sorted out as it comes, for as long as they need nothing but to be put in: no question to the server,
 //! no vector to be made, no row to be overwritten. What it has taken stays in memory until the server has stored all
-//! of it; if the server refuses a row, the stretch is taken back and loaded batch by batch.
+//! of it; if the server refuses a row, the bulk load is taken back and loaded batch by batch.
 
 use vector_migrate_core::pipeline::Row;
 
 use super::batch::{Aside, Batches, Sink, Tick};
 use super::copy::{self, Supply};
 use super::heap;
-use super::sieve::Sieved;
+use super::select::Selected;
 use crate::error::Error;
 use crate::tables::Via;
 use crate::{interrupt, pg, progress, subxact};
 
-/// A stretch ends when so many records were left out on its way, so that they are written down.
+/// A bulk load ends when so many records were left out on its way, so that they are written down.
 const MOST_FAILURES: usize = 20_000;
 
 /// One COPY under way.
-struct Stretch<'s, 'b, 't> {
+struct Bulk<'s, 'b, 't> {
     sink: &'s mut Sink,
     source: &'s mut Batches<'b>,
     tick: &'s mut Tick<'t>,
     /// What it has taken.
-    taken: Vec<Sieved>,
+    taken: Vec<Selected>,
     bytes: usize,
     rows: u64,
     /// The next row of the last of them.
@@ -35,7 +35,7 @@ struct Stretch<'s, 'b, 't> {
 
 impl Sink {
     /// Whether the rows need nothing but COPY.
-    pub(super) fn streams(&self, sieved: &Sieved) -> bool {
+    pub(super) fn streams(&self, selected: &Selected) -> bool {
         let by_copy = self
             .into_content
             .as_ref()
@@ -49,21 +49,21 @@ impl Sink {
         };
         by_copy
             && self.pending.is_empty()
-            && !sieved.rows.is_empty()
-            && sieved.rows.iter().all(plain)
+            && !selected.rows.is_empty()
+            && selected.rows.iter().all(plain)
     }
 
     /// Loads `first` and what comes after it by one COPY.
-    pub(super) fn stretch(
+    pub(super) fn load_in_bulk(
         &mut self,
-        first: Sieved,
+        first: Selected,
         source: &mut Batches<'_>,
         tick: &mut Tick<'_>,
     ) -> Result<(), Error> {
         let Some(content) = self.into_content.clone() else {
             return self.in_steps(first, tick);
         };
-        let mut stretch = Stretch {
+        let mut bulk = Bulk {
             sink: &mut *self,
             source,
             tick: &mut *tick,
@@ -73,39 +73,39 @@ impl Sink {
             next: 0,
             failed: None,
         };
-        stretch.take(first);
+        bulk.take(first);
         let stored = subxact::run(Option::is_some, || {
             let stored = match content.via {
-                Via::Heap => heap::put_supply(&content, &mut stretch),
-                _ => copy::copy_supply(content.oid, &content.names(), &mut stretch),
+                Via::Heap => heap::put_supply(&content, &mut bulk),
+                _ => copy::copy_supply(content.oid, &content.names(), &mut bulk),
             };
-            let whole = stretch.failed.is_none() && stored == stretch.rows;
-            whole.then(|| stretch.sink.run.map_or(0, |_| pg::current_xid()))
+            let whole = bulk.failed.is_none() && stored == bulk.rows;
+            whole.then(|| bulk.sink.run.map_or(0, |_| pg::current_xid()))
         });
-        let Stretch {
+        let Bulk {
             taken,
             failed,
             bytes,
             ..
-        } = stretch;
+        } = bulk;
         if let Some(error) = failed {
             return Err(error);
         }
         if let Ok(Some(xid)) = stored {
             self.reach.stored(bytes);
-            for sieved in taken {
-                for (row, _) in &sieved.rows {
+            for selected in taken {
+                for (row, _) in &selected.rows {
                     self.count(row, false);
                     self.enter(row, xid, None)?;
                 }
-                self.pool.give(sieved.tuples);
+                self.pool.give(selected.tuples);
             }
             return Ok(());
         }
         self.reach.refused();
         progress::again();
-        for sieved in taken {
-            self.in_steps(sieved, tick)?;
+        for selected in taken {
+            self.in_steps(selected, tick)?;
             // Batch by batch, so that few rows are put in again for one that is refused.
             self.load_pending()?;
         }
@@ -113,11 +113,11 @@ impl Sink {
     }
 }
 
-impl Stretch<'_, '_, '_> {
-    fn take(&mut self, sieved: Sieved) {
-        self.bytes += sieved.tuples.len();
-        self.rows += sieved.rows.len() as u64;
-        self.taken.push(sieved);
+impl Bulk<'_, '_, '_> {
+    fn take(&mut self, selected: Selected) {
+        self.bytes += selected.tuples.len();
+        self.rows += selected.rows.len() as u64;
+        self.taken.push(selected);
         self.next = 0;
     }
 
@@ -128,13 +128,13 @@ impl Stretch<'_, '_, '_> {
         }
         (self.tick)(self.sink.standing(self.rows, 0));
         match (self.source)() {
-            Ok(Some(batch)) if self.sink.knows_all_of(&batch) => match self.sink.sieve(batch) {
-                Ok(sieved) if self.sink.streams(&sieved) => {
-                    self.take(sieved);
+            Ok(Some(batch)) if self.sink.knows_all_of(&batch) => match self.sink.select(batch) {
+                Ok(selected) if self.sink.streams(&selected) => {
+                    self.take(selected);
                     true
                 }
-                Ok(sieved) => {
-                    self.sink.aside = Some(Aside::Sieved(sieved));
+                Ok(selected) => {
+                    self.sink.aside = Some(Aside::Selected(selected));
                     false
                 }
                 Err(error) => self.fail(error),
@@ -153,30 +153,30 @@ impl Stretch<'_, '_, '_> {
     }
 }
 
-impl Supply for Stretch<'_, '_, '_> {
+impl Supply for Bulk<'_, '_, '_> {
     fn more(&mut self) -> &[u8] {
         interrupt::check();
         loop {
-            let last = self.taken.last().map_or(0, |sieved| sieved.rows.len());
+            let last = self.taken.last().map_or(0, |selected| selected.rows.len());
             if self.next < last || !self.go_on() {
                 break;
             }
         }
-        let Some(sieved) = self.taken.last() else {
+        let Some(selected) = self.taken.last() else {
             return &[];
         };
-        let Some((row, _)) = sieved.rows.get(self.next) else {
+        let Some((row, _)) = selected.rows.get(self.next) else {
             return &[];
         };
         // Tuples that follow each other go as one piece.
         let mut range = row.tuple.clone();
         self.next += 1;
-        while let Some((row, _)) = sieved.rows.get(self.next)
+        while let Some((row, _)) = selected.rows.get(self.next)
             && row.tuple.start == range.end
         {
             range.end = row.tuple.end;
             self.next += 1;
         }
-        sieved.tuples.get(range).unwrap_or_default()
+        selected.tuples.get(range).unwrap_or_default()
     }
 }

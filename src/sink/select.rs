@@ -12,7 +12,7 @@ use crate::message::warning;
 
 /// The rows of a batch that are wanted.
 #[derive(Debug)]
-pub struct Sieved {
+pub struct Selected {
     /// Each with whether the target has it, to be overwritten then.
     pub rows: Vec<(Row, bool)>,
     /// What their tuples' ranges point into.
@@ -38,7 +38,7 @@ impl Sink {
     ///
     /// # Errors
     /// [`Error::AlreadyExists`], [`Error::Damage`], and the server's own.
-    pub(super) fn sieve(&mut self, batch: Batch) -> Result<Sieved, Error> {
+    pub(super) fn select(&mut self, batch: Batch) -> Result<Selected, Error> {
         self.read = batch.read;
         let mut rows = Vec::with_capacity(batch.items.len());
         for item in batch.items {
@@ -63,7 +63,7 @@ impl Sink {
         }
         let rows = self.without_unknown_users(rows)?;
         let rows = self.without_collisions(rows);
-        Ok(Sieved {
+        Ok(Selected {
             rows: self.without_existing(rows)?,
             tuples: batch.tuples,
         })
