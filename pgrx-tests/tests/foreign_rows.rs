@@ -109,8 +109,8 @@ fn views() {
     kept_unless_forced(&db, &source);
 }
 
-#[test]
-fn tables_that_citus_has_in_its_catalog() {
+/// A content table that Citus, of which only the catalog is there, distributes.
+fn on_citus() -> (Db, Store) {
     let (db, source) = (Db::new(), store("special/two-collections"));
     db.run(&format!(
         "CREATE TABLE content_vectors ({COLUMNS});
@@ -119,19 +119,18 @@ fn tables_that_citus_has_in_its_catalog() {
          RESET allow_system_table_mods;
          INSERT INTO pg_catalog.pg_dist_partition VALUES ('content_vectors')"
     ));
+    (db, source)
+}
+
+#[test]
+fn tables_that_citus_has_in_its_catalog() {
+    let (db, source) = on_citus();
     kept_unless_forced(&db, &source);
 }
 
 #[test]
 fn rows_that_citus_distributes_are_not_overwritten_and_nothing_is_read_for_it() {
-    let (db, source) = (Db::new(), store("special/two-collections"));
-    db.run(&format!(
-        "CREATE TABLE content_vectors ({COLUMNS});
-         SET allow_system_table_mods = on;
-         CREATE TABLE pg_catalog.pg_dist_partition (logicalrelid regclass);
-         RESET allow_system_table_mods;
-         INSERT INTO pg_catalog.pg_dist_partition VALUES ('content_vectors')"
-    ));
+    let (db, source) = on_citus();
     let update = "entity_target => NULL, on_conflict => 'update'";
     let sql = format!("SELECT * FROM migrate_chroma({}, {update})", source.sql());
     db.refused(&sql, "0A000")
