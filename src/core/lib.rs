@@ -20,6 +20,7 @@
 //! | [`key`] | ids as keys of 128 bits | std |
 //! | [`seen`] | keys that a run has met | key |
 //! | [`survey`] | a store in one row, and what it would be in PostgreSQL | record, source, map, encode |
+//! | [`index`] | Chroma's graph as the pages of pgvector's index | std |
 //! | [`pipeline`] | reads, maps and encodes on a thread of its own, bounded by bytes | all of the above but survey |
 //!
 //! `unsafe` is in one file only: `source/chroma/calls.rs`, where SQLite is led to a store's files.
@@ -40,6 +41,7 @@
 pub mod compare;
 pub mod embed;
 pub mod encode;
+pub mod index;
 pub mod key;
 pub mod map;
 pub mod pipeline;
