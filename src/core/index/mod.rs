@@ -1,8 +1,8 @@
 //! The vector index: a graph of Chroma's as the pages of pgvector's HNSW index.
 //!
 //! Promise: the rows decide what is in the index, the graph only how it is linked; whatever the graph's files held, what
-//! is written is an index that pgvector could have written. Imports nothing of this crate; `source` makes the
-//! [`graph::Graph`].
+//! is written is an index that pgvector could have written. Imports `record` for the space; `source` makes
+//! the [`graph::Graph`].
 //!
 //! ```text
 //! graph (levels, links) -> matching (rows to elements) -> links (completed, reachable) -> placement -> writer (pages)
@@ -14,6 +14,7 @@ pub mod links;
 pub mod matching;
 pub mod page;
 pub mod placement;
+pub mod recall;
 pub mod rewrite;
 pub mod tuple;
 pub mod walk;

@@ -1,0 +1,80 @@
+//! An index without contents: defined anew, or the storage of one that is there taken from it.
+//!
+//! Promise: what is defined here is filled by `fill` in the same subtransaction, or gone with it.
+
+use std::ffi::{CString, c_char, c_int};
+
+use pgrx::{pg_guard, pg_sys};
+
+use super::opened::Opened;
+use crate::error::Error;
+use crate::pg;
+
+#[pg_guard]
+unsafe extern "C-unwind" {
+    // Of the server's parse_utilcmd.c and predicate.c; pgrx has no bindings for them.
+    fn transformIndexStmt(
+        relation: pg_sys::Oid,
+        statement: *mut pg_sys::IndexStmt,
+        query: *const c_char,
+    ) -> *mut pg_sys::IndexStmt;
+    fn TransferPredicateLocksToHeapRelation(relation: pg_sys::Relation);
+}
+
+/// Defines the index that the CREATE INDEX statement `sql` on `table` describes, as the server does, and leaves it without
+/// pages. Who may define it, and everything else that CREATE INDEX checks, is checked.
+///
+/// # Errors
+/// [`Error::Bug`] if `sql` is no such statement; the server's own.
+pub fn define(table: pg_sys::Oid, sql: &str) -> Result<pg_sys::Oid, Error> {
+    let text = CString::new(sql).map_err(|_| Error::Bug("a statement with a NUL".into()))?;
+    let none = pg_sys::InvalidOid;
+    // SAFETY: on the backend's thread inside a transaction. raw_parser (parser.c) gives a list of RawStmt, whose first is looked
+    // at only if it is an IndexStmt; transformIndexStmt (parse_utilcmd.c) wants the table locked, which its statement
+    // does first, as ProcessUtilitySlow (utility.c) does; DefineIndex (indexcmds.c) with skip_build makes the catalog's
+    // entries and an empty file. The texts outlive the calls.
+    let index = unsafe {
+        pg_sys::LockRelationOid(table, pg_sys::ShareLock.cast_signed());
+        let list = pg_sys::raw_parser(text.as_ptr(), pg_sys::RawParseMode::RAW_PARSE_DEFAULT);
+        let raw = list
+            .as_ref()
+            .and_then(|list| list.elements.as_ref())
+            .map(|first| first.ptr_value.cast::<pg_sys::RawStmt>());
+        let statement = raw.map(|raw| (*raw).stmt);
+        let statement = statement
+            .filter(|statement| (**statement).type_ == pg_sys::NodeTag::T_IndexStmt)
+            .ok_or_else(|| Error::Bug(format!("no CREATE INDEX: {sql}")))?;
+        let statement = transformIndexStmt(table, statement.cast(), text.as_ptr());
+        #[cfg(any(feature = "pg14", feature = "pg15"))]
+        let address = pg_sys::DefineIndex(
+            table, statement, none, none, none, false, true, true, true, true,
+        );
+        #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+        let address = {
+            // No partitions to count for the progress report.
+            const PARTS: c_int = -1;
+            pg_sys::DefineIndex(
+                table, statement, none, none, none, PARTS, false, true, true, true, true,
+            )
+        };
+        address.objectId
+    };
+    pg::next_command();
+    Ok(index)
+}
+
+/// Gives the index an empty file of its own, as REINDEX does: the old one stays until this transaction commits, and is the
+/// index's again if it does not.
+pub fn empty(opened: &Opened) {
+    // SAFETY: both are open, the index under AccessExclusiveLock (`Opened::to_fill`), as RelationSetNewRelfilenode (relcache.c)
+    // wants it and reindex_index (index.c) has it; predicate locks go to the table before, as there.
+    unsafe {
+        let index = opened.index();
+        let persistence = (*(*index).rd_rel).relpersistence;
+        TransferPredicateLocksToHeapRelation(index);
+        #[cfg(any(feature = "pg14", feature = "pg15"))]
+        pg_sys::RelationSetNewRelfilenode(index, persistence);
+        #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+        pg_sys::RelationSetNewRelfilenumber(index, persistence);
+    }
+}

@@ -1,0 +1,95 @@
+//! A table and an index on it, open together.
+//!
+//! Promise: the locks that opening takes are held to the end of the transaction, also when the pair is dropped.
+
+use std::ffi::c_int;
+use std::time::{Duration, Instant};
+
+use pgrx::pg_sys;
+
+use crate::interrupt;
+
+/// How long a lock on the index of somebody else's table is tried for.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it is tried.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// An open relation.
+struct Open(pg_sys::Relation);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        // SAFETY: relation_close (relation.c) of what relation_open gave; with NoLock it gives no lock back. When an error unwinds
+        // the reference is given back here, before AbortSubTransaction's resource owner would look for leaks of it.
+        unsafe { pg_sys::relation_close(self.0, pg_sys::NoLock.cast_signed()) };
+    }
+}
+
+/// An open table and an open index on it.
+pub struct Opened {
+    index: Open,
+    table: Open,
+}
+
+impl Opened {
+    /// Opens both for reading.
+    pub fn to_read(table: pg_sys::Oid, index: pg_sys::Oid) -> Opened {
+        Opened::with(table, index, pg_sys::AccessShareLock, pg_sys::AccessShareLock)
+    }
+
+    /// Opens both so that no row can be written meanwhile.
+    pub fn to_check(table: pg_sys::Oid, index: pg_sys::Oid) -> Opened {
+        Opened::with(table, index, pg_sys::ShareLock, pg_sys::AccessShareLock)
+    }
+
+    /// Opens both so that the index can be filled, as REINDEX does.
+    pub fn to_fill(table: pg_sys::Oid, index: pg_sys::Oid) -> Opened {
+        Opened::with(table, index, pg_sys::ShareLock, pg_sys::AccessExclusiveLock)
+    }
+
+    fn with(table: pg_sys::Oid, index: pg_sys::Oid, first: u32, second: u32) -> Opened {
+        // SAFETY: on the backend's thread inside a transaction; relation_open (relation.c) takes the lock and raises if there is
+        // no such relation. The table comes first, as in reindex_index (index.c).
+        unsafe {
+            let table = Open(pg_sys::relation_open(table, first.cast_signed()));
+            let index = Open(pg_sys::relation_open(index, second.cast_signed()));
+            Opened { index, table }
+        }
+    }
+
+    /// The table.
+    pub fn table(&self) -> pg_sys::Relation {
+        self.table.0
+    }
+
+    /// The index.
+    pub fn index(&self) -> pg_sys::Relation {
+        self.index.0
+    }
+}
+
+/// Takes the locks of [`Opened::to_fill`] without waiting in the queue, so that no deadlock can come of it and nobody waits
+/// behind us: `false` if others still have the table or the index in use after ten seconds.
+pub fn try_to_lock(table: pg_sys::Oid, index: pg_sys::Oid) -> bool {
+    let since = Instant::now();
+    let locks = [
+        (table, pg_sys::ShareLock),
+        (index, pg_sys::AccessExclusiveLock),
+    ];
+    for (oid, mode) in locks {
+        loop {
+            let mode: c_int = mode.cast_signed();
+            // SAFETY: on the backend's thread inside a transaction; ConditionalLockRelationOid (lmgr.c) takes any OID, and reads
+            // the invalidations that came meanwhile.
+            if unsafe { pg_sys::ConditionalLockRelationOid(oid, mode) } {
+                break;
+            }
+            if since.elapsed() > PATIENCE {
+                return false;
+            }
+            interrupt::check();
+            std::thread::sleep(PAUSE);
+        }
+    }
+    true
+}
