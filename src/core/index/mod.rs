@@ -28,3 +28,6 @@ pub struct Tid {
     /// The line pointer in the block, from 1.
     pub offset: u16,
 }
+
+#[cfg(test)]
+mod fixtures;
