@@ -94,6 +94,39 @@ pub fn remove_copies_at_exit() {
     }
 }
 
+/// Kilobytes that the session allows for building an index (`maintenance_work_mem`).
+pub fn maintenance_work_mem() -> u64 {
+    // SAFETY: a plain read of a setting (globals.c's variable) on the backend's thread.
+    u64::try_from(unsafe { pg_sys::maintenance_work_mem }).unwrap_or(0)
+}
+
+/// Parallel workers that the server has at all.
+pub fn parallel_workers() -> u32 {
+    // SAFETY: plain reads of settings (globals.c's variables) on the backend's thread.
+    let workers = unsafe { pg_sys::max_parallel_workers.min(pg_sys::max_worker_processes) };
+    u32::try_from(workers).unwrap_or(0)
+}
+
+/// Bytes of shared memory that can still be had for parallel workers; `None` where nothing limits it. Containers often have
+/// 64 MB of POSIX shared memory, and a build that asks for more fails (dsm_impl_posix in dsm_impl.c).
+pub fn shared_memory_room() -> Option<u64> {
+    // SAFETY: a plain read of a setting (dsm_impl.c's variable) on the backend's thread.
+    let posix = unsafe { pg_sys::dynamic_shared_memory_type } == DSM_POSIX;
+    let room = || {
+        let mut figures = std::mem::MaybeUninit::<libc::statvfs>::uninit();
+        // SAFETY: statvfs (sys/statvfs.h) of a terminated path; it fills the struct in if it returns 0 (std's own use of it).
+        unsafe {
+            (libc::statvfs(c"/dev/shm".as_ptr(), figures.as_mut_ptr()) == 0)
+                .then(|| figures.assume_init())
+        }
+    };
+    let figures = posix.then(room).flatten()?;
+    Some(figures.f_bavail.saturating_mul(figures.f_frsize))
+}
+
+/// The server's number of POSIX shared memory (`DSM_IMPL_POSIX` in dsm_impl.h).
+const DSM_POSIX: c_int = 1;
+
 /// Whether the transaction may write; a standby's may not either.
 pub fn can_write() -> bool {
     // SAFETY: plain reads of backend state on the backend's thread.

@@ -5,10 +5,10 @@ use std::ffi::{CStr, c_int};
 use pgrx::pg_sys;
 
 /// A setting that any role may change, and its value.
-pub type Setting = (&'static CStr, &'static CStr);
+pub type Setting<'a> = (&'static CStr, &'a CStr);
 
 /// Under which a value's text is exact and read back alike in any session.
-pub const EXACT_TEXT: &[Setting] = &[
+pub const EXACT_TEXT: &[Setting<'_>] = &[
     (c"extra_float_digits", c"3"),
     (c"datestyle", c"ISO, YMD"),
     (c"intervalstyle", c"iso_8601"),
@@ -19,10 +19,10 @@ pub const EXACT_TEXT: &[Setting] = &[
 ///
 /// Without the JIT compiler: a plan that the settings could not avoid has a cost of 10^10, and a foreign key's check
 /// would be compiled for each row.
-pub const BY_UNIQUE_INDEX: &[Setting] = &[(c"enable_seqscan", c"off"), (c"jit", c"off")];
+pub const BY_UNIQUE_INDEX: &[Setting<'_>] = &[(c"enable_seqscan", c"off"), (c"jit", c"off")];
 
 /// The same where the index is not unique: such a table looks as if each key had a great many rows.
-pub const BY_INDEX: &[Setting] = &[
+pub const BY_INDEX: &[Setting<'_>] = &[
     (c"enable_seqscan", c"off"),
     (c"enable_hashjoin", c"off"),
     (c"enable_mergejoin", c"off"),
@@ -31,24 +31,27 @@ pub const BY_INDEX: &[Setting] = &[
 
 /// Under which a table is read from one end to the other, through a ring of few buffers: an index or a bitmap of all of
 /// it would fill the shared ones with pages that are needed once.
-pub const WHOLE: &[Setting] = &[
+pub const WHOLE: &[Setting<'_>] = &[
     (c"enable_indexscan", c"off"),
     (c"enable_bitmapscan", c"off"),
 ];
 
 /// Under which an HNSW index goes on until enough rows have passed the filters, in order (pgvector 0.8; the setting
 /// must be there).
-pub const ITERATIVE: &[Setting] = &[(c"hnsw.iterative_scan", c"strict_order")];
+pub const ITERATIVE: &[Setting<'_>] = &[(c"hnsw.iterative_scan", c"strict_order")];
+
+/// Under which an HNSW index is searched as pgvector's defaults have it.
+pub const PLAIN_SEARCH: &[Setting<'_>] = &[(c"hnsw.ef_search", c"40"), (c"hnsw.iterative_scan", c"off")];
 
 /// Under which no vector index is used: they serve plain index scans only. Other indexes still serve bitmap scans.
-pub const NO_VECTOR_INDEX: &[Setting] = &[
+pub const NO_VECTOR_INDEX: &[Setting<'_>] = &[
     (c"enable_indexscan", c"off"),
     (c"enable_seqscan", c"on"),
     (c"enable_sort", c"on"),
 ];
 
 /// Runs `work` under `settings`, and puts the session's own back, also when an error passes.
-pub fn with<R>(settings: &[Setting], work: impl FnOnce() -> R) -> R {
+pub fn with<R>(settings: &[Setting<'_>], work: impl FnOnce() -> R) -> R {
     struct Restore(c_int);
     impl Drop for Restore {
         fn drop(&mut self) {

@@ -5,12 +5,29 @@
 use pgrx::pg_sys;
 use vector_migrate_core::index::page::{PAGE, Page};
 
+use super::opened::Opened;
+
 /// What the server calls P_NEW: one more block.
 const NEW: pg_sys::BlockNumber = pg_sys::InvalidBlockNumber;
 
 /// Whether the server's pages have the size that the core's have.
 pub const fn fits() -> bool {
     pg_sys::BLCKSZ as usize == PAGE
+}
+
+/// All pages of the open index, which is a small one.
+pub fn all(opened: &Opened) -> Vec<Page> {
+    let index = opened.index();
+    // SAFETY: the index is open; the blocks are its own.
+    unsafe {
+        (0..count(index))
+            .map(|block| {
+                let mut page = [0; PAGE];
+                read(index, block, &mut page);
+                page
+            })
+            .collect()
+    }
 }
 
 /// Number of blocks of the open relation.

@@ -20,5 +20,6 @@ mod undo;
 
 pub use failures::{FailedRecord, write_failures};
 pub use journal::{Entry, Journal};
+pub use owner::{as_owner, as_table_owner};
 pub use rollback::{RolledBack, Undone, roll_back};
 pub use run::{RunSummary, finish, next_run_id};

@@ -14,6 +14,8 @@ pub struct Pgvector {
     pub vector: pg_sys::Oid,
     /// OID of the type `halfvec`; `None` before pgvector 0.7.
     pub halfvec: Option<pg_sys::Oid>,
+    /// Its version, as the catalog of extensions has it.
+    pub version: String,
 }
 
 impl Pgvector {
@@ -23,7 +25,7 @@ impl Pgvector {
     /// [`Error::Bug`] if it is not there, which `requires` in the control file rules out.
     pub fn find() -> Result<Pgvector, Error> {
         let found = spi::look_up_one(
-            "SELECT n.nspname::pg_catalog.text, v.oid, h.oid \
+            "SELECT n.nspname::pg_catalog.text, v.oid, h.oid, e.extversion \
                FROM pg_catalog.pg_extension e \
                JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) e.extnamespace \
                JOIN pg_catalog.pg_type v ON v.typnamespace OPERATOR(pg_catalog.=) n.oid \
@@ -37,14 +39,16 @@ impl Pgvector {
                     row.get::<String>(1)?,
                     row.get::<pg_sys::Oid>(2)?,
                     row.get::<pg_sys::Oid>(3)?,
+                    row.get::<String>(4)?,
                 ))
             },
         )?;
         match found {
-            Some((Some(schema), Some(vector), halfvec)) => Ok(Pgvector {
+            Some((Some(schema), Some(vector), halfvec, version)) => Ok(Pgvector {
                 schema: spi::ident(&schema),
                 vector,
                 halfvec,
+                version: version.unwrap_or_default(),
             }),
             _ => Err(Error::Bug("extension vector is not installed".into())),
         }

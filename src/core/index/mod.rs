@@ -9,6 +9,7 @@
 //!                                                       page, tuple: the bytes      walk, rewrite: the proofs
 //! ```
 
+pub mod cost;
 pub mod graph;
 pub mod links;
 pub mod matching;

@@ -5,6 +5,8 @@
 
 use std::collections::HashMap;
 
+use half::f16;
+
 use super::Tid;
 use crate::record::Space;
 
@@ -34,6 +36,19 @@ fn summed(left: &[f32], right: &[f32], each: impl Fn(f32, f32) -> f32) -> f32 {
     }
     let rest = left_rest.iter().zip(right_rest).map(|(a, b)| each(*a, *b));
     sums.iter().sum::<f32>() + rest.sum::<f32>()
+}
+
+/// The components of an index's value, `vector` or `halfvec` with its headers (8 bytes), into `into`.
+pub fn components(value: &[u8], half: bool, into: &mut Vec<f32>) {
+    into.clear();
+    let bytes = value.get(8..).unwrap_or_default();
+    if half {
+        let (halves, _) = bytes.as_chunks::<2>();
+        into.extend(halves.iter().map(|half| f16::from_ne_bytes(*half).to_f32()));
+    } else {
+        let (singles, _) = bytes.as_chunks::<4>();
+        into.extend(singles.iter().map(|single| f32::from_ne_bytes(*single)));
+    }
 }
 
 /// A query and what the index answered.

@@ -1,0 +1,232 @@
+//! The proof after an index was filled: a walk over its pages, and recall of sampled queries.
+//!
+//! Promise: nothing but the index's own pages is read, so that neither privileges nor the rows' visibility play a part.
+//! Recall is that of [`ANSWERS`] rows for each of [`QUERIES`] elements as queries, at pgvector's default `hnsw.ef_search`
+//! of 40, against all elements of the index. Low recall alone is no fault of the index: vectors without any structure
+//! have it with either way. What shows a graph that does not belong to the vectors is that its links lead anywhere:
+//! then few of them are nearer than half of all elements.
+
+use vector_migrate_core::index::Tid;
+use vector_migrate_core::index::page::{PAGE, Page, View};
+use vector_migrate_core::index::recall::{ANSWERS, Asked, Recall, components, near_links};
+use vector_migrate_core::index::tuple::{Element, Neighbours};
+use vector_migrate_core::index::walk::{Summary, Walk};
+
+use super::opened::Opened;
+use super::which::VectorIndex;
+use super::{buffers, search};
+use crate::error::Error;
+use crate::{interrupt, pg, settings};
+
+/// Elements that are asked for.
+const QUERIES: usize = 64;
+
+/// Whether the walk finds out how much of the index a search can reach, for which it keeps all links in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// It does.
+    Walked,
+    /// It is known already.
+    Known,
+}
+
+/// What was found.
+#[derive(Debug)]
+pub struct Proof {
+    /// The walk.
+    pub summary: Summary,
+    /// recall@10 at `hnsw.ef_search` 40; `None` for an index without rows.
+    pub recall: Option<f64>,
+    /// Of the links of the sampled elements, the share that leads to elements nearer than the median of all; `None` without
+    /// links.
+    pub near: Option<f64>,
+}
+
+/// A sampled element.
+struct Sample {
+    value: Vec<u8>,
+    links: Tid,
+    level: u8,
+}
+
+/// Walks through the index and asks it.
+///
+/// # Errors
+/// [`Error::Bug`] if its meta page cannot be read; the server's own.
+pub fn prove(opened: &Opened, index: &VectorIndex, reach: Reach) -> Result<Proof, Error> {
+    let pages = Pages::of(opened);
+    let unreadable = |error: vector_migrate_core::index::page::PageError| Error::Bug(error.to_string());
+    let mut page = [0; PAGE];
+    pages.read(0, &mut page);
+    let mut walk = Walk::new(&page, reach == Reach::Walked).map_err(unreadable)?;
+    let mut sampling = Sampling::default();
+    pages.each(&mut |page| {
+        walk.page(page);
+        elements(page, &mut |element| sampling.take(element));
+    });
+    let samples = sampling.samples;
+    let vectors: Vec<Vec<f32>> = samples
+        .iter()
+        .map(|sample| decoded(&sample.value, index.half))
+        .collect();
+    let asked = pg::under_snapshot(pg::Snapshot::Latest, || {
+        settings::with(settings::PLAIN_SEARCH, || {
+            let each = samples.iter().zip(&vectors).map(|(sample, vector)| {
+                interrupt::check();
+                Asked {
+                    vector: vector.clone(),
+                    // SAFETY: the index is pgvector's, and the value one of its own.
+                    given: unsafe { search::nearest(opened, &sample.value, ANSWERS) },
+                }
+            });
+            each.collect()
+        })
+    });
+    let mut recall = Recall::new(index.space, asked);
+    let mut walk = walk.second_pass();
+    let (mut vector, mut tids) = (Vec::new(), Vec::new());
+    pages.each(&mut |page| {
+        walk.page(page);
+        elements(page, &mut |element| {
+            tids.clear();
+            tids.extend(element.heap());
+            components(element.value, index.half, &mut vector);
+            recall.take(&vector, &tids);
+        });
+    });
+    Ok(Proof {
+        summary: walk.done(),
+        recall: recall.share(),
+        near: near(&pages, index, &samples, &vectors),
+    })
+}
+
+/// The share of the samples' links that lead to near elements.
+fn near(
+    pages: &Pages<'_>,
+    index: &VectorIndex,
+    samples: &[Sample],
+    vectors: &[Vec<f32>],
+) -> Option<f64> {
+    let (mut near, mut all) = (0_usize, 0_usize);
+    for (sample, vector) in samples.iter().zip(vectors) {
+        let linked: Vec<_> = pages
+            .links(sample, index.m)
+            .into_iter()
+            .filter_map(|tid| pages.value(tid))
+            .map(|value| decoded(&value, index.half))
+            .collect();
+        let (ours, of) = near_links(index.space, vector, &linked, vectors);
+        near += ours;
+        all += of;
+    }
+    (all > 0).then(|| near as f64 / all as f64)
+}
+
+fn decoded(value: &[u8], half: bool) -> Vec<f32> {
+    let mut vector = Vec::new();
+    components(value, half, &mut vector);
+    vector
+}
+
+/// Elements, each with the same chance.
+#[derive(Default)]
+struct Sampling {
+    samples: Vec<Sample>,
+    seen: u64,
+    /// A linear congruential generator (Knuth's MMIX): the same index gives the same sample.
+    state: u64,
+}
+
+impl Sampling {
+    fn take(&mut self, element: &Element<'_>) {
+        self.seen += 1;
+        let at = if self.samples.len() < QUERIES {
+            self.samples.len()
+        } else {
+            self.state = self
+                .state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from((self.state >> 33) % self.seen).unwrap_or(usize::MAX)
+        };
+        let sample = || Sample {
+            value: element.value.to_vec(),
+            links: element.neighbours,
+            level: element.level,
+        };
+        match self.samples.get_mut(at) {
+            Some(place) => *place = sample(),
+            None if at < QUERIES => self.samples.push(sample()),
+            None => {}
+        }
+    }
+}
+
+/// The elements of a page that have rows.
+fn elements(page: &Page, each: &mut dyn FnMut(&Element<'_>)) {
+    // What cannot be read is the walk's to report.
+    let Ok(view) = View::of(page) else { return };
+    for offset in 1..=view.count() {
+        if let Ok(Some(tuple)) = view.tuple(offset)
+            && let Ok(element) = Element::read(tuple)
+            && !element.deleted
+            && element.heap().next().is_some()
+        {
+            each(&element);
+        }
+    }
+}
+
+/// The pages of an open index.
+struct Pages<'a> {
+    opened: &'a Opened,
+    count: u32,
+}
+
+impl<'a> Pages<'a> {
+    fn of(opened: &'a Opened) -> Pages<'a> {
+        // SAFETY: the index is open.
+        let count = unsafe { buffers::count(opened.index()) };
+        Pages { opened, count }
+    }
+
+    fn read(&self, block: u32, into: &mut Page) {
+        // SAFETY: the index is open; callers ask for blocks that it has.
+        unsafe { buffers::read(self.opened.index(), block, into) };
+    }
+
+    /// All but the meta page, in order.
+    fn each(&self, each: &mut dyn FnMut(&Page)) {
+        let mut page = [0; PAGE];
+        for block in 1..self.count {
+            interrupt::check();
+            self.read(block, &mut page);
+            each(&page);
+        }
+    }
+
+    /// Looks at the tuple at `tid`.
+    fn tuple<R>(&self, tid: Tid, look: impl FnOnce(&[u8]) -> Option<R>) -> Option<R> {
+        let mut page = [0; PAGE];
+        if tid.block >= self.count {
+            return None;
+        }
+        self.read(tid.block, &mut page);
+        let view = View::of(&page).ok()?;
+        look(view.tuple(tid.offset).ok()??)
+    }
+
+    fn links(&self, sample: &Sample, m: u16) -> Vec<Tid> {
+        let links = self.tuple(sample.links, |tuple| {
+            let neighbours = Neighbours::read(tuple).ok()?;
+            let ours = neighbours.belong_to(sample.level, m);
+            ours.then(|| neighbours.links(0, sample.level, m).collect())
+        });
+        links.unwrap_or_default()
+    }
+
+    fn value(&self, tid: Tid) -> Option<Vec<u8>> {
+        self.tuple(tid, |tuple| Some(Element::read(tuple).ok()?.value.to_vec()))
+    }
+}
