@@ -255,9 +255,14 @@ impl<'a> Element<'a> {
         })
     }
 
-    /// The heap tuples with this value, as an element has them: up to the first invalid one.
+    /// The heap tuples with this value, as a scan has them: up to the first invalid one.
     pub fn heap(&self) -> impl Iterator<Item = Tid> + 'a {
-        tids(self.heap).map_while(|tid| tid)
+        self.heap_places().map_while(|tid| tid)
+    }
+
+    /// All places for heap tuples.
+    pub(super) fn heap_places(&self) -> impl Iterator<Item = Option<Tid>> + 'a {
+        tids(self.heap)
     }
 }
 
