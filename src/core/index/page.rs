@@ -162,6 +162,9 @@ pub fn free(page: &Page) -> usize {
 /// [`PageError::Full`] where the page has no room for it.
 pub fn add(page: &mut Page, len: usize) -> Result<(u16, &mut [u8]), PageError> {
     let full = PageError::Full(len);
+    if len > MOST {
+        return Err(full);
+    }
     let lower = usize::from(u16_at(page, 12));
     let upper = usize::from(u16_at(page, 14));
     let start = upper
@@ -327,3 +330,7 @@ pub(super) fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
         place.copy_from_slice(value);
     }
 }
+
+#[cfg(test)]
+#[path = "page_tests.rs"]
+mod tests;

@@ -179,3 +179,7 @@ impl Room {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "placement_tests.rs"]
+mod tests;

@@ -420,3 +420,7 @@ fn expect(tuple: &[u8], expected: u8) -> Result<(), PageError> {
         found => Err(PageError::Type { found, expected }),
     }
 }
+
+#[cfg(test)]
+#[path = "tuple_tests.rs"]
+mod tests;

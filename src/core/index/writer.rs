@@ -10,7 +10,6 @@ use super::placement::{FIRST_BLOCK, Placement};
 use super::tuple::{self, Meta};
 
 /// Writes an index, to a function that takes each page with its block.
-#[derive(Debug)]
 pub struct Writer<'a, O> {
     placement: &'a Placement,
     out: O,
@@ -110,17 +109,16 @@ where
         Ok(())
     }
 
-    /// Writes the last page. The function that took the pages is returned.
+    /// Writes the last page.
     ///
     /// # Errors
     ///
     /// [`PageError::Placement`] where elements are missing; what `out` returns.
-    pub fn finish(mut self) -> Result<O, E> {
+    pub fn finish(mut self) -> Result<(), E> {
         if self.written != self.placement.len() {
             return Err(PageError::Placement(self.written).into());
         }
-        (self.out)(self.block, &self.page)?;
-        Ok(self.out)
+        (self.out)(self.block, &self.page)
     }
 
     /// The place of a tuple, on this page or the next.
@@ -144,3 +142,7 @@ where
         }
     }
 }
+
+#[cfg(test)]
+#[path = "writer_tests.rs"]
+mod tests;
