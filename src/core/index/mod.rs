@@ -1,8 +1,8 @@
 //! The vector index: a graph of Chroma's as the pages of pgvector's HNSW index.
 //!
 //! Promise: the rows decide what is in the index, the graph only how it is linked; whatever the graph's files held, what
-//! is written is an index that pgvector could have written. Imports `record` for the space; `source` makes
-//! the [`graph::Graph`].
+//! is written is an index that pgvector could have written. Of this crate it imports `record` for the space and
+//! `rounding`; `source` makes the [`graph::Graph`].
 //!
 //! ```text
 //! graph (levels, links) -> matching (rows to elements) -> links (completed, reachable) -> placement -> writer (pages)
@@ -10,12 +10,18 @@
 //! ```
 
 pub mod cost;
+mod fill;
 pub mod graph;
+mod hash;
+pub mod linked;
 pub mod links;
+mod lists;
 pub mod matching;
 pub mod page;
 pub mod placement;
 pub mod recall;
+mod reach;
+mod repair;
 pub mod rewrite;
 pub mod tuple;
 pub mod walk;

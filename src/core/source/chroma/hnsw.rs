@@ -41,7 +41,7 @@ use super::layout::{ELEMENTS, HEADER, LENGTHS};
 use super::queue::floats;
 
 /// Bytes of `header.bin`.
-const HEADER_BYTES: usize = 100;
+pub(super) const HEADER_BYTES: usize = 100;
 const VERSION: i32 = 1;
 const LARGEST_ELEMENT: u64 = 1 << 24;
 
@@ -51,9 +51,10 @@ pub(super) struct Header {
     /// Slots in use.
     pub count: u64,
     /// Bytes of an element.
-    stride: u64,
+    pub stride: u64,
     label: u64,
-    vector: u64,
+    /// Where in an element its vector begins.
+    pub vector: u64,
     /// Dimensions.
     pub dimension: u32,
 }

@@ -35,7 +35,7 @@ pub(super) const HEADER: &str = "header.bin";
 pub(super) const ELEMENTS: &str = "data_level0.bin";
 /// Name of the file of original lengths.
 pub(super) const LENGTHS: &str = "length.bin";
-/// Name of the upper levels' file, never read.
+/// Name of the file of links above level 0.
 pub(super) const LINKS: &str = "link_lists.bin";
 /// Name of the map from ids to labels.
 pub(super) const PICKLE: &str = "index_metadata.pickle";

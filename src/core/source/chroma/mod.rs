@@ -2,7 +2,7 @@
 //!
 //! Stage: source. Promise: read-only in every respect, one snapshot, stable order, memory bounded by the number of
 //! ids and never by their contents; a hostile directory gives an error, never a panic. May import `record`,
-//! rusqlite, serde_json; nothing else of this crate.
+//! `rounding` and `index::graph`, rusqlite, serde_json; nothing else of this crate.
 //!
 //! ```text
 //! place, folder, layout                            the open directory, and everything below it by its descriptor
@@ -13,6 +13,7 @@
 //!           salvage -> listing, losses             what damage has left of a table, and what to say about it
 //! elements, labels -> hnsw
 //!                     hnsw, pickle -> segment -> vectors <- queue      vectors: index files and the queue
+//!                     hnsw, stream -> graph       the links of the index files, for an index of pgvector's
 //!                        store -> reading, grades  both, joined by id; how faithful vectors are
 //!                        summary, skim             the store in one row; records without vectors
 //! ```
@@ -30,6 +31,7 @@ pub mod error;
 mod fingerprint;
 mod folder;
 mod grades;
+mod graph;
 mod hnsw;
 mod json;
 mod labels;
@@ -45,7 +47,6 @@ mod pickle;
 mod place;
 mod queue;
 mod reading;
-mod rounding;
 mod salvage;
 mod schema;
 mod scratch;
@@ -56,6 +57,7 @@ mod snapshot;
 mod space;
 mod spans;
 mod store;
+mod stream;
 mod summary;
 mod tail;
 mod values;
