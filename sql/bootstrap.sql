@@ -49,6 +49,11 @@ CREATE TABLE vector_migrate.runs (
     model_verdict      pg_catalog.text
                        CHECK (model_verdict OPERATOR(pg_catalog.=)
                               ANY (ARRAY['same model', 'similar', 'different', 'not comparable'])),
+    index_way          pg_catalog.text
+                       CHECK (index_way OPERATOR(pg_catalog.=) ANY (ARRAY['imported', 'built', 'inserted'])),
+    index_reason       pg_catalog.text,
+    index_seconds      pg_catalog.float8,
+    index_recall       pg_catalog.float8,
     CHECK (found OPERATOR(pg_catalog.=) (migrated OPERATOR(pg_catalog.+) skipped OPERATOR(pg_catalog.+) failed)),
     CHECK (migrated OPERATOR(pg_catalog.=) (reused OPERATOR(pg_catalog.+) embedded)
            AND reused OPERATOR(pg_catalog.=) (exact OPERATOR(pg_catalog.+) restored))
@@ -61,6 +66,10 @@ COMMENT ON COLUMN vector_migrate.runs.missing IS 'of the records that the target
 COMMENT ON COLUMN vector_migrate.runs.stale IS 'of the reused ones: may be older than the rest of their record, as Chroma lost the newer vector; listed in run_errors';
 COMMENT ON COLUMN vector_migrate.runs.truncated IS 'texts that were embedded, of content and entities, and longer than the model takes: what comes after its token limit is not in their vectors';
 COMMENT ON COLUMN vector_migrate.runs.model_verdict IS 'of a sample of the reused vectors, as check_model() says it: whether they are those of the model that was installed; null: not compared';
+COMMENT ON COLUMN vector_migrate.runs.index_way IS 'how the content table''s vector index came: imported from Chroma''s graph, built by pgvector, or inserted row by row; null: the run made none';
+COMMENT ON COLUMN vector_migrate.runs.index_reason IS 'of an imported index what it is made of, of another one why it was not imported';
+COMMENT ON COLUMN vector_migrate.runs.index_seconds IS 'seconds that the index took, its proof included';
+COMMENT ON COLUMN vector_migrate.runs.index_recall IS 'recall@10 at hnsw.ef_search 40 of up to 64 of the index''s own elements as queries, against all of its elements; null: not measured';
 COMMENT ON COLUMN vector_migrate.runs.source_fingerprint IS 'sizes and times of the store''s files when they were read';
 
 CREATE TABLE vector_migrate.run_errors (

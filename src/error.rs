@@ -220,6 +220,9 @@ pub enum Error {
     /// The system refuses another thread.
     #[error("could not start a thread: {0}")]
     Thread(std::io::Error),
+    /// An import of Chroma's graph was asked for, and cannot be.
+    #[error("the vector index cannot be imported from Chroma: {0}")]
+    NoImport(String),
     /// A query of ours failed in a way that it cannot.
     #[error("unexpected result of an internal query: {0}")]
     Spi(#[from] pgrx::spi::Error),
@@ -262,7 +265,7 @@ impl Error {
                 Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED
             }
             Error::AlreadyExists { .. } => Code::ERRCODE_UNIQUE_VIOLATION,
-            Error::NoModel { .. } | Error::NoRun | Error::RolledBack(_) => {
+            Error::NoModel { .. } | Error::NoRun | Error::RolledBack(_) | Error::NoImport(_) => {
                 Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
             }
             Error::TargetGone { .. } | Error::NoTable(_) => Code::ERRCODE_UNDEFINED_TABLE,
@@ -342,6 +345,9 @@ impl Error {
             )),
             Error::NulInText { .. } | Error::RecordTooLarge { .. } => {
                 Some("Leave the record out with filter.".into())
+            }
+            Error::NoImport(_) => {
+                Some("With index => 'auto' pgvector builds the index where it cannot be imported.".into())
             }
             Error::AlreadyExists { .. } => Some("Use on_conflict => 'skip' or 'update'.".into()),
             Error::UnknownRun(_) | Error::NoRun => {

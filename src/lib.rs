@@ -1,8 +1,8 @@
 //! vector_migrate: ChromaDB persist directories into pgvector tables, inside PostgreSQL.
 //!
 //! ```text
-//! persist dir -> source -> record -> map -> encode -> embed -> sink -> ledger -> report
-//!               '------ vector_migrate_core, on its own thread ------'  '- this crate -'
+//! persist dir -> source -> record -> map -> encode -> embed -> sink -> index -> ledger -> report
+//!               '------ vector_migrate_core, on its own thread ------'  '--- this crate ----'
 //!    access guards this edge        interrupt ticks between batches        error guards the SQL edge
 //! ```
 //!
@@ -14,8 +14,9 @@
 //! | `error` | every error with its SQLSTATE | no |
 //! | `reader` | the reader's thread, as the backend sees it | no |
 //! | `run` | one `migrate_chroma` call from plan to report | no |
-//! | `tables` | the tables: described, created, indexed | no |
+//! | `tables` | the tables: described, created | no |
 //! | `sink` | rows into tables: directly, COPY, the SPI path, batches, conflicts | `heap`, `plain`, `copy`, `insert` |
+//! | `index` | the vector index: imported from Chroma's graph, or built | `buffers`, `define`, `fill`, `import`, `late`, `opened`, `proof`, `scan`, `search`, `values` |
 //! | `lock` | locks on tables, held to the end of the transaction | yes |
 //! | `ledger` | which run put which row where, and undoing it | `owner` |
 //! | `message` | NOTICE, WARNING, DEBUG | yes |
@@ -46,6 +47,7 @@ mod error;
 mod guc;
 #[allow(unsafe_code)]
 mod image;
+mod index;
 #[allow(unsafe_code)]
 mod interrupt;
 #[allow(unsafe_code)]

@@ -40,9 +40,6 @@ pub const WHOLE: &[Setting<'_>] = &[
 /// must be there).
 pub const ITERATIVE: &[Setting<'_>] = &[(c"hnsw.iterative_scan", c"strict_order")];
 
-/// Under which an HNSW index is searched as pgvector's defaults have it.
-pub const PLAIN_SEARCH: &[Setting<'_>] = &[(c"hnsw.ef_search", c"40"), (c"hnsw.iterative_scan", c"off")];
-
 /// Under which no vector index is used: they serve plain index scans only. Other indexes still serve bitmap scans.
 pub const NO_VECTOR_INDEX: &[Setting<'_>] = &[
     (c"enable_indexscan", c"off"),

@@ -64,6 +64,7 @@ macro_rules! overload {
             target: default!(Option<String>, "'content_vectors'"),
             entity_target: default!(Option<String>, "'entity_vectors'"),
             strict: default!(Option<bool>, "false"),
+            index: default!(Option<String>, "'auto'"),
         ) -> Result<TableIterator<
                 'static,
                 (
@@ -95,6 +96,7 @@ macro_rules! overload {
                     target,
                     entity_target,
                     strict,
+                    index,
                 },
             )?;
             Ok(TableIterator::new(rows))

@@ -10,6 +10,9 @@ use super::opened::Opened;
 /// What the server calls P_NEW: one more block.
 const NEW: pg_sys::BlockNumber = pg_sys::InvalidBlockNumber;
 
+/// The server's InvalidSubTransactionId (c.h).
+const NO_SUBTRANSACTION: pg_sys::SubTransactionId = 0;
+
 /// Whether the server's pages have the size that the core's have.
 pub const fn fits() -> bool {
     pg_sys::BLCKSZ as usize == PAGE
@@ -117,8 +120,8 @@ unsafe fn is_logged(relation: pg_sys::Relation) -> bool {
         let first = (*relation).rd_firstRelfilenodeSubid;
         #[cfg(not(any(feature = "pg14", feature = "pg15")))]
         let first = (*relation).rd_firstRelfilelocatorSubid;
-        let old = (*relation).rd_createSubid == pg_sys::InvalidSubTransactionId
-            && first == pg_sys::InvalidSubTransactionId;
+        let old = (*relation).rd_createSubid == NO_SUBTRANSACTION
+            && first == NO_SUBTRANSACTION;
         let needed = pg_sys::wal_level >= pg_sys::WalLevel::WAL_LEVEL_REPLICA.cast_signed();
         permanent && (needed || old)
     }

@@ -2,17 +2,17 @@
 //!
 //! Promise: what is defined here is filled by `fill` in the same subtransaction, or gone with it.
 
-use std::ffi::{CString, c_char, c_int};
+use std::ffi::{CString, c_char};
 
-use pgrx::{pg_guard, pg_sys};
+use pgrx::pg_sys;
+use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 
 use super::opened::Opened;
 use crate::error::Error;
 use crate::pg;
 
-#[pg_guard]
 unsafe extern "C-unwind" {
-    // Of the server's parse_utilcmd.c and predicate.c; pgrx has no bindings for them.
+    // Of the server's parse_utilcmd.c and predicate.c; pgrx has no bindings for them, so they are guarded where they are called.
     fn transformIndexStmt(
         relation: pg_sys::Oid,
         statement: *mut pg_sys::IndexStmt,
@@ -44,7 +44,7 @@ pub fn define(table: pg_sys::Oid, sql: &str) -> Result<pg_sys::Oid, Error> {
         let statement = statement
             .filter(|statement| (**statement).type_ == pg_sys::NodeTag::T_IndexStmt)
             .ok_or_else(|| Error::Bug(format!("no CREATE INDEX: {sql}")))?;
-        let statement = transformIndexStmt(table, statement.cast(), text.as_ptr());
+        let statement = pg_guard_ffi_boundary(|| transformIndexStmt(table, statement.cast(), text.as_ptr()));
         #[cfg(any(feature = "pg14", feature = "pg15"))]
         let address = pg_sys::DefineIndex(
             table, statement, none, none, none, false, true, true, true, true,
@@ -52,7 +52,7 @@ pub fn define(table: pg_sys::Oid, sql: &str) -> Result<pg_sys::Oid, Error> {
         #[cfg(not(any(feature = "pg14", feature = "pg15")))]
         let address = {
             // No partitions to count for the progress report.
-            const PARTS: c_int = -1;
+            const PARTS: std::ffi::c_int = -1;
             pg_sys::DefineIndex(
                 table, statement, none, none, none, PARTS, false, true, true, true, true,
             )
@@ -71,7 +71,7 @@ pub fn empty(opened: &Opened) {
     unsafe {
         let index = opened.index();
         let persistence = (*(*index).rd_rel).relpersistence;
-        TransferPredicateLocksToHeapRelation(index);
+        pg_guard_ffi_boundary(|| TransferPredicateLocksToHeapRelation(index));
         #[cfg(any(feature = "pg14", feature = "pg15"))]
         pg_sys::RelationSetNewRelfilenode(index, persistence);
         #[cfg(not(any(feature = "pg14", feature = "pg15")))]

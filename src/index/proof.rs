@@ -20,6 +20,8 @@ use crate::{interrupt, pg, settings};
 
 /// Elements that are asked for.
 const QUERIES: usize = 64;
+/// recall@10 below which wider searches are tried, too.
+pub const LOW_RECALL: f64 = 0.9;
 
 /// Whether the walk finds out how much of the index a search can reach, for which it keeps all links in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,11 +37,18 @@ pub enum Reach {
 pub struct Proof {
     /// The walk.
     pub summary: Summary,
-    /// recall@10 at `hnsw.ef_search` 40; `None` for an index without rows.
-    pub recall: Option<f64>,
+    /// recall@10 by `hnsw.ef_search`: at 40, and at 100 and 200 where that is low. Empty for an index without rows.
+    pub recalls: Vec<(u32, f64)>,
     /// Of the links of the sampled elements, the share that leads to elements nearer than the median of all; `None` without
     /// links.
     pub near: Option<f64>,
+}
+
+impl Proof {
+    /// recall@10 at `hnsw.ef_search` 40.
+    pub fn recall(&self) -> Option<f64> {
+        self.recalls.first().map(|(_, recall)| *recall)
+    }
 }
 
 /// A sampled element.
@@ -69,9 +78,69 @@ pub fn prove(opened: &Opened, index: &VectorIndex, reach: Reach) -> Result<Proof
         .iter()
         .map(|sample| decoded(&sample.value, index.half))
         .collect();
-    let asked = pg::under_snapshot(pg::Snapshot::Latest, || {
-        settings::with(settings::PLAIN_SEARCH, || {
-            let each = samples.iter().zip(&vectors).map(|(sample, vector)| {
+    let ask = |breadth| asked(opened, &samples, &vectors, breadth);
+    let mut recall = Recall::new(index.space, ask(Breadth::Default));
+    let mut walk = walk.second_pass();
+    let compare = |recalls: &mut [&mut Recall], walk: &mut dyn FnMut(&Page)| {
+        let (mut vector, mut tids) = (Vec::new(), Vec::new());
+        pages.each(&mut |page| {
+            walk(page);
+            elements(page, &mut |element| {
+                tids.clear();
+                tids.extend(element.heap());
+                components(element.value, index.half, &mut vector);
+                for recall in &mut *recalls {
+                    recall.take(&vector, &tids);
+                }
+            });
+        });
+    };
+    compare(&mut [&mut recall], &mut |page| walk.page(page));
+    let mut recalls = Vec::from_iter(recall.share().map(|share| (40, share)));
+    if recalls.first().is_some_and(|(_, share)| *share < LOW_RECALL) {
+        let mut wider = Recall::new(index.space, ask(Breadth::Wider));
+        let mut widest = Recall::new(index.space, ask(Breadth::Widest));
+        compare(&mut [&mut wider, &mut widest], &mut |_| {});
+        recalls.extend(wider.share().map(|share| (100, share)));
+        recalls.extend(widest.share().map(|share| (200, share)));
+    }
+    Ok(Proof {
+        summary: walk.done(),
+        recalls,
+        near: near(&pages, index, &samples, &vectors),
+    })
+}
+
+/// How hard the index is searched.
+#[derive(Debug, Clone, Copy)]
+enum Breadth {
+    /// `hnsw.ef_search` 40, pgvector's default.
+    Default,
+    /// 100.
+    Wider,
+    /// 200.
+    Widest,
+}
+
+/// The samples as queries, with the index's answers.
+fn asked(
+    opened: &Opened,
+    samples: &[Sample],
+    vectors: &[Vec<f32>],
+    breadth: Breadth,
+) -> Vec<Asked> {
+    let breadth = match breadth {
+        Breadth::Default => c"40",
+        Breadth::Wider => c"100",
+        Breadth::Widest => c"200",
+    };
+    let search = [
+        (c"hnsw.ef_search", breadth),
+        (c"hnsw.iterative_scan", c"off"),
+    ];
+    pg::under_snapshot(pg::Snapshot::Latest, || {
+        settings::with(&search, || {
+            let each = samples.iter().zip(vectors).map(|(sample, vector)| {
                 interrupt::check();
                 Asked {
                     vector: vector.clone(),
@@ -81,23 +150,6 @@ pub fn prove(opened: &Opened, index: &VectorIndex, reach: Reach) -> Result<Proof
             });
             each.collect()
         })
-    });
-    let mut recall = Recall::new(index.space, asked);
-    let mut walk = walk.second_pass();
-    let (mut vector, mut tids) = (Vec::new(), Vec::new());
-    pages.each(&mut |page| {
-        walk.page(page);
-        elements(page, &mut |element| {
-            tids.clear();
-            tids.extend(element.heap());
-            components(element.value, index.half, &mut vector);
-            recall.take(&vector, &tids);
-        });
-    });
-    Ok(Proof {
-        summary: walk.done(),
-        recall: recall.share(),
-        near: near(&pages, index, &samples, &vectors),
     })
 }
 

@@ -6,6 +6,7 @@
 
 use std::ffi::c_void;
 
+use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 use pgrx::{PgMemoryContexts, pg_guard, pg_sys};
 use vector_migrate_core::index::Tid;
 
@@ -74,18 +75,9 @@ impl Scan<'_> {
                 column: usize::from(expression && want == Want::Components),
                 left_out: 0,
             };
-            let rows = pg_sys::table_index_build_scan(
-                self.table,
-                self.index,
-                &raw mut info,
-                false,
-                progress,
-                Some(row),
-                (&raw mut state).cast::<c_void>(),
-                std::ptr::null_mut(),
-            );
+            let rows = self.whole(&raw mut info, progress, Some(row), (&raw mut state).cast());
             (*self.info).ii_BrokenHotChain |= info.ii_BrokenHotChain;
-            rows as u64
+            rows
         }
     }
 
@@ -140,18 +132,38 @@ impl Scan<'_> {
         // SAFETY: as in `rows`, with the server's own struct; callbacks may insert into the index, as gistBuildCallback (gistbuild.c)
         // does.
         unsafe {
-            pg_sys::table_index_build_scan(
-                self.table,
-                self.index,
-                self.info,
-                false,
-                false,
-                Some(insert_row),
-                (&raw mut state).cast::<c_void>(),
-                std::ptr::null_mut(),
-            );
+            self.whole(self.info, false, Some(insert_row), (&raw mut state).cast());
         }
         state.inserted
+    }
+
+    /// The server's table_index_build_scan (tableam.h), an inline function that pgrx has no binding for.
+    ///
+    /// # Safety
+    /// As [`Scan::rows`]; `callback` takes `state`.
+    unsafe fn whole(
+        &self,
+        info: *mut pg_sys::IndexInfo,
+        progress: bool,
+        callback: pg_sys::IndexBuildCallback,
+        state: *mut c_void,
+    ) -> u64 {
+        // SAFETY: the table's access method has this function (tableamapi.c asserts it), and is given what the inline function
+        // gives it. It is called by its pointer, so pgrx does not guard it: pg_guard_ffi_boundary (pgrx-pg-sys's ffi.rs)
+        // does, whose closure has nothing to drop.
+        unsafe {
+            let Some(scan) = (*(*self.table).rd_tableam).index_build_range_scan else {
+                return 0;
+            };
+            let (table, index) = (self.table, self.index);
+            let none = std::ptr::null_mut();
+            let (first, all) = (0, pg_sys::InvalidBlockNumber);
+            pg_guard_ffi_boundary(|| {
+                scan(
+                    table, index, info, false, false, progress, first, all, callback, state, none,
+                )
+            }) as u64
+        }
     }
 }
 

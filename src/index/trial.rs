@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 
-use vector_migrate_core::index::page::{self, Page};
+use vector_migrate_core::index::page::Page;
 use vector_migrate_core::index::rewrite::{Rewritten, rewrite};
 
 use super::opened::Opened;
@@ -30,6 +30,11 @@ thread_local! {
     static PASSED: RefCell<Vec<(u32, bool)>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Whether this version's pages are known.
+pub fn is_tested(pgvector: &Pgvector) -> bool {
+    TESTED.contains(&pgvector.version.as_str())
+}
+
 /// Why pages of ours may not be written here; `None` if they may.
 ///
 /// # Errors
@@ -38,7 +43,7 @@ pub fn refuses(index: &VectorIndex, pgvector: &Pgvector) -> Result<Option<String
     if !buffers::fits() {
         return Ok(Some("the server's pages do not have 8192 bytes".to_owned()));
     }
-    if !TESTED.contains(&pgvector.version.as_str()) {
+    if !is_tested(pgvector) {
         return Ok(Some(format!(
             "pgvector {} is not among the versions that the import was tested with ({} to {})",
             pgvector.version,

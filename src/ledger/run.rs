@@ -7,6 +7,7 @@ use vector_migrate_core::report::Counts;
 use super::mark;
 use super::owner::as_owner;
 use crate::error::Error;
+use crate::index::Made;
 use crate::spi;
 
 /// What `runs` keeps of a run.
@@ -28,6 +29,8 @@ pub struct RunSummary {
     pub truncated: u64,
     /// Whether the store's vectors are the installed model's; `None`: not compared.
     pub model_verdict: Option<String>,
+    /// How the content table's vector index came; `None`: the run made none.
+    pub index: Option<Made>,
     /// What the store was like.
     pub fingerprint: serde_json::Value,
     /// The content table.
@@ -64,15 +67,17 @@ pub fn finish(run: RunSummary) -> Result<(), Error> {
         row.get::<String>(1)
     })?;
     let counts = run.counts;
+    let index = run.index.as_ref();
     as_owner(|| {
         spi::write(
             "INSERT INTO vector_migrate.runs \
                (run_id, path, options, status, started_at, finished_at, found, migrated, skipped, \
                 failed, reused, exact, restored, missing, stale, embedded, entities, model, source_fingerprint, role, \
-                content_target, entity_target, truncated, model_verdict) \
+                content_target, entity_target, truncated, model_verdict, \
+                index_way, index_reason, index_seconds, index_recall) \
              OVERRIDING SYSTEM VALUE VALUES \
                ($1, $2, $3, 'completed', $4, pg_catalog.clock_timestamp(), $5, $6, $7, $8, $9, $10, \
-                $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)",
+                $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)",
             &[
                 run.run_id.into(),
                 run.path.into(),
@@ -96,6 +101,10 @@ pub fn finish(run: RunSummary) -> Result<(), Error> {
                 run.entity.into(),
                 count(run.truncated).into(),
                 run.model_verdict.into(),
+                index.map(|made| made.way.word()).into(),
+                index.map(|made| made.reason.as_str()).into(),
+                index.map(|made| made.seconds).into(),
+                index.and_then(|made| made.recall).into(),
             ],
         )?;
         mark::write(run.run_id, run.content)

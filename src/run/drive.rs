@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use vector_migrate_core::pipeline::Mode;
-use vector_migrate_core::record::Space;
 use vector_migrate_core::report::Counts;
 use vector_migrate_core::source::Source as _;
 use vector_migrate_core::source::chroma::Place;
@@ -13,13 +12,12 @@ use super::alone::Alone;
 use super::notices::{self, Progress};
 use super::options::Options;
 use super::plan::{self, Prepared};
-use super::reading::Reading;
+use super::reading::{GraphFound, Reading};
 use super::{collections, plan::without_trace, tables, verdict};
 use crate::error::Error;
 use crate::ledger::{self, RunSummary};
 use crate::message::{notice, warning};
 use crate::reader::{self, Opened, Size};
-use crate::tables::index;
 use crate::{model, pg};
 
 /// One row of the result.
@@ -51,14 +49,24 @@ pub fn migrate(place: Place, options: &Options) -> Result<Vec<Line>, Error> {
     for warning in store.warnings() {
         warning!("{warning}");
     }
-    let sizes = store.collections().iter().zip(sizes);
     let ids: HashSet<&str> = chosen.iter().map(|it| it.id.as_str()).collect();
-    let size = sizes
+    let sizes: Vec<_> = store
+        .collections()
+        .iter()
+        .zip(sizes)
         .filter(|(collection, _)| ids.contains(collection.id.as_str()))
+        .collect();
+    let size = sizes
+        .iter()
         .fold(Size::default(), |sum, (_, size)| Size {
             records: sum.records.saturating_add(size.records),
             queued: sum.queued.saturating_add(size.queued),
         });
+    let largest = sizes
+        .into_iter()
+        .filter(|(collection, _)| collection.dimension.is_some())
+        .max_by_key(|(_, size)| size.records)
+        .map(|(collection, size)| (collection.clone(), size.records));
     let fingerprint = store.fingerprint();
     let source = Source {
         directory: shown.clone(),
@@ -71,19 +79,22 @@ pub fn migrate(place: Place, options: &Options) -> Result<Vec<Line>, Error> {
     if options.dry_run {
         return without_trace_or_writing(|| {
             let reading = begin()?;
-            let prepared = plan::prepare(options, &shown, chosen, size)?;
-            load(reading, source, prepared, |_, _| Ok(()))
+            let prepared = plan::prepare(options, &shown, chosen, size, largest)?;
+            load(reading, source, prepared, |_, _, _| Ok(()))
         });
     }
     if !pg::can_write() {
         return Err(Error::ReadOnly("migrate_chroma"));
     }
     let reading = begin()?;
-    let prepared = plan::prepare(options, &shown, chosen, size)?;
+    let prepared = plan::prepare(options, &shown, chosen, size, largest)?;
     let fingerprint = fingerprint.to_json();
-    load(reading, source, prepared, |prepared, counts| {
+    load(reading, source, prepared, |prepared, counts, graph| {
         prepared.sink.close()?;
-        build_indexes(prepared)?;
+        let made = match prepared.indexes.take() {
+            Some(indexes) => indexes.make(&prepared.sink, graph, &prepared.pgvector)?,
+            None => None,
+        };
         let verdict = match counts.reused {
             0 => None,
             _ => verdict::tell(&prepared.samples, &shown),
@@ -102,6 +113,7 @@ pub fn migrate(place: Place, options: &Options) -> Result<Vec<Line>, Error> {
             truncated: prepared.truncated,
             model_verdict: verdict.map(|it| it.to_string()),
             fingerprint: fingerprint.clone(),
+            index: made,
             content: prepared.sink.content.oid,
             entity: prepared.sink.entity.as_ref().map(|entity| entity.oid),
         })
@@ -129,7 +141,7 @@ fn load(
     mut reading: Reading,
     source: Source,
     mut prepared: Prepared,
-    finish: impl FnOnce(&mut Prepared, Counts) -> Result<(), Error>,
+    finish: impl FnOnce(&mut Prepared, Counts, Option<GraphFound>) -> Result<(), Error>,
 ) -> Result<Vec<Line>, Error> {
     notice!(
         "reading \"{}\": {} collection{} into {}",
@@ -146,7 +158,7 @@ fn load(
     let mut progress = Progress::start(table, prepared.records, source.bytes);
     let truncated_before = model::truncated();
     let plan = Arc::new(prepared.plan);
-    reading.follow(plan.clone());
+    reading.follow(plan.clone(), prepared.graph.take());
     let samples = &mut prepared.samples;
     let mut batches = || {
         let mut batch = reading.next()?;
@@ -160,6 +172,7 @@ fn load(
         .advance(&mut batches, &mut |standing| progress.tick(standing))?
     {}
     crate::progress::end();
+    let graph = reading.graph();
     drop(reading);
     prepared.plan = Arc::into_inner(plan)
         .ok_or_else(|| Error::Bug("the reader's thread still has the plan".into()))?;
@@ -168,7 +181,7 @@ fn load(
     if counts.embedded > 0 || (counts.entities > 0 && prepared.sink.embeds_entities) {
         prepared.model = Some(model::describe("vectors were made")?.0);
     }
-    finish(&mut prepared, counts)?;
+    finish(&mut prepared, counts, graph)?;
     notices::close(&prepared.sink.report, &progress, prepared.sink.run);
     notices::truncated(prepared.truncated, model::max_tokens());
     let sink = &prepared.sink;
@@ -182,16 +195,4 @@ fn load(
             counts: *counts,
         })
         .collect())
-}
-
-/// Indexes of the tables that this run created. Entity vectors are the model's own, of length 1.
-fn build_indexes(prepared: &Prepared) -> Result<(), Error> {
-    let sink = &prepared.sink;
-    if sink.content.created {
-        index::build(&sink.content, prepared.space, &prepared.pgvector)?;
-    }
-    if let Some(entity) = sink.entity.as_ref().filter(|entity| entity.created) {
-        index::build(entity, Space::Cosine, &prepared.pgvector)?;
-    }
-    Ok(())
 }

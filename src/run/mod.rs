@@ -6,6 +6,7 @@
 mod alone;
 mod collections;
 mod drive;
+mod indexes;
 mod notices;
 mod options;
 mod plan;

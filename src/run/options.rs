@@ -4,6 +4,7 @@ use vector_migrate_core::map::filter::Filter;
 use vector_migrate_core::pipeline::Mode;
 
 use crate::error::Error;
+use crate::index::Wish;
 use crate::sink::OnConflict;
 
 /// The arguments as SQL gives them; `None` is NULL.
@@ -33,6 +34,8 @@ pub struct Arguments {
     pub entity_target: Option<String>,
     /// Any damage is an error.
     pub strict: Option<bool>,
+    /// `auto`, `import`, `build` or `none`.
+    pub index: Option<String>,
 }
 
 /// The arguments, checked.
@@ -62,6 +65,8 @@ pub struct Options {
     pub entity_target: Option<String>,
     /// Any damage is an error.
     pub strict: bool,
+    /// How a vector index comes about.
+    pub index: Wish,
     /// All of them, for the ledger.
     pub json: serde_json::Value,
 }
@@ -99,6 +104,7 @@ impl Options {
             embeddings,
             on_conflict,
             orphans,
+            index,
             ..
         } = &arguments;
         let modes = [
@@ -111,6 +117,13 @@ impl Options {
             ("update", OnConflict::Update),
             ("error", OnConflict::Error),
         ];
+        let indexes = [
+            ("auto", Wish::Auto),
+            ("import", Wish::Import),
+            ("build", Wish::Build),
+            ("none", Wish::None),
+        ];
+        let index_choice = choice("index", index.as_deref(), &indexes)?;
         let mode = choice("embeddings", embeddings.as_deref(), &modes)?;
         let on_conflict_choice = choice("on_conflict", on_conflict.as_deref(), &conflicts)?;
         let keep_orphans = choice(
@@ -131,6 +144,7 @@ impl Options {
             "target": arguments.target,
             "entity_target": arguments.entity_target,
             "strict": arguments.strict,
+            "index": index,
         });
         Ok(Options {
             user_id: arguments.user_id,
@@ -145,6 +159,7 @@ impl Options {
             target: arguments.target.ok_or(Error::NullArgument("target"))?,
             entity_target: arguments.entity_target,
             strict: arguments.strict.ok_or(Error::NullArgument("strict"))?,
+            index: index_choice,
             json,
         })
     }

@@ -6,7 +6,9 @@ use vector_migrate_core::record::{Collection, Space};
 use vector_migrate_core::sample::Pair;
 use vector_migrate_core::seen::RowKeys;
 
+use super::indexes::{Indexes, Largest};
 use super::options::Options;
+use super::reading::GraphWish;
 use super::tables::{self, Making};
 use super::verdict;
 use crate::error::Error;
@@ -22,8 +24,10 @@ pub struct Prepared {
     pub plan: Plan,
     /// For the backend.
     pub sink: Sink,
-    /// The distance space for a created content table's index.
-    pub space: Space,
+    /// What is done about vector indexes after the load.
+    pub indexes: Option<Indexes>,
+    /// What the reader finds out for that.
+    pub graph: Option<GraphWish>,
     /// The model's name, if vectors are made.
     pub model: Option<String>,
     /// Texts that were embedded and longer than the model takes.
@@ -77,7 +81,8 @@ fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// Describes or creates the tables and fits the plan to them; `size` is that of the collections.
+/// Describes or creates the tables and fits the plan to them; `size` is that of the collections, the largest of which is
+/// `largest`.
 ///
 /// # Errors
 /// Everything that can be wrong with tables, dimensions and arguments, before a record is read.
@@ -86,6 +91,7 @@ pub fn prepare(
     path: &str,
     collections: Vec<Collection>,
     size: Size,
+    largest: Largest,
 ) -> Result<Prepared, Error> {
     let budget = budget(size)?;
     let pgvector = Pgvector::find()?;
@@ -170,10 +176,13 @@ pub fn prepare(
     sink.expect(size.records);
     tables::shade(&mut sink, making)?;
     plan.form = tables::shorten(&mut sink);
+    let (indexes, graph) =
+        Indexes::plan(options, &mut sink, space, largest, size.records, &pgvector)?;
     Ok(Prepared {
         plan,
         sink,
-        space,
+        indexes: Some(indexes),
+        graph,
         model: None,
         truncated: 0,
         samples: Vec::new(),

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
+use vector_migrate_core::index::graph::{Form, Graph};
 use vector_migrate_core::pipeline::{self, Batch, Item, Plan};
 use vector_migrate_core::record::Collection;
 use vector_migrate_core::source::SourceError;
@@ -18,11 +19,34 @@ use crate::reader::{self, Reader};
 /// How often a reader without a plan looks for a writer that waits for the store.
 const POLL: Duration = Duration::from_millis(20);
 
+/// What a run wants to know of a collection's graph.
+#[derive(Debug)]
+pub struct GraphWish {
+    /// The collection.
+    pub collection: Collection,
+    /// How the table's column holds vectors, if the graph itself is wanted; else its M is enough.
+    pub form: Option<Form>,
+    /// Bytes of memory that it may take.
+    pub allowed: u64,
+}
+
+/// What there is of a collection's graph.
+pub struct GraphFound {
+    /// Its M, if the index files tell it.
+    pub m: Option<u16>,
+    /// The graph, or why there is none.
+    pub graph: Result<Graph, String>,
+}
+
+/// What the reader is given to follow.
+type Order = (Arc<Plan>, Option<GraphWish>);
+
 /// A reader that waits for its plan, or follows it.
 pub struct Reading {
     // Before the thread, which is joined when it is dropped: without a plan to come it ends.
-    plans: mpsc::Sender<Arc<Plan>>,
+    plans: mpsc::Sender<Order>,
     items: Reader<Batch>,
+    graphs: mpsc::Receiver<GraphFound>,
 }
 
 impl Reading {
@@ -37,7 +61,8 @@ impl Reading {
         first: Option<Collection>,
         vectors: bool,
     ) -> Result<Reading, Error> {
-        let (plans, plan) = mpsc::channel::<Arc<Plan>>();
+        let (plans, plan) = mpsc::channel::<Order>();
+        let (found, graphs) = mpsc::channel();
         let items = reader::start(stop, move |sender| {
             if let Some(first) = first {
                 store.warm(&first)?;
@@ -45,25 +70,40 @@ impl Reading {
                     store.warm_vectors(&first)?;
                 }
             }
-            let Some(plan) = wait(&store, &plan)? else {
+            let Some((plan, wish)) = wait(&store, &plan)? else {
                 return Ok(());
             };
             let mut last = pipeline::run(&store, &plan, &sender)?;
             last.items
                 .extend(store.take_notices().into_iter().map(Item::Warning));
+            // Of the same moment of the store as the records.
+            let graph = wish.map(|wish| look(&store, &wish)).transpose()?;
             // A writer need not wait for the last batch to be taken.
             drop(store);
             drop(plan);
             sender.send(last);
+            if let Some(graph) = graph {
+                // Nobody waits for the graph of a run that has failed.
+                let _ = found.send(graph);
+            }
             Ok(())
         })?;
-        Ok(Reading { plans, items })
+        Ok(Reading {
+            plans,
+            items,
+            graphs,
+        })
     }
 
-    /// Gives the reader its plan.
-    pub fn follow(&self, plan: Arc<Plan>) {
+    /// Gives the reader its plan, and what it is to find out when all records are read.
+    pub fn follow(&self, plan: Arc<Plan>, wish: Option<GraphWish>) {
         // A reader that has ended says why when it is asked for a batch.
-        let _ = self.plans.send(plan);
+        let _ = self.plans.send((plan, wish));
+    }
+
+    /// What was wished for, after the last batch has come.
+    pub fn graph(&self) -> Option<GraphFound> {
+        self.graphs.try_recv().ok()
     }
 
     /// The next batch; `None` at the end. Obeys a cancel while it waits.
@@ -78,13 +118,33 @@ impl Reading {
 /// The plan; `None` if it will not come. Preparing it may take long, as for a lock on the target.
 fn wait(
     store: &ChromaStore,
-    plans: &mpsc::Receiver<Arc<Plan>>,
-) -> Result<Option<Arc<Plan>>, SourceError> {
+    plans: &mpsc::Receiver<Order>,
+) -> Result<Option<Order>, SourceError> {
     loop {
         match plans.recv_timeout(POLL) {
-            Ok(plan) => return Ok(Some(plan)),
+            Ok(order) => return Ok(Some(order)),
             Err(RecvTimeoutError::Timeout) => store.unlock_for_writer()?,
             Err(RecvTimeoutError::Disconnected) => return Ok(None),
         }
     }
+}
+
+/// Looks for the graph. A store that cannot be read any more has given its records already.
+fn look(store: &ChromaStore, wish: &GraphWish) -> Result<GraphFound, SourceError> {
+    let shape = match store.graph_shape(&wish.collection) {
+        Ok(shape) => shape.map_err(|none| none.to_string()),
+        Err(SourceError::Interrupted) => return Err(SourceError::Interrupted),
+        Err(error) => Err(error.to_string()),
+    };
+    let m = shape.as_ref().ok().map(|shape| shape.m);
+    let graph = match (shape, wish.form) {
+        (Err(none), _) => Err(none),
+        (Ok(_), None) => Err("it was not read".to_owned()),
+        (Ok(_), Some(form)) => match store.graph(&wish.collection, form, wish.allowed) {
+            Ok(graph) => graph.map_err(|none| none.to_string()),
+            Err(SourceError::Interrupted) => return Err(SourceError::Interrupted),
+            Err(error) => Err(error.to_string()),
+        },
+    };
+    Ok(GraphFound { m, graph })
 }

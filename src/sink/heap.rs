@@ -41,7 +41,7 @@ pub fn put_supply<C: TableColumn>(target: &Target<C>, supply: &mut dyn Supply) -
         );
     };
     // SAFETY: the relation is open and a plain table, and stays so until `finish`.
-    let mut heap = unsafe { Heap::begin(relation.as_ptr()) };
+    let mut heap = unsafe { Heap::begin(relation.as_ptr(), &target.late) };
     loop {
         let piece = supply.more();
         if piece.is_empty() {
@@ -89,7 +89,7 @@ struct Heap {
 impl Heap {
     /// # Safety
     /// On the backend's thread, inside a subtransaction; `relation` is an open plain table, and outlives this.
-    unsafe fn begin(relation: pg_sys::Relation) -> Heap {
+    unsafe fn begin(relation: pg_sys::Relation, late: &[pg_sys::Oid]) -> Heap {
         // SAFETY: the calls are those of COPY (copyfrom.c) for one table without triggers; the table is in no range
         // table, as in the catalog's own inserts (indexing.c).
         unsafe {
@@ -97,6 +97,7 @@ impl Heap {
             let result = pg_sys::palloc0(size_of::<pg_sys::ResultRelInfo>()).cast();
             pg_sys::InitResultRelInfo(result, relation, 0, std::ptr::null_mut(), 0);
             pg_sys::ExecOpenIndices(result, false);
+            let indexed = leave_out(result, late);
             let memory = (*pg_sys::MakePerTupleExprContext(state)).ecxt_per_tuple_memory;
             let descriptor = (*relation).rd_att;
             Heap {
@@ -109,7 +110,7 @@ impl Heap {
                 slots: Vec::new(),
                 columns: usize::try_from((*descriptor).natts).unwrap_or(0),
                 constrained: !(*descriptor).constr.is_null(),
-                indexed: (*result).ri_NumIndices > 0,
+                indexed,
                 filled: 0,
                 bytes: 0,
                 stored: 0,
@@ -255,6 +256,28 @@ impl Heap {
             pg_sys::FreeExecutorState(self.state);
         }
         self.stored
+    }
+}
+
+/// Keeps rows out of the `late` indexes, which get their entries after the load; whether others are left.
+///
+/// # Safety
+/// The indexes of `result` are open.
+unsafe fn leave_out(result: *mut pg_sys::ResultRelInfo, late: &[pg_sys::Oid]) -> bool {
+    // SAFETY: ExecOpenIndices (execIndexing.c) has made two arrays of ri_NumIndices elements; the IndexInfo is this ResultRelInfo's
+    // own (BuildIndexInfo in index.c), and ExecInsertIndexTuples passes over one that is not ready for inserts.
+    unsafe {
+        let count = usize::try_from((*result).ri_NumIndices).unwrap_or(0);
+        let mut others = false;
+        for at in 0..count {
+            let index = *(*result).ri_IndexRelationDescs.add(at);
+            if late.contains(&(*index).rd_id) {
+                (**(*result).ri_IndexRelationInfo.add(at)).ii_ReadyForInserts = false;
+            } else {
+                others = true;
+            }
+        }
+        others
     }
 }
 

@@ -141,6 +141,7 @@ fn describe<C: TableColumn>(
         defaulted,
         fillers,
         spends,
+        late: Vec::new(),
         overwritable: distributed != Some(Distributor::Citus),
         peculiar: !copies || kind == "p" || has_rules_of_its_own(oid)?,
     };

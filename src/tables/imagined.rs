@@ -73,6 +73,7 @@ fn imagined<C: TableColumn>(dimensions: u32, ty: impl Fn(C) -> ColumnType) -> Ta
         defaulted: Vec::new(),
         fillers: Vec::new(),
         spends: false,
+        late: Vec::new(),
         overwritable: true,
         peculiar: false,
     }

@@ -27,7 +27,7 @@ pub struct Lookup {
     /// A unique index on them says that no two rows are found by one key.
     pub unique: bool,
     /// The settings under which statements with [`Lookup::condition`] are planned.
-    pub settings: &'static [Setting],
+    pub settings: &'static [Setting<'static>],
     /// The same for `user_id` given as its own type in `u`.
     pub same_user: &'static str,
 }
@@ -90,7 +90,7 @@ fn user_is_required(table: pg_sys::Oid) -> Result<bool, Error> {
 fn settings_for<'c>(
     table: pg_sys::Oid,
     columns: impl Iterator<Item = &'c String>,
-) -> Result<(&'static [Setting], bool), Error> {
+) -> Result<(&'static [Setting<'static>], bool), Error> {
     let indexes = spi::look_up(
         "SELECT i.indisunique AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a \
                   WHERE a.attrelid OPERATOR(pg_catalog.=) i.indrelid \

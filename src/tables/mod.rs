@@ -5,10 +5,10 @@
 mod attributes;
 pub mod create;
 mod describe;
+mod empty;
 mod filler;
 mod foreign_keys;
 pub mod imagined;
-pub mod index;
 mod lookup;
 mod name;
 mod nearest;
@@ -21,6 +21,7 @@ mod versions;
 
 pub use attributes::{Attribute, attributes, type_name};
 pub use describe::{describe_content, describe_entity};
+pub use empty::is_empty;
 pub use filler::Filler;
 pub use foreign_keys::ForeignKey;
 pub use lookup::{Lookup, Parts};
@@ -112,6 +113,8 @@ pub struct Target<C> {
     pub fillers: Vec<Filler>,
     /// A row put into it may take a number from a sequence that no filler can replace.
     pub spends: bool,
+    /// Vector indexes that get their entries after the load.
+    pub late: Vec<pg_sys::Oid>,
     /// Rows can be overwritten: not those of a table that Citus distributes, which takes no UPDATE from arrays.
     pub overwritable: bool,
     /// The table has rules that a plain copy of it would not show: a dry run tries rows in it itself.

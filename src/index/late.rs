@@ -1,0 +1,72 @@
+//! Rows of this transaction into an index that left them out, one by one: for a table that others use meanwhile.
+//!
+//! Promise: each row that this transaction, or a subtransaction of it that stays, has put into the table gets its entry;
+//! others' rows have theirs already.
+
+use pgrx::{PgMemoryContexts, pg_sys};
+
+use super::which::VectorIndex;
+use crate::error::Error;
+use crate::{interrupt, lock};
+
+/// Inserts this transaction's rows of the table into the index.
+///
+/// # Errors
+/// The server's own are raised.
+pub fn insert_own_rows(table: pg_sys::Oid, index: &VectorIndex) -> Result<(), Error> {
+    let relation = lock::open_for_writing(table);
+    // SAFETY: the table is open, a heap, and locked for writing, as for an INSERT; the index is opened with the lock that
+    // ExecOpenIndices (execIndexing.c) takes. What heap_getnext (heapam.c) gives with SnapshotSelf is committed or this
+    // transaction's own: which of the two, TransactionIdIsCurrentTransactionId (xact.c) says of the row's xmin, which is not
+    // frozen where it is ours. The row is there until the next one is asked for. FormIndexDatum (index.c) evaluates as
+    // ExecInsertIndexTuples has it do; the memory of a row is emptied when nothing points to it any more.
+    unsafe {
+        let table = relation.as_ptr();
+        let opened = pg_sys::index_open(index.oid, pg_sys::RowExclusiveLock.cast_signed());
+        let info = pg_sys::BuildIndexInfo(opened);
+        let state = pg_sys::CreateExecutorState();
+        let slot =
+            pg_sys::MakeSingleTupleTableSlot((*table).rd_att, &raw const pg_sys::TTSOpsHeapTuple);
+        (*pg_sys::MakePerTupleExprContext(state)).ecxt_scantuple = slot;
+        let mut memory = PgMemoryContexts::new("vector_migrate late row");
+        let scan = pg_sys::heap_beginscan(
+            table,
+            &raw mut pg_sys::SnapshotSelfData,
+            0,
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+            pg_sys::ScanOptions::SO_TYPE_SEQSCAN,
+        );
+        loop {
+            interrupt::check();
+            let tuple = pg_sys::heap_getnext(scan, pg_sys::ScanDirection::ForwardScanDirection);
+            let Some(row) = tuple.as_ref() else { break };
+            let xmin = (*row.t_data).t_choice.t_heap.t_xmin;
+            if !pg_sys::TransactionIdIsCurrentTransactionId(xmin) {
+                continue;
+            }
+            pg_sys::ExecStoreHeapTuple(tuple, slot, false);
+            let before = pg_sys::MemoryContextSwitchTo(memory.value());
+            let mut values = [pg_sys::Datum::from(0); pg_sys::INDEX_MAX_KEYS as usize];
+            let mut nulls = [true; pg_sys::INDEX_MAX_KEYS as usize];
+            pg_sys::FormIndexDatum(info, slot, state, values.as_mut_ptr(), nulls.as_mut_ptr());
+            pg_sys::index_insert(
+                opened,
+                values.as_mut_ptr(),
+                nulls.as_mut_ptr(),
+                &raw mut (*slot).tts_tid,
+                table,
+                pg_sys::IndexUniqueCheck::UNIQUE_CHECK_NO,
+                false,
+                info,
+            );
+            pg_sys::MemoryContextSwitchTo(before);
+            memory.reset();
+        }
+        pg_sys::heap_endscan(scan);
+        pg_sys::ExecDropSingleTupleTableSlot(slot);
+        pg_sys::FreeExecutorState(state);
+        pg_sys::index_close(opened, pg_sys::NoLock.cast_signed());
+    }
+    Ok(())
+}

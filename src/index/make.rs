@@ -1,0 +1,339 @@
+//! One index: imported if it can be, else built.
+
+use std::time::Instant;
+
+use pgrx::pg_sys;
+use vector_migrate_core::index::cost::Load;
+use vector_migrate_core::index::graph::Graph;
+use vector_migrate_core::record::Space;
+
+use super::fill::{self, Origin};
+use super::import::{self, Imported};
+use super::opened::{self, Opened};
+use super::proof::{self, LOW_RECALL, Proof, Reach};
+use super::which::{self, VectorIndex};
+use super::{Wish, build, define, late, trial};
+use crate::error::Error;
+use crate::message::notice;
+use crate::subxact::{self, Refused};
+use crate::tables::Pgvector;
+
+/// How an index came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// From Chroma's graph.
+    Imported,
+    /// By pgvector's build.
+    Built,
+    /// Row by row, by pgvector's insert.
+    Inserted,
+}
+
+impl Way {
+    /// The ledger's word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Way::Imported => "imported",
+            Way::Built => "built",
+            Way::Inserted => "inserted",
+        }
+    }
+}
+
+/// What became of an index.
+#[derive(Debug, Clone)]
+pub struct Made {
+    /// How it came.
+    pub way: Way,
+    /// Of an imported one what it is made of, else why it was not imported.
+    pub reason: String,
+    /// Seconds that it took, the proof included.
+    pub seconds: f64,
+    /// recall@10 of sampled queries at pgvector's default `hnsw.ef_search`; `None`: not measured.
+    pub recall: Option<f64>,
+}
+
+/// Which index is to be made.
+#[derive(Debug)]
+pub enum Subject {
+    /// A new one, by this statement.
+    New(String),
+    /// One that is there, and has no entry for the rows that this transaction put into the table.
+    There(VectorIndex),
+}
+
+/// What to do.
+pub struct Job<'a> {
+    /// The table.
+    pub table: pg_sys::Oid,
+    /// Its name, for people.
+    pub name: &'a str,
+    /// Which index.
+    pub subject: Subject,
+    /// What was asked for.
+    pub wish: Wish,
+    /// Chroma's graph and the space that it was made for, or why there is none.
+    pub graph: Result<(Graph, Space), String>,
+    /// Rows in the table, for estimates.
+    pub rows: u64,
+    /// pgvector.
+    pub pgvector: &'a Pgvector,
+}
+
+/// The least share of links that lead to elements nearer than the median; and the elements, in neighbours of one, from which
+/// it is asked for: in a small index everything is linked to everything.
+const LEAST_NEAR: f64 = 0.75;
+const ENOUGH_FOR_NEAR: u64 = 40;
+
+/// Makes the index; `None` for a new one whose values pgvector cannot index.
+///
+/// # Errors
+/// [`Error::NoImport`] where an import was asked for and cannot be; the server's own.
+pub fn make(job: Job<'_>) -> Result<Option<Made>, Error> {
+    let since = Instant::now();
+    let Job {
+        table,
+        name,
+        subject,
+        wish,
+        graph,
+        rows,
+        pgvector,
+    } = job;
+    if let Subject::There(index) = &subject
+        && !opened::try_to_lock(table, index.oid)
+    {
+        let reason = "other sessions use the table or the index".to_owned();
+        if wish == Wish::Import {
+            return Err(Error::NoImport(reason));
+        }
+        notice!("{reason}: rows go into the vector index of {name} one by one");
+        late::insert_own_rows(table, index)?;
+        return Ok(Some(Made {
+            way: Way::Inserted,
+            reason,
+            seconds: since.elapsed().as_secs_f64(),
+            recall: None,
+        }));
+    }
+    let task = Task {
+        table,
+        subject: &subject,
+        pgvector,
+    };
+    let why = match (wish, graph) {
+        (Wish::Build | Wish::None, _) => "index => 'build'".to_owned(),
+        (_, Err(why)) => why,
+        (_, Ok((graph, space))) => match task.import(graph, space)? {
+            Ok((imported, proof)) => {
+                let made = Made {
+                    way: Way::Imported,
+                    reason: composition(&imported),
+                    seconds: since.elapsed().as_secs_f64(),
+                    recall: proof.recall(),
+                };
+                tell(name, &made, &proof);
+                return Ok(Some(made));
+            }
+            Err(why) => why,
+        },
+    };
+    if wish == Wish::Import {
+        return Err(Error::NoImport(why));
+    }
+    if wish == Wish::Auto && rows > 0 {
+        notice!("the vector index of {name} is built, not taken from Chroma: {why}");
+    }
+    let proof = match task.build(name, rows)? {
+        Ok(proof) => proof,
+        Err(refused) => match &subject {
+            Subject::New(_) => {
+                notice!("{name} gets no vector index: {}", refused.message);
+                return Ok(None);
+            }
+            // The rows would not be found.
+            Subject::There(_) => return Err(Error::Refused(refused)),
+        },
+    };
+    let made = Made {
+        way: Way::Built,
+        reason: why,
+        seconds: since.elapsed().as_secs_f64(),
+        recall: proof.as_ref().and_then(Proof::recall),
+    };
+    if let Some(proof) = proof {
+        tell(name, &made, &proof);
+    }
+    Ok(Some(made))
+}
+
+/// What an imported index is made of.
+fn composition(imported: &Imported) -> String {
+    let plural = |count: u64| if count == 1 { "" } else { "s" };
+    let (rows, inserted) = (imported.rows - imported.inserted, imported.inserted);
+    let mut words = format!("{rows} row{} linked as in Chroma's graph", plural(rows));
+    if inserted > 0 {
+        words += &format!(", {inserted} inserted by pgvector");
+    }
+    words
+}
+
+/// Says what came of it.
+fn tell(name: &str, made: &Made, proof: &Proof) {
+    let Some(recall) = made.recall else { return };
+    let shown = |recall: f64| format!("{recall:.3}");
+    notice!(
+        "vector index of {name} {} in {:.1} s: recall@10 {}{}",
+        made.way.word(),
+        made.seconds,
+        shown(recall),
+        match made.way {
+            Way::Imported => format!(", {}", made.reason),
+            Way::Built | Way::Inserted => String::new(),
+        }
+    );
+    if recall < LOW_RECALL {
+        let more: Vec<String> = proof
+            .recalls
+            .iter()
+            .skip(1)
+            .map(|(breadth, recall)| format!("{} at {breadth}", shown(*recall)))
+            .collect();
+        notice!(
+            "searches find few of the nearest rows at hnsw.ef_search = {}; recall@10 is {}: SET hnsw.ef_search to what \
+             you need",
+            proof.recalls.first().map_or(0, |first| first.0),
+            more.join(", ")
+        );
+    }
+}
+
+/// An index under way.
+struct Task<'a> {
+    table: pg_sys::Oid,
+    subject: &'a Subject,
+    pgvector: &'a Pgvector,
+}
+
+impl Task<'_> {
+    /// Defines or empties the index, opens it, and has `work` fill it. All of it is taken back unless `keep` says so of the
+    /// result, or if the server refuses a row.
+    fn fresh<R>(
+        &self,
+        keep: impl FnOnce(&Result<R, Error>) -> bool,
+        work: impl FnOnce(&Opened, Origin, &VectorIndex) -> Result<R, Error>,
+    ) -> Result<Result<R, Refused>, Error> {
+        let made = subxact::run(keep, || {
+            let (oid, origin) = match self.subject {
+                Subject::New(sql) => (define::define(self.table, sql)?, Origin::New),
+                Subject::There(index) => (index.oid, Origin::Emptied),
+            };
+            let described = match self.subject {
+                Subject::New(_) => which::index(self.table, oid, self.pgvector)?,
+                Subject::There(index) => *index,
+            };
+            let opened = Opened::to_fill(self.table, oid);
+            if origin == Origin::Emptied {
+                define::empty(&opened);
+            }
+            work(&opened, origin, &described)
+        });
+        match made {
+            Ok(result) => Ok(Ok(result?)),
+            Err(refused) => Ok(Err(refused)),
+        }
+    }
+
+    /// Imports and proves; the reason where one of the two fails, and then nothing is left of it.
+    fn import(
+        &self,
+        graph: Graph,
+        space: Space,
+    ) -> Result<Result<(Imported, Proof), String>, Error> {
+        let made = self.fresh(
+            |made| matches!(made, Ok(Ok(_))),
+            |opened, origin, index| {
+                if let Some(why) = unlike(&graph, space, index) {
+                    return Ok(Err(why));
+                }
+                if let Some(why) = trial::refuses(index, self.pgvector)? {
+                    return Ok(Err(why));
+                }
+                let imported = match import::import(opened, origin, index, graph, self.pgvector)? {
+                    Ok(imported) => imported,
+                    Err(why) => return Ok(Err(why)),
+                };
+                let proof = proof::prove(opened, index, Reach::Known)?;
+                Ok(match unsound(&imported, &proof, index) {
+                    Some(why) => Err(why),
+                    None => Ok((imported, proof)),
+                })
+            },
+        )?;
+        Ok(made.unwrap_or_else(|refused| Err(refused.message)))
+    }
+
+    /// Has pgvector build the index, and measures it where its pages are known.
+    fn build(&self, name: &str, rows: u64) -> Result<Result<Option<Proof>, Refused>, Error> {
+        self.fresh(Result::is_ok, |opened, origin, index| {
+            let load = Load {
+                rows,
+                value_bytes: index.value_bytes(),
+                m: index.m,
+            };
+            build::with_means(name, load, || fill::build(opened, origin));
+            if !trial::is_tested(self.pgvector) {
+                return Ok(None);
+            }
+            Ok(Some(proof::prove(opened, index, Reach::Known)?))
+        })
+    }
+}
+
+/// Why the graph cannot be this index's.
+fn unlike(graph: &Graph, space: Space, index: &VectorIndex) -> Option<String> {
+    if space != index.space {
+        return Some(format!(
+            "Chroma's graph is for the space {space}, the index for {}",
+            index.space
+        ));
+    }
+    if graph.m() != index.m {
+        return Some(format!(
+            "M of Chroma's graph is {}, m of the index {}",
+            graph.m(),
+            index.m
+        ));
+    }
+    (graph.dimension() != index.dimensions).then(|| {
+        format!(
+            "vectors of Chroma's graph have {} dimensions, those of the index {}",
+            graph.dimension(),
+            index.dimensions
+        )
+    })
+}
+
+/// Why the index that was written cannot stay.
+fn unsound(imported: &Imported, proof: &Proof, index: &VectorIndex) -> Option<String> {
+    let summary = &proof.summary;
+    if let Some(finding) = summary.findings.sentences().first() {
+        return Some(format!("the walk through the imported index found: {finding}"));
+    }
+    if summary.heap != imported.sum {
+        return Some(format!(
+            "the imported index has {} rows of the table's {}, or others",
+            summary.heap.count, imported.sum.count
+        ));
+    }
+    let enough = summary.elements >= ENOUGH_FOR_NEAR.saturating_mul(u64::from(index.m));
+    proof
+        .near
+        .filter(|near| enough && *near < LEAST_NEAR)
+        .map(|near| {
+            format!(
+                "links of Chroma's graph do not lead to near vectors: only {:.0} of 100 are nearer than the median",
+                near * 100.0
+            )
+        })
+}

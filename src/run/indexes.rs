@@ -1,0 +1,195 @@
+//! The run's vector indexes: which get their entries after the load, whose graph is read, and the making of them.
+
+use vector_migrate_core::encode::ContentColumn;
+use vector_migrate_core::index::cost::import_pays;
+use vector_migrate_core::index::graph::{Form, Graph};
+use vector_migrate_core::pipeline::Mode;
+use vector_migrate_core::record::{Collection, Space};
+
+use super::options::Options;
+use super::reading::{GraphFound, GraphWish};
+use crate::error::Error;
+use crate::index::{self, Job, Made, Subject, VectorIndex, Wish};
+use crate::message::notice;
+use crate::sink::Sink;
+use crate::tables::{self, Pgvector, Target, Via};
+use crate::{guc, spi};
+
+/// What will be done after the load.
+#[derive(Debug)]
+pub struct Indexes {
+    /// What was asked for.
+    wish: Wish,
+    /// The space of a new index on the content table.
+    space: Space,
+    /// The content table's own indexes that its rows have no entries in yet.
+    late: Vec<VectorIndex>,
+    /// The space that the graph was made for, or why none is read.
+    graph: Result<Space, String>,
+}
+
+/// A collection and its records.
+pub type Largest = Option<(Collection, u64)>;
+
+impl Indexes {
+    /// Decides before anything is read. An empty table's vector indexes are left out of the load where rows go straight into
+    /// it. `largest` is the collection with most records, of `records` in all.
+    ///
+    /// # Errors
+    /// [`Error::NoImport`]; the server's own.
+    pub fn plan(
+        options: &Options,
+        sink: &mut Sink,
+        space: Space,
+        largest: Largest,
+        records: u64,
+        pgvector: &Pgvector,
+    ) -> Result<(Indexes, Option<GraphWish>), Error> {
+        let wish = options.index;
+        let late = match &sink.into_content {
+            Some(content) if sink.run.is_some() && wish != Wish::None => late(content, pgvector)?,
+            _ => Vec::new(),
+        };
+        if let Some(content) = &mut sink.into_content {
+            content.late = late.iter().map(|index| index.oid).collect();
+        }
+        let makes_one = sink.run.is_some() && (sink.content.created || !late.is_empty());
+        if wish == Wish::Import && sink.run.is_some() && !makes_one {
+            return Err(Error::NoImport(format!(
+                "{} was there before, and has rows, or no vector index, or takes its rows through triggers",
+                sink.content.name
+            )));
+        }
+        let graph = match (options.mode, &largest) {
+            (Mode::Generate, _) => Err("embeddings => 'generate' makes other vectors".to_owned()),
+            (_, None) => Err("the store has no vectors".to_owned()),
+            (_, Some((collection, most))) if !import_pays(records, records.saturating_sub(*most)) => {
+                Err(format!(
+                    "the largest collection, \"{}\", has only {most} of {records} records",
+                    collection.qualified_name()
+                ))
+            }
+            (_, Some((collection, _))) => Ok(collection.space),
+        };
+        let form = match sink.content.vector.half {
+            true => Form::Half,
+            false => Form::Single,
+        };
+        let wanted = makes_one && wish != Wish::None;
+        let wish_of = largest.filter(|_| wanted).map(|(collection, _)| GraphWish {
+            collection,
+            form: (wish.wants_graph() && graph.is_ok()).then_some(form),
+            allowed: guc::max_memory_bytes() / 2,
+        });
+        let indexes = Indexes {
+            wish,
+            space,
+            late,
+            graph,
+        };
+        Ok((indexes, wish_of))
+    }
+
+    /// Makes them; how the content table's came. Entity vectors are the model's own, of length 1, and no graph is there for
+    /// them.
+    ///
+    /// # Errors
+    /// Those of [`index::make`].
+    pub fn make(
+        self,
+        sink: &Sink,
+        found: Option<GraphFound>,
+        pgvector: &Pgvector,
+    ) -> Result<Option<Made>, Error> {
+        let rows = sink.report.total();
+        let m = found.as_ref().and_then(|found| found.m).map(u32::from);
+        let found = found.map_or_else(
+            || Err("the graph was not read".to_owned()),
+            |found| found.graph,
+        );
+        let mut graph = match self.graph {
+            Ok(space) => found.map(|graph| (graph, space)),
+            Err(why) => Err(why),
+        };
+        let mut first = None;
+        for index in self.late {
+            let spare = Err("another index of the table has taken the graph".to_owned());
+            let made = index::make(Job {
+                table: sink.content.oid,
+                name: &sink.content.name,
+                wish: if first.is_none() { self.wish } else { Wish::Auto },
+                graph: std::mem::replace(&mut graph, spare),
+                subject: Subject::There(index),
+                rows: rows.migrated,
+                pgvector,
+            })?;
+            first = first.or(made);
+        }
+        if sink.content.created {
+            first = new(&sink.content, self.wish, self.space, m, graph, rows.migrated, pgvector)?;
+        }
+        if let Some(entity) = sink.entity.as_ref().filter(|entity| entity.created) {
+            let wish = match self.wish {
+                Wish::None => Wish::None,
+                _ => Wish::Build,
+            };
+            let none = Err(String::new());
+            new(entity, wish, Space::Cosine, None, none, rows.entities, pgvector)?;
+        }
+        Ok(first)
+    }
+}
+
+/// A new index on a table that the run created, and statistics for the table.
+fn new<C>(
+    target: &Target<C>,
+    wish: Wish,
+    space: Space,
+    m: Option<u32>,
+    graph: Result<(Graph, Space), String>,
+    rows: u64,
+    pgvector: &Pgvector,
+) -> Result<Option<Made>, Error> {
+    let name = &target.name;
+    let statement = index::statement(name, target.vector, space, m, pgvector);
+    let made = match (wish, statement) {
+        (Wish::None, _) => None,
+        (_, None) => {
+            notice!("{name} gets no vector index: its vectors have too many dimensions for one");
+            None
+        }
+        (wish, Some(sql)) => {
+            if sql.contains("halfvec(") {
+                notice!("{name} gets its index through halfvec: its vectors have too many dimensions for vector");
+            }
+            index::make(Job {
+                table: target.oid,
+                name,
+                subject: Subject::New(sql),
+                wish,
+                graph,
+                rows,
+                pgvector,
+            })?
+        }
+    };
+    spi::write(&format!("ANALYZE {name}"), &[])?;
+    Ok(made)
+}
+
+/// The vector indexes of an empty table into which rows go straight. One on a cast stays in the load, as it may refuse a row.
+fn late(
+    content: &Target<ContentColumn>,
+    pgvector: &Pgvector,
+) -> Result<Vec<VectorIndex>, Error> {
+    if content.created || content.via != Via::Heap {
+        return Ok(Vec::new());
+    }
+    let mut indexes = index::indexes(content.oid, pgvector)?;
+    indexes.retain(|index| !index.is_cast());
+    if indexes.is_empty() || !tables::is_empty(content.oid, &content.name)? {
+        return Ok(Vec::new());
+    }
+    Ok(indexes)
+}
+
