@@ -276,7 +276,7 @@ fn how_long_a_million_elements_take() {
             value[20] = i as u8;
             let heap = Tid {
                 block: i as u32 / 20,
-                offset: i as u16 % 20 + 1,
+                offset: (i % 20) as u16 + 1,
             };
             writer
                 .element(level, &[heap], &value, &mut |layer, links| {
