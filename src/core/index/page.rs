@@ -1,9 +1,9 @@
 //! One page of an index: built as PostgreSQL builds it, read without trust.
 //!
-//! Promise: what is built is byte for byte what `PageInit` and `PageAddItem` (`bufpage.c`) make of the same tuples, with
-//! pgvector's special area; reading checks every position and length, and answers any 8192 bytes with a tuple or an error.
-//! Numbers are little-endian and pages have 8192 bytes: elsewhere [`super::rewrite`] finds the difference. Imports std and
-//! thiserror only.
+//! Promise: what is built is byte for byte what `PageInit` and `PageAddItem` (`bufpage.c`) make of the same tuples,
+//! with pgvector's special area; reading checks every position and length, and answers any 8192 bytes with a tuple or
+//! an error. Numbers are little-endian and pages have 8192 bytes: elsewhere [`super::rewrite`] finds the difference.
+//! Imports std and thiserror only.
 //!
 //! ```text
 //! 0        8       10     12     14     16       18            20         24              lower   upper    8184      8192
@@ -255,7 +255,8 @@ impl<'a> View<'a> {
     ///
     /// # Errors
     ///
-    /// [`PageError::NoPointer`] beyond [`count`](Self::count), [`PageError::Pointer`] where it does not lead to a tuple.
+    /// [`PageError::NoPointer`] beyond [`count`](Self::count), [`PageError::Pointer`] where it does not lead to a
+    /// tuple.
     pub fn tuple(&self, offset: u16) -> Result<Option<&'a [u8]>, PageError> {
         if offset == 0 || offset > self.count {
             return Err(PageError::NoPointer(offset));

@@ -1,8 +1,8 @@
 //! Where each element of a new index goes, before a byte of it is written.
 //!
 //! Promise: the places are those that pgvector's build gives the same elements in the same order (`CreateGraphPages` in
-//! `hnswbuild.c`); with them links can be written as soon as their element is, in one pass over the pages. Seven bytes an
-//! element. Imports [`super::page`] and [`super::tuple`].
+//! `hnswbuild.c`); with them links can be written as soon as their element is, in one pass over the pages. Seven bytes
+//! an element. Imports [`super::page`] and [`super::tuple`].
 
 use super::Tid;
 use super::page::{MOST, POINTER, PageError};
@@ -43,13 +43,9 @@ impl Placement {
         shape.check()?;
         let highest = shape.highest_level();
         let count = levels.size_hint().0;
-        let mut placement = Placement {
-            shape,
-            blocks: Vec::with_capacity(count),
-            offsets: Vec::with_capacity(count),
-            levels: Vec::with_capacity(count),
-            last_block: FIRST_BLOCK,
-        };
+        let mut blocks = Vec::with_capacity(count);
+        let mut offsets = Vec::with_capacity(count);
+        let mut placed = Vec::with_capacity(count);
         let mut room = Room::first();
         let element = shape.element_bytes();
         for level in levels {
@@ -67,12 +63,17 @@ impl Placement {
                 room.next_page()?;
             }
             room.take(neighbours);
-            placement.blocks.push(place.block);
-            placement.offsets.push(place.offset);
-            placement.levels.push(level);
+            blocks.push(place.block);
+            offsets.push(place.offset);
+            placed.push(level);
         }
-        placement.last_block = room.block;
-        Ok(placement)
+        Ok(Placement {
+            shape,
+            blocks,
+            offsets,
+            levels: placed,
+            last_block: room.block,
+        })
     }
 
     /// What all elements share.

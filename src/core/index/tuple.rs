@@ -1,7 +1,7 @@
 //! The contents of an index's pages: the meta page, elements, and their neighbours.
 //!
-//! Promise: what is written is what pgvector 0.8 writes; what is read is checked against its own lengths, and borrows from
-//! the page. Imports [`super::page`] only.
+//! Promise: what is written is what pgvector 0.8 writes; what is read is checked against its own lengths, and borrows
+//! from the page. Imports [`super::page`] only.
 //!
 //! ```text
 //! element:    type 1 | level | deleted | version | 10 heap TIDs | TID of its neighbours | 2 bytes | the value
@@ -78,8 +78,8 @@ impl Shape {
         Ok(())
     }
 
-    /// The highest level of an element, so that its neighbours fit in a page. pgvector before 0.8.6 sets no other bound than
-    /// that; a level above 63 does not come by chance.
+    /// The highest level of an element, so that its neighbours fit in a page. pgvector before 0.8.6 sets no other bound
+    /// than that; a level above 63 does not come by chance.
     pub fn highest_level(&self) -> u8 {
         highest_level(self.m)
     }
@@ -224,8 +224,8 @@ impl<'a> Element<'a> {
     ///
     /// # Errors
     ///
-    /// [`PageError::Type`] for another tuple, [`PageError::Short`] for a cut one, [`PageError::Value`] for a value that is
-    /// not plain or goes beyond the tuple.
+    /// [`PageError::Type`] for another tuple, [`PageError::Short`] for a cut one, [`PageError::Value`] for a value that
+    /// is not plain or goes beyond the tuple.
     pub fn read(tuple: &'a [u8]) -> Result<Element<'a>, PageError> {
         expect(tuple, ELEMENT)?;
         let (head, value) = tuple
@@ -348,8 +348,8 @@ pub(super) fn write_element(
     Ok(())
 }
 
-/// Fills the head of neighbours' place; the place is one of [`Shape::neighbours_bytes`] zeros. Returns the places of the
-/// links, for [`write_layer`].
+/// Fills the head of neighbours' place; the place is one of [`Shape::neighbours_bytes`] zeros. Returns the places of
+/// the links, for [`write_layer`].
 pub(super) fn write_neighbours(place: &mut [u8], level: u8, m: u16) -> &mut [u8] {
     let count = u16::try_from(places(m, level)).unwrap_or(u16::MAX);
     put(place, 0, &[NEIGHBOURS, VERSION]);

@@ -1,8 +1,8 @@
 //! The proof after an import: a walk over every page of an index of pgvector's, each read twice.
 //!
-//! Promise: any page can come, damaged or not, and what is wrong is counted and said, never a panic. What is counted holds for
-//! the pages as they came: nobody may change the index between the passes. At most 24 bytes an element are kept (most need 12),
-//! and four a page; with the links 150 more at m 16. Imports [`super::page`] and [`super::tuple`].
+//! Promise: any page can come, damaged or not, and what is wrong is counted and said, never a panic. What is counted
+//! holds for the pages as they came: nobody may change the index between the passes. At most 24 bytes an element are
+//! kept (most need 12), and four a page; with the links 150 more at m 16. Imports [`super::page`] and [`super::tuple`].
 //!
 //! ```text
 //! Walk::new(meta page) -> page, page, ... -> second_pass() -> page, page, ... -> done() -> Summary
@@ -192,7 +192,12 @@ impl Walk {
                     break;
                 }
                 (None, _) => {
-                    findings.add(|| format!("the chain of pages leads to block {block}, which the index does not have"));
+                    findings.add(|| {
+                        format!(
+                            "the chain of pages leads to block {block}, which the index \
+                             does not have"
+                        )
+                    });
                     break;
                 }
             }

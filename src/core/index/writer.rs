@@ -1,8 +1,8 @@
 //! The pages of a new index, one after another.
 //!
-//! Promise: each page is given once, whole, in the order of its block from 0 on; elements go where the [`Placement`] has
-//! them, and anything else is an error, not a damaged index. Holds one page, and allocates nothing for an element. Imports
-//! [`super::page`], [`super::tuple`] and [`super::placement`].
+//! Promise: each page is given once, whole, in the order of its block from 0 on; elements go where the [`Placement`]
+//! has them, and anything else is an error, not a damaged index. Holds one page, and allocates nothing for an element.
+//! Imports [`super::page`], [`super::tuple`] and [`super::placement`].
 
 use super::Tid;
 use super::page::{self, Page, PageError};
@@ -58,8 +58,8 @@ where
         })
     }
 
-    /// Writes the next element: its heap tuples (1 to 10), its value with the four-byte header, and its links. `links` is
-    /// called for each layer from `level` to 0, with an empty list for the elements that the layer's links lead to.
+    /// Writes the next element: its heap tuples (1 to 10), its value with the four-byte header, and its links. `links`
+    /// is called for each layer from `level` to 0, with an empty list for the elements that the layer's links lead to.
     ///
     /// # Errors
     ///

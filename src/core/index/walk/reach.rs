@@ -44,8 +44,8 @@ impl Reach {
         }
     }
 
-    /// The number of elements that are reached from the entry point, itself included: on each layer from those that were
-    /// reached on the layers above.
+    /// The number of elements that are reached from the entry point, itself included: on each layer from those that
+    /// were reached on the layers above.
     pub(super) fn from(&self, entry: u32, level: u8, elements: &Elements) -> u64 {
         let mut seen = vec![false; elements.len()];
         let mut reached = vec![entry];
