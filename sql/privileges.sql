@@ -25,13 +25,14 @@ REVOKE ALL ON FUNCTION @extschema@.chroma_records(pg_catalog.text, pg_catalog.te
 REVOKE ALL ON FUNCTION @extschema@.check_model(pg_catalog.text, pg_catalog.text, pg_catalog.int4) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.migrate_chroma(
     pg_catalog.text, pg_catalog.text, pg_catalog.bool, pg_catalog.text, pg_catalog.jsonb, pg_catalog.text, pg_catalog.text,
-    pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.bool) FROM PUBLIC;
+    pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.bool, pg_catalog.text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.migrate_chroma(
     pg_catalog.text, pg_catalog.int8, pg_catalog.bool, pg_catalog.text, pg_catalog.jsonb, pg_catalog.text, pg_catalog.text,
-    pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.bool) FROM PUBLIC;
+    pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.bool, pg_catalog.text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.migrate_chroma(
     pg_catalog.text, pg_catalog.uuid, pg_catalog.bool, pg_catalog.text, pg_catalog.jsonb, pg_catalog.text, pg_catalog.text,
-    pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.bool) FROM PUBLIC;
+    pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.bool, pg_catalog.text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.import_index(pg_catalog.text, pg_catalog.text, pg_catalog.text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.embed_text(pg_catalog.text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.embed_text(pg_catalog.text[]) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.model_info() FROM PUBLIC;

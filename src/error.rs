@@ -223,6 +223,12 @@ pub enum Error {
     /// An import of Chroma's graph was asked for, and cannot be.
     #[error("the vector index cannot be imported from Chroma: {0}")]
     NoImport(String),
+    /// Only the owner may do it.
+    #[error("must be owner of {0}")]
+    NotOwner(String),
+    /// No index that can be walked through.
+    #[error("\"{0}\" is not an HNSW index on a column \"embedding\" that this version knows")]
+    NotAVectorIndex(String),
     /// A query of ours failed in a way that it cannot.
     #[error("unexpected result of an internal query: {0}")]
     Spi(#[from] pgrx::spi::Error),
@@ -237,9 +243,10 @@ impl Error {
         match self {
             Error::Source(error) => source_code(error),
             Error::Embed(error) => embed_code(error),
-            Error::NotAllowed | Error::OutsideRoots(_) | Error::NoPrivilege { .. } => {
-                Code::ERRCODE_INSUFFICIENT_PRIVILEGE
-            }
+            Error::NotAllowed
+            | Error::OutsideRoots(_)
+            | Error::NoPrivilege { .. }
+            | Error::NotOwner(_) => Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
             Error::Refused(refused) => refused.code,
             Error::NotUtf8 => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
             Error::NullArgument(_) => Code::ERRCODE_NULL_VALUE_NOT_ALLOWED,
@@ -252,7 +259,7 @@ impl Error {
                 Code::ERRCODE_DATA_EXCEPTION
             }
             Error::TooManyDimensions(_) => Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-            Error::NotATable { .. } => Code::ERRCODE_WRONG_OBJECT_TYPE,
+            Error::NotATable { .. } | Error::NotAVectorIndex(_) => Code::ERRCODE_WRONG_OBJECT_TYPE,
             Error::MissingColumn { .. } => Code::ERRCODE_UNDEFINED_COLUMN,
             Error::ColumnType { .. } => Code::ERRCODE_DATATYPE_MISMATCH,
             Error::Unfillable { .. } => Code::ERRCODE_NOT_NULL_VIOLATION,
@@ -346,9 +353,10 @@ impl Error {
             Error::NulInText { .. } | Error::RecordTooLarge { .. } => {
                 Some("Leave the record out with filter.".into())
             }
-            Error::NoImport(_) => {
-                Some("With index => 'auto' pgvector builds the index where it cannot be imported.".into())
-            }
+            Error::NoImport(_) => Some(
+                "With index => 'auto' pgvector builds the index where it cannot be imported."
+                    .into(),
+            ),
             Error::AlreadyExists { .. } => Some("Use on_conflict => 'skip' or 'update'.".into()),
             Error::UnknownRun(_) | Error::NoRun => {
                 Some("SELECT * FROM vector_migrate.runs lists the runs.".into())

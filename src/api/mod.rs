@@ -6,6 +6,7 @@
 #![allow(clippy::type_complexity)] // row types are the contract
 
 mod check;
+mod index;
 mod inspect;
 mod migrate;
 mod records;

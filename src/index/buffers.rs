@@ -39,9 +39,7 @@ pub fn all(opened: &Opened) -> Vec<Page> {
 /// `relation` is open.
 pub unsafe fn count(relation: pg_sys::Relation) -> u32 {
     // SAFETY: RelationGetNumberOfBlocksInFork (bufmgr.c) of an open relation with storage.
-    unsafe {
-        pg_sys::RelationGetNumberOfBlocksInFork(relation, pg_sys::ForkNumber::MAIN_FORKNUM)
-    }
+    unsafe { pg_sys::RelationGetNumberOfBlocksInFork(relation, pg_sys::ForkNumber::MAIN_FORKNUM) }
 }
 
 /// Appends `page` to the relation; the block that it has now. Nothing is logged.
@@ -120,8 +118,7 @@ unsafe fn is_logged(relation: pg_sys::Relation) -> bool {
         let first = (*relation).rd_firstRelfilenodeSubid;
         #[cfg(not(any(feature = "pg14", feature = "pg15")))]
         let first = (*relation).rd_firstRelfilelocatorSubid;
-        let old = (*relation).rd_createSubid == NO_SUBTRANSACTION
-            && first == NO_SUBTRANSACTION;
+        let old = (*relation).rd_createSubid == NO_SUBTRANSACTION && first == NO_SUBTRANSACTION;
         let needed = pg_sys::wal_level >= pg_sys::WalLevel::WAL_LEVEL_REPLICA.cast_signed();
         permanent && (needed || old)
     }

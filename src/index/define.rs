@@ -44,7 +44,8 @@ pub fn define(table: pg_sys::Oid, sql: &str) -> Result<pg_sys::Oid, Error> {
         let statement = statement
             .filter(|statement| (**statement).type_ == pg_sys::NodeTag::T_IndexStmt)
             .ok_or_else(|| Error::Bug(format!("no CREATE INDEX: {sql}")))?;
-        let statement = pg_guard_ffi_boundary(|| transformIndexStmt(table, statement.cast(), text.as_ptr()));
+        let statement =
+            pg_guard_ffi_boundary(|| transformIndexStmt(table, statement.cast(), text.as_ptr()));
         #[cfg(any(feature = "pg14", feature = "pg15"))]
         let address = pg_sys::DefineIndex(
             table, statement, none, none, none, false, true, true, true, true,

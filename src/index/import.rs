@@ -12,7 +12,7 @@
 use pgrx::pg_sys;
 use vector_migrate_core::index::cost::import_pays;
 use vector_migrate_core::index::graph::Graph;
-use vector_migrate_core::index::linked::{LinkCounts, Linked};
+use vector_migrate_core::index::linked::Linked;
 use vector_migrate_core::index::matching::Matcher;
 use vector_migrate_core::index::page::{Page, PageError};
 use vector_migrate_core::index::placement::Placement;
@@ -45,8 +45,6 @@ pub struct Imported {
     pub inserted: u64,
     /// The TIDs of all rows.
     pub sum: TidSum,
-    /// How the links came about.
-    pub counts: LinkCounts,
 }
 
 /// Why an import did not come about.
@@ -167,7 +165,6 @@ unsafe fn write(
         rows: sum.count,
         inserted,
         sum,
-        counts,
     });
     (rows, imported)
 }

@@ -45,6 +45,12 @@ impl Way {
 pub struct Made {
     /// How it came.
     pub way: Way,
+    /// Its name, qualified where the search path does not have it.
+    pub name: String,
+    /// Rows in it, of an imported one; else the caller's estimate.
+    pub rows: u64,
+    /// Of the rows of an imported one, those that pgvector inserted.
+    pub inserted: u64,
     /// Of an imported one what it is made of, else why it was not imported.
     pub reason: String,
     /// Seconds that it took, the proof included.
@@ -111,6 +117,9 @@ pub fn make(job: Job<'_>) -> Result<Option<Made>, Error> {
         late::insert_own_rows(table, index)?;
         return Ok(Some(Made {
             way: Way::Inserted,
+            name: which::shown(index.oid)?,
+            rows,
+            inserted: rows,
             reason,
             seconds: since.elapsed().as_secs_f64(),
             recall: None,
@@ -125,9 +134,13 @@ pub fn make(job: Job<'_>) -> Result<Option<Made>, Error> {
         (Wish::Build | Wish::None, _) => "index => 'build'".to_owned(),
         (_, Err(why)) => why,
         (_, Ok((graph, space))) => match task.import(graph, space)? {
-            Ok((imported, proof)) => {
+            Ok(Fresh { index, result }) => {
+                let (imported, proof) = result;
                 let made = Made {
                     way: Way::Imported,
+                    name: which::shown(index)?,
+                    rows: imported.rows,
+                    inserted: imported.inserted,
                     reason: composition(&imported),
                     seconds: since.elapsed().as_secs_f64(),
                     recall: proof.recall(),
@@ -144,8 +157,8 @@ pub fn make(job: Job<'_>) -> Result<Option<Made>, Error> {
     if wish == Wish::Auto && rows > 0 {
         notice!("the vector index of {name} is built, not taken from Chroma: {why}");
     }
-    let proof = match task.build(name, rows)? {
-        Ok(proof) => proof,
+    let fresh = match task.build(name, rows)? {
+        Ok(fresh) => fresh,
         Err(refused) => match &subject {
             Subject::New(_) => {
                 notice!("{name} gets no vector index: {}", refused.message);
@@ -155,8 +168,15 @@ pub fn make(job: Job<'_>) -> Result<Option<Made>, Error> {
             Subject::There(_) => return Err(Error::Refused(refused)),
         },
     };
+    let Fresh {
+        index,
+        result: proof,
+    } = fresh;
     let made = Made {
         way: Way::Built,
+        name: which::shown(index)?,
+        rows,
+        inserted: 0,
         reason: why,
         seconds: since.elapsed().as_secs_f64(),
         recall: proof.as_ref().and_then(Proof::recall),
@@ -208,6 +228,12 @@ fn tell(name: &str, made: &Made, proof: &Proof) {
     }
 }
 
+/// What came of an index that was filled.
+struct Fresh<R> {
+    index: pg_sys::Oid,
+    result: R,
+}
+
 /// An index under way.
 struct Task<'a> {
     table: pg_sys::Oid,
@@ -249,7 +275,7 @@ impl Task<'_> {
         &self,
         graph: Graph,
         space: Space,
-    ) -> Result<Result<(Imported, Proof), String>, Error> {
+    ) -> Result<Result<Fresh<(Imported, Proof)>, String>, Error> {
         let made = self.fresh(
             |made| matches!(made, Ok(Ok(_))),
             |opened, origin, index| {
@@ -266,7 +292,10 @@ impl Task<'_> {
                 let proof = proof::prove(opened, index, Reach::Known)?;
                 Ok(match unsound(&imported, &proof, index) {
                     Some(why) => Err(why),
-                    None => Ok((imported, proof)),
+                    None => Ok(Fresh {
+                        index: index.oid,
+                        result: (imported, proof),
+                    }),
                 })
             },
         )?;
@@ -274,7 +303,7 @@ impl Task<'_> {
     }
 
     /// Has pgvector build the index, and measures it where its pages are known.
-    fn build(&self, name: &str, rows: u64) -> Result<Result<Option<Proof>, Refused>, Error> {
+    fn build(&self, name: &str, rows: u64) -> Result<Result<Fresh<Option<Proof>>, Refused>, Error> {
         self.fresh(Result::is_ok, |opened, origin, index| {
             let load = Load {
                 rows,
@@ -282,10 +311,12 @@ impl Task<'_> {
                 m: index.m,
             };
             build::with_means(name, load, || fill::build(opened, origin));
-            if !trial::is_tested(self.pgvector) {
-                return Ok(None);
-            }
-            Ok(Some(proof::prove(opened, index, Reach::Known)?))
+            let known = trial::is_tested(self.pgvector);
+            let proof = known.then(|| proof::prove(opened, index, Reach::Known));
+            Ok(Fresh {
+                index: index.oid,
+                result: proof.transpose()?,
+            })
         })
     }
 }
@@ -318,9 +349,11 @@ fn unlike(graph: &Graph, space: Space, index: &VectorIndex) -> Option<String> {
 fn unsound(imported: &Imported, proof: &Proof, index: &VectorIndex) -> Option<String> {
     let summary = &proof.summary;
     if let Some(finding) = summary.findings.sentences().first() {
-        return Some(format!("the walk through the imported index found: {finding}"));
+        return Some(format!(
+            "the walk through the imported index found: {finding}"
+        ));
     }
-    if summary.heap != imported.sum {
+    if summary.heap != imported.sum || summary.emptied > 0 {
         return Some(format!(
             "the imported index has {} rows of the table's {}, or others",
             summary.heap.count, imported.sum.count

@@ -14,6 +14,7 @@
 #[allow(unsafe_code)]
 mod buffers;
 mod build;
+mod check;
 #[allow(unsafe_code)]
 mod define;
 #[allow(unsafe_code)]
@@ -36,8 +37,9 @@ mod trial;
 mod values;
 mod which;
 
+pub use check::check;
 pub use make::{Job, Made, Subject, make};
-pub use which::{VectorIndex, indexes, statement};
+pub use which::{EFFORT, VectorIndex, indexes, statement, vector_type};
 
 /// The argument `index` of `migrate_chroma`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

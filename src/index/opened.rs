@@ -34,7 +34,12 @@ pub struct Opened {
 impl Opened {
     /// Opens both for reading.
     pub fn to_read(table: pg_sys::Oid, index: pg_sys::Oid) -> Opened {
-        Opened::with(table, index, pg_sys::AccessShareLock, pg_sys::AccessShareLock)
+        Opened::with(
+            table,
+            index,
+            pg_sys::AccessShareLock,
+            pg_sys::AccessShareLock,
+        )
     }
 
     /// Opens both so that no row can be written meanwhile.

@@ -64,7 +64,8 @@ struct Sample {
 /// [`Error::Bug`] if its meta page cannot be read; the server's own.
 pub fn prove(opened: &Opened, index: &VectorIndex, reach: Reach) -> Result<Proof, Error> {
     let pages = Pages::of(opened);
-    let unreadable = |error: vector_migrate_core::index::page::PageError| Error::Bug(error.to_string());
+    let unreadable =
+        |error: vector_migrate_core::index::page::PageError| Error::Bug(error.to_string());
     let mut page = [0; PAGE];
     pages.read(0, &mut page);
     let mut walk = Walk::new(&page, reach == Reach::Walked).map_err(unreadable)?;
@@ -97,7 +98,10 @@ pub fn prove(opened: &Opened, index: &VectorIndex, reach: Reach) -> Result<Proof
     };
     compare(&mut [&mut recall], &mut |page| walk.page(page));
     let mut recalls = Vec::from_iter(recall.share().map(|share| (40, share)));
-    if recalls.first().is_some_and(|(_, share)| *share < LOW_RECALL) {
+    if recalls
+        .first()
+        .is_some_and(|(_, share)| *share < LOW_RECALL)
+    {
         let mut wider = Recall::new(index.space, ask(Breadth::Wider));
         let mut widest = Recall::new(index.space, ask(Breadth::Widest));
         compare(&mut [&mut wider, &mut widest], &mut |_| {});

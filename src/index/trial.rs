@@ -8,10 +8,10 @@ use std::cell::RefCell;
 use vector_migrate_core::index::page::Page;
 use vector_migrate_core::index::rewrite::{Rewritten, rewrite};
 
+use super::buffers;
 use super::opened::Opened;
 use super::values::operator_class;
 use super::which::VectorIndex;
-use super::buffers;
 use crate::error::Error;
 use crate::ledger::as_owner;
 use crate::tables::Pgvector;
@@ -59,7 +59,11 @@ pub fn refuses(index: &VectorIndex, pgvector: &Pgvector) -> Result<Option<String
     for _ in 0..2 {
         let rewritten = match trial(index, pgvector)? {
             Ok(rewritten) => rewritten,
-            Err(why) => return Ok(Some(format!("pgvector's trial index could not be read: {why}"))),
+            Err(why) => {
+                return Ok(Some(format!(
+                    "pgvector's trial index could not be read: {why}"
+                )));
+            }
         };
         if let Some(difference) = rewritten.difference {
             return Ok(Some(format!(

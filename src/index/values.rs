@@ -56,8 +56,7 @@ impl Normalizer {
         // SAFETY: FunctionCall1Coll (fmgr.c) of a function of one argument of that type, which gives a float8 by value.
         unsafe {
             let mut function = self.length;
-            let length =
-                pg_sys::FunctionCall1Coll(&raw mut function, self.collation, value);
+            let length = pg_sys::FunctionCall1Coll(&raw mut function, self.collation, value);
             f64::from_bits(length.value() as u64) > 0.0
         }
     }

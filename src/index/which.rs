@@ -15,6 +15,8 @@ const MAX_HALFVEC: u32 = 4_000;
 /// pgvector's defaults (`HNSW_DEFAULT_M`, `HNSW_DEFAULT_EF_CONSTRUCTION` in its hnsw.h).
 const DEFAULT_M: u16 = 16;
 const DEFAULT_EF_CONSTRUCTION: u16 = 64;
+/// Candidates that pgvector looks at for each element, if nothing else is said.
+pub const EFFORT: u64 = DEFAULT_EF_CONSTRUCTION as u64;
 /// The least and the most that it takes as m.
 const M: std::ops::RangeInclusive<u32> = 2..=100;
 
@@ -86,7 +88,40 @@ pub fn statement(
         [] => String::new(),
         options => format!(" WITH ({})", options.join(", ")),
     };
-    Some(format!("CREATE INDEX ON {name} USING hnsw ({expression}){options}"))
+    Some(format!(
+        "CREATE INDEX ON {name} USING hnsw ({expression}){options}"
+    ))
+}
+
+/// The type of the column `embedding` of the table, `name` in errors.
+///
+/// # Errors
+/// [`Error::MissingColumn`], [`Error::ColumnType`]; the server's own.
+pub fn vector_type(
+    table: pg_sys::Oid,
+    name: &str,
+    pgvector: &Pgvector,
+) -> Result<VectorType, Error> {
+    let column = attributes(table)?
+        .into_iter()
+        .find(|column| column.name == "embedding")
+        .ok_or_else(|| Error::MissingColumn {
+            target: name.to_owned(),
+            column: "embedding",
+        })?;
+    let half = Some(column.base) == pgvector.halfvec;
+    if column.base != pgvector.vector && !half {
+        return Err(Error::ColumnType {
+            target: name.to_owned(),
+            column: "embedding",
+            has: column.shown,
+            wanted: "vector or halfvec",
+        });
+    }
+    Ok(VectorType {
+        half,
+        dimension: u32::try_from(column.typmod).ok().filter(|n| *n > 0),
+    })
 }
 
 /// The HNSW indexes on the column `embedding` of the table that hold every row, and that pgvector can use.
@@ -180,4 +215,17 @@ pub fn index(
         .into_iter()
         .find(|index| index.oid == oid)
         .ok_or_else(|| Error::Bug("a vector index that was defined is not there".into()))
+}
+
+/// The index's name, qualified where the search path does not have it.
+///
+/// # Errors
+/// The server's own.
+pub fn shown(oid: pg_sys::Oid) -> Result<String, Error> {
+    let name = spi::look_up_one(
+        "SELECT $1::pg_catalog.regclass::pg_catalog.text",
+        &[oid.into()],
+        |row| row.get::<String>(1),
+    )?;
+    Ok(name.flatten().unwrap_or_default())
 }

@@ -56,12 +56,10 @@ pub fn migrate(place: Place, options: &Options) -> Result<Vec<Line>, Error> {
         .zip(sizes)
         .filter(|(collection, _)| ids.contains(collection.id.as_str()))
         .collect();
-    let size = sizes
-        .iter()
-        .fold(Size::default(), |sum, (_, size)| Size {
-            records: sum.records.saturating_add(size.records),
-            queued: sum.queued.saturating_add(size.queued),
-        });
+    let size = sizes.iter().fold(Size::default(), |sum, (_, size)| Size {
+        records: sum.records.saturating_add(size.records),
+        queued: sum.queued.saturating_add(size.queued),
+    });
     let largest = sizes
         .into_iter()
         .filter(|(collection, _)| collection.dimension.is_some())

@@ -22,6 +22,8 @@ pub struct Indexes {
     wish: Wish,
     /// The space of a new index on the content table.
     space: Space,
+    /// The content table gets a new one.
+    new: bool,
     /// The content table's own indexes that its rows have no entries in yet.
     late: Vec<VectorIndex>,
     /// The space that the graph was made for, or why none is read.
@@ -53,17 +55,24 @@ impl Indexes {
         if let Some(content) = &mut sink.into_content {
             content.late = late.iter().map(|index| index.oid).collect();
         }
-        let makes_one = sink.run.is_some() && (sink.content.created || !late.is_empty());
-        if wish == Wish::Import && sink.run.is_some() && !makes_one {
+        // On a table that was there, a new index is made only where one is asked for by name.
+        let real = sink.run.is_some();
+        let asked = matches!(wish, Wish::Import | Wish::Build);
+        let has_none = asked && real && !sink.content.created && has_no_index(sink, pgvector)?;
+        let new = real && wish != Wish::None && (sink.content.created || has_none);
+        let makes_one = new || !late.is_empty();
+        if wish == Wish::Import && real && !makes_one {
             return Err(Error::NoImport(format!(
-                "{} was there before, and has rows, or no vector index, or takes its rows through triggers",
+                "{} has a vector index, and rows, or takes its rows through triggers or a view",
                 sink.content.name
             )));
         }
         let graph = match (options.mode, &largest) {
             (Mode::Generate, _) => Err("embeddings => 'generate' makes other vectors".to_owned()),
             (_, None) => Err("the store has no vectors".to_owned()),
-            (_, Some((collection, most))) if !import_pays(records, records.saturating_sub(*most)) => {
+            (_, Some((collection, most)))
+                if !import_pays(records, records.saturating_sub(*most)) =>
+            {
                 Err(format!(
                     "the largest collection, \"{}\", has only {most} of {records} records",
                     collection.qualified_name()
@@ -75,15 +84,17 @@ impl Indexes {
             true => Form::Half,
             false => Form::Single,
         };
-        let wanted = makes_one && wish != Wish::None;
-        let wish_of = largest.filter(|_| wanted).map(|(collection, _)| GraphWish {
-            collection,
-            form: (wish.wants_graph() && graph.is_ok()).then_some(form),
-            allowed: guc::max_memory_bytes() / 2,
-        });
+        let wish_of = largest
+            .filter(|_| makes_one)
+            .map(|(collection, _)| GraphWish {
+                collection,
+                form: (wish.wants_graph() && graph.is_ok()).then_some(form),
+                allowed: guc::max_memory_bytes() / 2,
+            });
         let indexes = Indexes {
             wish,
             space,
+            new,
             late,
             graph,
         };
@@ -103,10 +114,19 @@ impl Indexes {
     ) -> Result<Option<Made>, Error> {
         let rows = sink.report.total();
         let m = found.as_ref().and_then(|found| found.m).map(u32::from);
+        let effort = found.as_ref().and_then(|found| found.effort);
         let found = found.map_or_else(
             || Err("the graph was not read".to_owned()),
             |found| found.graph,
         );
+        // A graph that was made with less effort than pgvector's finds less than pgvector's.
+        let found = match effort {
+            Some(effort) if effort < index::EFFORT && self.wish == Wish::Auto => Err(format!(
+                "Chroma made its graph with ef_construction {effort}, pgvector makes one with {}",
+                index::EFFORT
+            )),
+            _ => found,
+        };
         let mut graph = match self.graph {
             Ok(space) => found.map(|graph| (graph, space)),
             Err(why) => Err(why),
@@ -117,7 +137,11 @@ impl Indexes {
             let made = index::make(Job {
                 table: sink.content.oid,
                 name: &sink.content.name,
-                wish: if first.is_none() { self.wish } else { Wish::Auto },
+                wish: if first.is_none() {
+                    self.wish
+                } else {
+                    Wish::Auto
+                },
                 graph: std::mem::replace(&mut graph, spare),
                 subject: Subject::There(index),
                 rows: rows.migrated,
@@ -125,8 +149,16 @@ impl Indexes {
             })?;
             first = first.or(made);
         }
-        if sink.content.created {
-            first = new(&sink.content, self.wish, self.space, m, graph, rows.migrated, pgvector)?;
+        if self.new {
+            first = new(
+                &sink.content,
+                self.wish,
+                self.space,
+                m,
+                graph,
+                rows.migrated,
+                pgvector,
+            )?;
         }
         if let Some(entity) = sink.entity.as_ref().filter(|entity| entity.created) {
             let wish = match self.wish {
@@ -134,13 +166,21 @@ impl Indexes {
                 _ => Wish::Build,
             };
             let none = Err(String::new());
-            new(entity, wish, Space::Cosine, None, none, rows.entities, pgvector)?;
+            new(
+                entity,
+                wish,
+                Space::Cosine,
+                None,
+                none,
+                rows.entities,
+                pgvector,
+            )?;
         }
         Ok(first)
     }
 }
 
-/// A new index on a table that the run created, and statistics for the table.
+/// A new index, and statistics for the table.
 fn new<C>(
     target: &Target<C>,
     wish: Wish,
@@ -160,7 +200,9 @@ fn new<C>(
         }
         (wish, Some(sql)) => {
             if sql.contains("halfvec(") {
-                notice!("{name} gets its index through halfvec: its vectors have too many dimensions for vector");
+                notice!(
+                    "{name} gets its index through halfvec: its vectors have too many dimensions for vector"
+                );
             }
             index::make(Job {
                 table: target.oid,
@@ -177,11 +219,16 @@ fn new<C>(
     Ok(made)
 }
 
+/// Whether the content table is an ordinary one without any vector index.
+fn has_no_index(sink: &Sink, pgvector: &Pgvector) -> Result<bool, Error> {
+    let content = &sink.content;
+    Ok(content.via != Via::Insert
+        && !content.peculiar
+        && index::indexes(content.oid, pgvector)?.is_empty())
+}
+
 /// The vector indexes of an empty table into which rows go straight. One on a cast stays in the load, as it may refuse a row.
-fn late(
-    content: &Target<ContentColumn>,
-    pgvector: &Pgvector,
-) -> Result<Vec<VectorIndex>, Error> {
+fn late(content: &Target<ContentColumn>, pgvector: &Pgvector) -> Result<Vec<VectorIndex>, Error> {
     if content.created || content.via != Via::Heap {
         return Ok(Vec::new());
     }
@@ -192,4 +239,3 @@ fn late(
     }
     Ok(indexes)
 }
-

@@ -6,6 +6,7 @@
 mod alone;
 mod collections;
 mod drive;
+mod import_index;
 mod indexes;
 mod notices;
 mod options;
@@ -16,5 +17,6 @@ mod verdict;
 
 pub use collections::choose;
 pub use drive::{Line, migrate};
+pub use import_index::import_index;
 pub use options::{Arguments, Options, parse_filter};
 pub use verdict::{WHY, compare};

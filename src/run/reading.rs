@@ -34,6 +34,8 @@ pub struct GraphWish {
 pub struct GraphFound {
     /// Its M, if the index files tell it.
     pub m: Option<u16>,
+    /// Candidates that Chroma looked at for each element, if the index files tell it.
+    pub effort: Option<u64>,
     /// The graph, or why there is none.
     pub graph: Result<Graph, String>,
 }
@@ -116,10 +118,7 @@ impl Reading {
 }
 
 /// The plan; `None` if it will not come. Preparing it may take long, as for a lock on the target.
-fn wait(
-    store: &ChromaStore,
-    plans: &mpsc::Receiver<Order>,
-) -> Result<Option<Order>, SourceError> {
+fn wait(store: &ChromaStore, plans: &mpsc::Receiver<Order>) -> Result<Option<Order>, SourceError> {
     loop {
         match plans.recv_timeout(POLL) {
             Ok(order) => return Ok(Some(order)),
@@ -129,14 +128,18 @@ fn wait(
     }
 }
 
-/// Looks for the graph. A store that cannot be read any more has given its records already.
-fn look(store: &ChromaStore, wish: &GraphWish) -> Result<GraphFound, SourceError> {
+/// Looks for the graph. A store that cannot be read any more has given its records already: it has no graph then.
+///
+/// # Errors
+/// [`SourceError::Interrupted`].
+pub fn look(store: &ChromaStore, wish: &GraphWish) -> Result<GraphFound, SourceError> {
     let shape = match store.graph_shape(&wish.collection) {
         Ok(shape) => shape.map_err(|none| none.to_string()),
         Err(SourceError::Interrupted) => return Err(SourceError::Interrupted),
         Err(error) => Err(error.to_string()),
     };
     let m = shape.as_ref().ok().map(|shape| shape.m);
+    let effort = shape.as_ref().ok().map(|shape| shape.ef_construction);
     let graph = match (shape, wish.form) {
         (Err(none), _) => Err(none),
         (Ok(_), None) => Err("it was not read".to_owned()),
@@ -146,5 +149,5 @@ fn look(store: &ChromaStore, wish: &GraphWish) -> Result<GraphFound, SourceError
             Err(error) => Err(error.to_string()),
         },
     };
-    Ok(GraphFound { m, graph })
+    Ok(GraphFound { m, effort, graph })
 }

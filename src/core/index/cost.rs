@@ -24,7 +24,9 @@ const NEIGHBOUR: u64 = 16;
 pub fn build_bytes(load: Load) -> u64 {
     let m = u64::from(load.m).max(2);
     // Two m at the lowest layer; one element in m has a layer above.
-    let lists = (2 * m).saturating_mul(NEIGHBOUR).saturating_add(NEIGHBOUR * 2);
+    let lists = (2 * m)
+        .saturating_mul(NEIGHBOUR)
+        .saturating_add(NEIGHBOUR * 2);
     let an_element = ELEMENT
         .saturating_add(load.value_bytes.next_multiple_of(8))
         .saturating_add(lists);
@@ -70,7 +72,13 @@ mod tests {
     #[test]
     fn time_grows_a_little_faster_than_rows() {
         let hundred = build_seconds(MODEL, 1);
-        let million = build_seconds(Load { rows: 1_000_000, ..MODEL }, 1);
+        let million = build_seconds(
+            Load {
+                rows: 1_000_000,
+                ..MODEL
+            },
+            1,
+        );
         assert!((30.0..40.0).contains(&hundred), "{hundred}");
         assert!((11.0..16.0).contains(&(million / hundred)));
         assert!(build_seconds(MODEL, 2) < hundred);
