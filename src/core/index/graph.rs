@@ -11,9 +11,9 @@
 //! | hash of the vector | 8 | 8 | |
 //! | table of hashes (6), chain of equal ones (4) | | 10 | 4 |
 //! | first row (6), its check (6), rows (1), order (4) | | 17 | 11 |
-//! | marks in lists | | | 2.1 |
+//! | marks in lists | | | 1.1 |
 //! | ordinals (4), search (4.2) | | | 8.2 |
-//! | together | 147 | 174 | 165 |
+//! | together | 147 | 174 | 164 |
 //!
 //! Beside it: 12 bytes for each row that joins another's element, 6 for each row that has none, and while the vectors
 //! of such rows grow, as much again. May import `hash` and `lists`.

@@ -2,7 +2,7 @@
 //!
 //! Promise: lists of layer 0 are full wherever there are elements enough, as pgvector's own are: VACUUM builds every
 //! element anew whose list is not. No distance is computed: who is near whom, the graph knows. Memory beside the graph:
-//! two bytes for each list, and a table whose size depends on M alone; see [`super::graph`]. May import `fill`,
+//! a byte for each list, and a table whose size depends on M alone; see [`super::graph`]. May import `fill`,
 //! `linked`, `lists`, `reach` and `repair`.
 
 use super::fill::fill;
@@ -47,18 +47,15 @@ pub(super) fn complete(
 ) -> Linked {
     let ticker = &mut Ticker::new(tick);
     stand_ins(&mut next, &placed.rows);
-    let own = repair(&placed, &mut lists, &next, &mut counts, ticker);
+    let mut own = repair(&placed, &mut lists, &next, &mut counts, ticker);
     drop(next);
     back(&placed, &mut lists, &mut counts, ticker);
-    let mut kept = lists.lengths();
     fill(&placed, &mut lists, &own, &mut counts, ticker);
-    drop(own);
     let entry = first(&placed, entry);
     if let Some(entry) = entry {
-        let seen = reach(&placed, &mut lists, &mut kept, entry, &mut counts, ticker);
+        let seen = reach(&placed, &mut lists, &mut own, entry, &mut counts, ticker);
         placed.leave_out(&seen);
     }
-    drop(kept);
     let full = |element: &&u32| lists.length(at(**element)) == lists.capacity(at(**element));
     let full = placed.order.iter().filter(full).count();
     counts.not_full = u64::try_from(placed.order.len().saturating_sub(full)).unwrap_or(u64::MAX);

@@ -96,14 +96,26 @@ impl Lists {
         }
     }
 
-    /// Replaces the link at `place` of `list`.
-    pub fn set(&mut self, list: usize, place: usize, link: u32) {
-        let start = self.start(list);
-        if place < self.length(list)
-            && let Some(old) = self.links.get_mut(start.saturating_add(place))
-        {
-            *old = link;
+    /// Puts a link at `place` of `list`, before the one that is there; if the list was full, its last link goes. Whether
+    /// there is such a place.
+    pub fn insert(&mut self, list: usize, place: usize, link: u32) -> bool {
+        let full = self.length(list) >= self.capacity(list);
+        if place >= self.length(list).saturating_add(usize::from(!full)) {
+            return false;
         }
+        if !full {
+            self.push(list, link);
+        }
+        let start = self.start(list);
+        let behind = start.saturating_add(place)..start.saturating_add(self.length(list));
+        let Some(behind) = self.links.get_mut(behind) else {
+            return false;
+        };
+        behind.rotate_right(1);
+        if let Some(first) = behind.first_mut() {
+            *first = link;
+        }
+        true
     }
 
     /// Keeps the links that `keep` gives, as it gives them; the number of those that it did not.

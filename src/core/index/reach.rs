@@ -1,7 +1,7 @@
 //! Whether a search reaches every element.
 //!
 //! Promise: an element that is not reached gets a place in the list of one of its neighbours that is, where a link that
-//! was only added to fill the list can go; the graph's own links all stay. May import `linked`, `links` and `lists`.
+//! was added can go; the graph's own links, and those in the place of lost ones, all stay. May import `linked`, `links` and `lists`.
 
 use super::linked::{LinkCounts, Placed};
 use super::links::Ticker;
@@ -102,34 +102,20 @@ pub(super) fn reach(
     search.seen
 }
 
-/// Gives `element` a place in the list at layer 0 of a neighbour that is reached; whether there was one.
+/// Gives `element` a place in the list at layer 0 of a neighbour that is reached; whether there was one. What goes is the
+/// last link, which is one to fill the list, or else a way back.
 fn give_place(search: &Search, lists: &mut Lists, kept: &mut [u8], element: u32) -> bool {
     for place in 0..lists.length(at(element)) {
         let other = lists.of(at(element)).get(place).copied().unwrap_or(NONE);
         if !search.has(other) {
             continue;
         }
-        let Some(kept) = kept.get_mut(at(other)) else {
-            continue;
-        };
-        let first = usize::from(*kept);
-        if lists.push(at(other), element) {
-            // To the front of those that may go, so that it stays.
-            let last = lists.length(at(other)).saturating_sub(1);
-            let moved = lists.of(at(other)).get(first).copied().unwrap_or(element);
-            lists.set(at(other), last, moved);
-        } else {
-            let last = lists.length(at(other)).saturating_sub(1);
-            if first > last {
-                continue;
-            }
-            // The last one goes, and the first of those that may go takes its place.
-            let moved = lists.of(at(other)).get(first).copied().unwrap_or(NONE);
-            lists.set(at(other), last, moved);
+        if let Some(kept) = kept.get_mut(at(other))
+            && lists.insert(at(other), (*kept).into(), element)
+        {
+            *kept = kept.saturating_add(1);
+            return true;
         }
-        lists.set(at(other), first, element);
-        *kept = kept.saturating_add(1);
-        return true;
     }
     false
 }

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "every test program uses a part")]
 
+pub mod graphs;
 pub mod pages;
 pub mod pickles;
 
