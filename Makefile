@@ -5,7 +5,7 @@
 #   RELEASES='...' SEEDS='...'     for fidelity: which chromadb releases, which histories
 #   HISTORIES=1000                 for property: how many histories (RELEASES= as well)
 #   ROUNDS=50                       for live: how many reads of each release (RELEASES= as well)
-#   SECONDS_EACH=60 FUZZ_SEED=1    for fuzz: how long each of the four kinds goes on, and which cases
+#   SECONDS_EACH=60 FUZZ_SEED=1    for fuzz: how long each of the five kinds goes on, and which cases
 #   N=100000 ROUNDS=5 INDEX=1      for bench: records, rounds, rounds with an index build (pgrx-tests/bench/README.md)
 #   SOAK_SECONDS=600 OLD= NEW=     for soak: how long sessions go on; two pg_config for pg_upgrade
 #   CANCELS=60 SWAPS=40             for soak and test-server: calls in each loop of cancels and swapped_paths
@@ -51,7 +51,7 @@ fidelity: ## random stores by real chromadb releases against the reader (RELEASE
 property: ## a thousand short histories by the oldest and the newest release (HISTORIES=, RELEASES=)
 	@pgrx-tests/fidelity/property.sh
 
-fuzz: ## damaged headers, index data, pickles and queue rows: no panic, bounded memory (SECONDS_EACH=, FUZZ_SEED=)
+fuzz: ## damaged headers, index data, graphs, pickles and queue rows: no panic, bounded memory (SECONDS_EACH=, FUZZ_SEED=)
 	FUZZ_SECONDS=$(or $(SECONDS_EACH),60) cargo test -p vector_migrate_core --test fuzz -- --nocapture --test-threads 2
 
 live: ## reads while chromadb releases write: every result is one moment of the store (RELEASES=, ROUNDS=)

@@ -1,15 +1,16 @@
-//! Random damage to index headers, index data, pickles and rows of the queue: an error or records, never a panic,
-//! and memory that the size of the files bounds.
+//! Random damage to index headers, index data, pickles, rows of the queue and graphs: an error or records (of a graph: a
+//! reason or a sound index), never a panic, and memory that the size of the files bounds.
 //!
 //! | variable | meaning |
 //! | --- | --- |
-//! | `FUZZ_SECONDS` | how long each of the four goes on; without it, some hundred cases |
+//! | `FUZZ_SECONDS` | how long each of the five goes on; without it, some hundred cases |
 //! | `FUZZ_SEED` | another row of cases; a failure prints it |
 //! | `FUZZ_CASE` | only this case, as a failure prints it |
 
 mod bytes;
 #[path = "../common/mod.rs"]
 mod common;
+mod graphs;
 mod memory;
 mod pickles;
 mod rows;
@@ -51,8 +52,14 @@ enum Touched {
 }
 
 /// Runs cases: `damage` does one to a store, `heal` takes it back.
-fn fuzz(
+fn fuzz(what: &str, mut damage: impl FnMut(&mut Rng, &Copy) -> Touched, heal: impl FnMut(&Copy)) {
+    fuzz_reading(what, read, &mut damage, heal);
+}
+
+/// Runs cases that are read by `read`, which gives a number that is told at the end.
+fn fuzz_reading(
     what: &str,
+    read: impl Fn(&Path, &Touched) -> Result<u64, SourceError>,
     mut damage: impl FnMut(&mut Rng, &Copy) -> Touched,
     mut heal: impl FnMut(&Copy),
 ) {
@@ -175,9 +182,20 @@ fn size(directory: &Path) -> u64 {
 
 /// Damages one of the files of an index.
 fn fuzz_file(what: &str, files: &[&str], change: impl Fn(&mut Rng, &[u8]) -> Vec<u8>) {
+    fuzz_file_reading(what, read, files, |rng, _, bytes| change(rng, bytes));
+}
+
+/// Damages one of the files of an index, which `read` reads; `change` is told the file's name.
+fn fuzz_file_reading(
+    what: &str,
+    read: impl Fn(&Path, &Touched) -> Result<u64, SourceError>,
+    files: &[&str],
+    change: impl Fn(&mut Rng, &Path, &[u8]) -> Vec<u8>,
+) {
     let undo = std::cell::RefCell::new(None::<(PathBuf, Vec<u8>)>);
-    fuzz(
+    fuzz_reading(
         what,
+        read,
         |rng, store| {
             let mut found = Vec::new();
             for entry in fs::read_dir(&store.directory).unwrap() {
@@ -193,7 +211,7 @@ fn fuzz_file(what: &str, files: &[&str], change: impl Fn(&mut Rng, &[u8]) -> Vec
             found.sort();
             let path = rng.choice(&found).unwrap();
             let original = fs::read(path).unwrap();
-            fs::write(path, change(rng, &original)).unwrap();
+            fs::write(path, change(rng, path, &original)).unwrap();
             common::age(path);
             undo.replace(Some((path.clone(), original)));
             Touched::Nothing
@@ -218,6 +236,22 @@ fn level_0() {
         "level 0",
         &["data_level0.bin", "length.bin"],
         bytes::changed,
+    );
+}
+
+#[test]
+fn graph() {
+    let files = [
+        "header.bin",
+        "data_level0.bin",
+        "link_lists.bin",
+        "length.bin",
+    ];
+    fuzz_file_reading(
+        "graph",
+        |directory, _| graphs::read(directory),
+        &files,
+        graphs::change,
     );
 }
 
