@@ -9,7 +9,7 @@
 //! | module | stage | may import |
 //! | --- | --- | --- |
 //! | [`record`] | the model every stage shares | std, serde_json |
-//! | [`source`] | a Chroma persist directory as a stream of records, and its graphs | record, rounding, index, rusqlite |
+//! | [`source`] | a Chroma persist directory as a stream of records, and its graphs | record, index, rusqlite |
 //! | [`map`] | a record as a content row and its entity rows | record |
 //! | [`embed`] | text to vectors | key; fastembed, ort, tokenizers (feature `onnx`) |
 //! | [`compare`] | whether stored vectors are those of a model | std |
@@ -20,8 +20,7 @@
 //! | [`key`] | ids as keys of 128 bits | std |
 //! | [`seen`] | keys that a run has met | key |
 //! | [`survey`] | a store in one row, and what it would be in PostgreSQL | record, source, map, encode |
-//! | `rounding` | the arithmetic of Chroma's index | std |
-//! | [`index`] | Chroma's graph as the pages of pgvector's index | rounding |
+//! | [`index`] | Chroma's graph as the pages of pgvector's index | std |
 //! | [`pipeline`] | reads, maps and encodes on a thread of its own, bounded by bytes | all of the above but survey |
 //!
 //! `unsafe` is in one file only: `source/chroma/calls.rs`, where SQLite is led to a store's files.
@@ -49,7 +48,6 @@ pub mod pipeline;
 pub mod reason;
 pub mod record;
 pub mod report;
-mod rounding;
 pub mod sample;
 pub mod seen;
 pub mod source;

@@ -9,33 +9,25 @@
 //! | links of upper layers, (4M + 1) / (M - 1) on average | 4.3 | 4.3 | 4.3 |
 //! | level, deleted, first upper list | 6 | 6 | 6 |
 //! | hash of the vector | 8 | 8 | |
+//! | in cosine spaces: hash of the rough vector (4), table (6), chain (4) | 4 | 14 | |
 //! | table of hashes (6), chain of equal ones (4) | | 10 | 4 |
 //! | first row (6), its check (6), rows (1), order (4) | | 17 | 11 |
 //! | marks in lists | | | 1.1 |
 //! | ordinals (4), search (4.2) | | | 8.2 |
-//! | together | 147 | 174 | 164 |
+//! | together | 151 | 188 | 164 |
 //!
 //! Beside it: 12 bytes for each row that joins another's element, 6 for each row that has none, and while the vectors
 //! of such rows grow, as much again. May import `hash` and `lists`.
 
 use std::collections::TryReserveError;
 
-pub use super::hash::Keys;
+pub use super::hash::{Form, Keys};
 use super::lists::{Lists, NONE, at};
 
 /// The highest level that this reads.
 const TOP: u64 = 63;
 /// Of a hundred links, so many may be damaged.
 const DAMAGED: u64 = 1;
-
-/// What the components of a row's vector are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// `f32`: pgvector's `vector`.
-    Single,
-    /// `f16`: pgvector's `halfvec`.
-    Half,
-}
 
 /// What a graph is called to be before it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,6 +154,8 @@ pub struct Graph {
     pub(super) live: Vec<bool>,
     /// By element: the hash of its vector.
     pub(super) hashes: Vec<u64>,
+    /// By element, in cosine spaces: the hash of its vector cut to a few bits.
+    pub(super) rough: Vec<u32>,
     /// By element: its first list above layer 0.
     pub(super) upper: Vec<u32>,
     pub(super) lists: Lists,
@@ -179,7 +173,7 @@ impl Graph {
     }
 
     fn bytes_of(count: u64, m: u64, upper: u64) -> u64 {
-        let element = m.saturating_mul(8).saturating_add(46);
+        let element = m.saturating_mul(8).saturating_add(60);
         let list = m.saturating_mul(4).saturating_add(3);
         let elements = count.saturating_mul(element);
         elements.saturating_add(upper.saturating_mul(list))
@@ -284,6 +278,9 @@ impl Building {
         };
         let mut hashes = Vec::new();
         hashes.try_reserve_exact(at(count)).map_err(none)?;
+        let mut rough = Vec::new();
+        let roughly = if kind.cosine { at(count) } else { 0 };
+        rough.try_reserve_exact(roughly).map_err(none)?;
         let mut live = Vec::new();
         live.try_reserve_exact(at(count)).map_err(none)?;
         let mut upper = Vec::new();
@@ -299,6 +296,7 @@ impl Building {
                 levels: with_room(at(count)).map_err(none)?,
                 live,
                 hashes,
+                rough,
                 upper,
                 lists: Lists::new(m.into(), at(count), lists).map_err(none)?,
                 damaged: 0,
@@ -306,11 +304,6 @@ impl Building {
             count,
             links: 0,
         })
-    }
-
-    /// How the vectors of the elements are to be hashed.
-    pub fn keys(&self) -> &Keys {
-        &self.graph.keys
     }
 
     /// The next element's `level`.
@@ -340,11 +333,15 @@ impl Building {
         self.take(list, element, number, words);
     }
 
-    /// The next element: whether it is deleted, its links at layer 0, and the hash of its vector.
-    pub fn element(&mut self, deleted: bool, number: u16, words: &[u8], hash: u64) {
-        let element = u32::try_from(self.graph.live.len()).unwrap_or(NONE);
-        self.graph.live.push(!deleted);
-        self.graph.hashes.push(hash);
+    /// The next element: whether it is deleted, its links at layer 0, and its vector as a row has it.
+    pub fn element(&mut self, deleted: bool, number: u16, words: &[u8], vector: &[u8]) {
+        let graph = &mut self.graph;
+        let element = u32::try_from(graph.live.len()).unwrap_or(NONE);
+        graph.live.push(!deleted);
+        graph.hashes.push(graph.keys.hash(vector));
+        if graph.cosine {
+            graph.rough.push(graph.keys.rough(vector, graph.form));
+        }
         self.take(at(element), element, number, words);
     }
 

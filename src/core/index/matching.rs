@@ -3,16 +3,16 @@
 //! Promise: every row that is offered is the first of an element, joins one that holds an equal vector and fewer than
 //! ten rows, or is left for pgvector to insert; an equal vector is one of equal bytes, so that no row is found for
 //! another's vector. A hash and its check are 112 bits; of a million rows, two that differ are taken for equal with a
-//! probability below 10^-21. May import `graph`, `lists`, `hash`, `linked`, `links` and `rounding`.
+//! probability below 10^-21. May import `graph`, `lists`, `hash`, `linked` and `links`.
 
 use std::collections::HashMap;
 
 use super::Tid;
-use super::graph::{Form, Graph};
+use super::graph::Graph;
 use super::linked::{LinkCounts, Linked, Placed};
 use super::links;
 use super::lists::{NONE, at};
-use crate::rounding::rounded;
+use super::table::Table;
 
 /// Rows that an element of pgvector's holds.
 pub const ELEMENT_ROWS: u8 = 10;
@@ -63,7 +63,7 @@ pub struct Matched {
     pub joined: u64,
     /// Rows without an element.
     pub rest: u64,
-    /// Of the rows with an element, those found by what Chroma makes of their vector.
+    /// Of the rows with an element, those whose vector differs from the element's in its last places.
     pub by_rounding: u64,
     /// The most rows of one vector that is in the graph, if they are ten or more; else 0.
     pub largest_group: u64,
@@ -74,10 +74,10 @@ pub struct Matched {
 /// The rows of a table, as they find their elements.
 pub struct Matcher {
     pub(super) graph: Graph,
-    /// Open addressing, by hash: of the elements of one hash the one that is filled now, or the next to be.
-    table: Vec<u32>,
-    /// By element: the next one of the same hash.
-    next: Vec<u32>,
+    /// Elements by hash: the first is the one that is filled now, or the next to be.
+    equal: Table,
+    /// Elements by the hash of the rough vector; none but in cosine spaces.
+    similar: Table,
     /// By element: its rows.
     pub(super) rows: Vec<u8>,
     pub(super) first: Vec<Packed>,
@@ -96,9 +96,9 @@ impl Matcher {
     /// No rows yet.
     pub fn new(graph: Graph) -> Matcher {
         let count = graph.count();
-        let mut matcher = Matcher {
-            table: vec![NONE; count.saturating_add(count / 2).saturating_add(1)],
-            next: vec![NONE; count],
+        Matcher {
+            equal: Table::new(&graph.hashes, &graph.live),
+            similar: Table::new(&graph.rough, &graph.live),
             rows: vec![0; count],
             first: vec![Packed::default(); count],
             checks: vec![Check::default(); count],
@@ -108,89 +108,56 @@ impl Matcher {
             groups: HashMap::new(),
             counts: Matched::default(),
             graph,
-        };
-        // From behind, so that the elements of one hash are in the order of their numbers.
-        let elements = (0..u32::try_from(count).unwrap_or(NONE)).rev();
-        for element in elements {
-            if !matcher.live(element) {
-                continue;
-            }
-            let place = matcher.place(matcher.hash(element));
-            if let Some(head) = matcher.table.get_mut(place) {
-                let old = std::mem::replace(head, element);
-                if let Some(next) = matcher.next.get_mut(at(element)) {
-                    *next = old;
-                }
-            }
         }
-        matcher
-    }
-
-    fn live(&self, element: u32) -> bool {
-        self.graph.live.get(at(element)).is_some_and(|live| *live)
     }
 
     fn hash(&self, element: u32) -> u64 {
         self.graph.hashes.get(at(element)).copied().unwrap_or(0)
     }
 
-    /// Where in the table the elements of `hash` are, or would be.
-    fn place(&self, hash: u64) -> usize {
-        let size = self.table.len();
-        let scaled = (u128::from(hash) * size as u128) >> 64;
-        let mut place = usize::try_from(scaled).unwrap_or(0);
-        // A third of the table is free.
-        while let Some(&element) = self.table.get(place)
-            && element != NONE
-            && self.hash(element) != hash
-        {
-            place += 1;
-            if place == size {
-                place = 0;
-            }
-        }
-        place
-    }
-
     /// Takes the row at `tid`, whose vector has these components, little-endian, of the graph's [`Form`].
     pub fn offer(&mut self, tid: Tid, vector: &[u8]) {
         self.counts.offered += 1;
-        let bytes = match self.graph.form {
-            Form::Single => 4,
-            Form::Half => 2,
-        };
-        let fits = at(self.graph.dimension).checked_mul(bytes) == Some(vector.len());
+        let components = at(self.graph.dimension);
+        let fits = components.checked_mul(self.graph.form.bytes()) == Some(vector.len());
         let found = fits
-            && match self.take(tid, vector, vector) {
+            && match self.take(tid, self.graph.keys.hash(vector), vector) {
                 Taken::Yes => true,
                 Taken::Full => false,
-                Taken::Unknown => self.take_rounded(tid, vector),
+                Taken::Unknown => self.take_similar(tid, vector),
             };
         if !found {
             self.rest.push(tid.into());
         }
     }
 
-    /// Looks for the element of what Chroma makes of the row's vector: where the store still has the vector as it was
-    /// given, the row has that.
-    fn take_rounded(&mut self, tid: Tid, vector: &[u8]) -> bool {
-        if !self.graph.cosine || self.graph.form != Form::Single {
+    /// Looks for an element whose vector is the row's but for rounding: where a store of a cosine space still has a
+    /// vector as it was given, the row has that, and the element what Chroma made of it.
+    fn take_similar(&mut self, tid: Tid, vector: &[u8]) -> bool {
+        if self.graph.rough.is_empty() {
             return false;
         }
-        let words = vector.chunks_exact(4).filter_map(<[u8]>::first_chunk);
-        let values: Vec<f32> = words.map(|word| f32::from_le_bytes(*word)).collect();
-        let kept = rounded(&values);
-        let kept: Vec<u8> = kept.iter().flat_map(|value| value.to_le_bytes()).collect();
-        let found = self.take(tid, &kept, vector) == Taken::Yes;
-        self.counts.by_rounding += u64::from(found);
-        found
+        let rough = self.graph.keys.rough(vector, self.graph.form);
+        let place = self.similar.place(rough, &self.graph.rough);
+        loop {
+            let element = self.similar.head(place);
+            if element == NONE {
+                return false;
+            }
+            if self.take(tid, self.hash(element), vector) == Taken::Yes {
+                self.counts.by_rounding += 1;
+                return true;
+            }
+            if !self.similar.advance(place, element) {
+                return false;
+            }
+        }
     }
 
-    /// Gives the row an element whose vector hashes as `kept` does.
-    fn take(&mut self, tid: Tid, kept: &[u8], vector: &[u8]) -> Taken {
-        let hash = self.graph.keys.hash(kept);
-        let place = self.place(hash);
-        let current = self.table.get(place).copied().unwrap_or(NONE);
+    /// Gives the row an element whose vector has this hash.
+    fn take(&mut self, tid: Tid, hash: u64, vector: &[u8]) -> Taken {
+        let place = self.equal.place(hash, &self.graph.hashes);
+        let current = self.equal.head(place);
         if current == NONE {
             return Taken::Unknown;
         }
@@ -216,13 +183,11 @@ impl Matcher {
             self.joined.push((current, tid.into()));
             return Taken::Yes;
         }
-        let next = self.next.get(at(current)).copied().unwrap_or(NONE);
+        let next = self.equal.next(current);
         if next == NONE {
             return Taken::Full;
         }
-        if let Some(head) = self.table.get_mut(place) {
-            *head = next;
-        }
+        self.equal.advance(place, current);
         self.start(next, tid, check);
         Taken::Yes
     }
@@ -257,7 +222,7 @@ impl Matcher {
         let counts = self.counts();
         let Matcher {
             graph,
-            next,
+            equal,
             rows,
             first,
             order,
@@ -287,7 +252,7 @@ impl Matcher {
         links::complete(
             placed,
             lists,
-            next,
+            equal.into_next(),
             entry,
             LinkCounts::of(counts, damaged),
             tick,

@@ -23,6 +23,7 @@ mod reach;
 pub mod recall;
 mod repair;
 pub mod rewrite;
+mod table;
 pub mod tuple;
 pub mod walk;
 pub mod writer;

@@ -121,6 +121,48 @@ fn a_row_as_it_was_given_finds_what_chroma_made_of_it() {
 }
 
 #[test]
+fn vectors_are_found_that_differ_in_their_last_places() {
+    let mut rng = Rng::with_seed(9);
+    let mut given: Vec<f32> = (0..20_000).map(|_| rng.f32() * 2.0 - 1.0).collect();
+    // Round numbers, which rounding moves to either side.
+    given.extend([1.0, 0.5, 0.25, -0.125, 0.75, 3.0, 0.0, -1.0, 1e-20, 96.0]);
+    let moved =
+        |value: &f32| f32::from_bits(value.to_bits().wrapping_add(rng.u32(..5)).wrapping_sub(2));
+    let kept: Vec<f32> = given.iter().map(moved).collect();
+    let pairs = || given.chunks(2).zip(kept.chunks(2));
+    let mut made = unlinked(given.len() / 2);
+    made.cosine = true;
+    let half = |values: &[f32]| -> Vec<u8> {
+        values
+            .iter()
+            .flat_map(|value| f16::from_f32(*value).to_le_bytes())
+            .collect()
+    };
+    let rows: Vec<_> = pairs().map(|(given, _)| components(given)).collect();
+    made.vectors = pairs().map(|(_, kept)| components(kept)).collect();
+    let counts = made.matched(&rows).counts();
+    assert!(counts.by_rounding > 8_000 && counts.rest < 5, "{counts:?}");
+    made.form = Form::Half;
+    let rows: Vec<_> = pairs().map(|(given, _)| half(given)).collect();
+    made.vectors = pairs().map(|(_, kept)| half(kept)).collect();
+    let counts = made.matched(&rows).counts();
+    assert!(counts.by_rounding > 5 && counts.rest < 5, "{counts:?}");
+}
+
+#[test]
+fn vectors_that_are_nearly_equal_get_an_element_each() {
+    let mut made = unlinked(1_000);
+    made.cosine = true;
+    let nearly = |number: u32| components(&[1.0 + number as f32 * f32::EPSILON, 1.0]);
+    made.vectors = (0..1_000).map(nearly).collect();
+    let rows: Vec<_> = (500..1_500).map(nearly).collect();
+    let matcher = made.matched(&rows);
+    let counts = matcher.counts();
+    assert_eq!((counts.placed, counts.joined, counts.rest), (1_000, 0, 0));
+    check(&matcher.link(&mut || {}), &tids(0..1_000));
+}
+
+#[test]
 fn rows_of_one_element_are_equal_byte_for_byte() {
     let (given, kept) = moved();
     let mut made = unlinked(2);

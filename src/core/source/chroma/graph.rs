@@ -2,7 +2,7 @@
 //!
 //! Stage: source. Promise: of the same moment of the store as its records; every field is checked before it is used; what
 //! is wrong with the files is a reason why there is no graph, never an error. Memory is bounded by what the caller allows,
-//! and what a header claims by the length of the files. May import `record`, `rounding`, `index::graph` and this folder.
+//! and what a header claims by the length of the files. May import `record`, `index::graph` and this folder.
 //!
 //! `header.bin` and the vectors in `data_level0.bin` are described in `hnsw`. The rest:
 //!
@@ -26,13 +26,13 @@ use super::error::SourceError;
 use super::hnsw::{HEADER_BYTES, Header};
 use super::layout::{ELEMENTS, HEADER, LENGTHS, LINKS};
 use super::opening::rest;
+use super::rounding::normalised;
 use super::segment::Files;
 use super::snapshot::{State, unmoved};
 use super::store::{ChromaStore, entry};
 use super::stream::Stream;
 use crate::index::graph::{Building, Form, Graph, GraphShape, Kind, NoGraph, top_level};
 use crate::record::{Collection, Space};
-use crate::rounding::normalised;
 
 /// Damaged index files that are younger may be half written.
 const HALF_WRITTEN: Duration = Duration::from_millis(500);
@@ -290,10 +290,10 @@ impl Opened<'_> {
             let raw = element.get(vector..).and_then(|rest| rest.get(..bytes));
             let raw = raw.unwrap_or_default();
             let length = length.filter(|_| !self.entry.mixed || normalised(&values(raw)));
-            let hash = building.keys().hash(row(raw, length, form, &mut kept));
+            let row = row(raw, length, form, &mut kept);
             let deleted = element.get(2).is_some_and(|flags| flags & 1 != 0);
             let (number, words) = list_of(element, vector);
-            building.element(deleted, number, words, hash);
+            building.element(deleted, number, words, row);
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 //!
 //! Stage: source. Promise: read-only in every respect, one snapshot, stable order, memory bounded by the number of
 //! ids and never by their contents; a hostile directory gives an error, never a panic. May import `record`,
-//! `rounding` and `index::graph`, rusqlite, serde_json; nothing else of this crate.
+//! `index::graph`, rusqlite, serde_json; nothing else of this crate.
 //!
 //! ```text
 //! place, folder, layout                            the open directory, and everything below it by its descriptor
@@ -47,6 +47,7 @@ mod pickle;
 mod place;
 mod queue;
 mod reading;
+mod rounding;
 mod salvage;
 mod schema;
 mod scratch;

@@ -21,11 +21,11 @@ use super::hnsw::Index;
 use super::layout::ELEMENTS;
 use super::queue::{Contents, Operation, Queue, QueueRow, scan};
 
+use super::rounding::{normalised, rounded, same};
 use super::salvage::Hole;
 use super::segment::{Files, broken};
 use crate::key::{Key, KeyMap, KeyTable, Keys};
 use crate::record::{Grade, Space, Vector};
-use crate::rounding::{normalised, rounded, same};
 
 const NOWHERE: u32 = u32::MAX;
 const NEVER: i64 = i64::MIN;

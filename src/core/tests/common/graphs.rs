@@ -105,8 +105,7 @@ impl Made {
             }
         }
         for ((layers, vector), deleted) in self.links.iter().zip(&self.vectors).zip(&self.deleted) {
-            let hash = building.keys().hash(vector);
-            building.element(*deleted, layers[0].len() as u16, &words(&layers[0]), hash);
+            building.element(*deleted, layers[0].len() as u16, &words(&layers[0]), vector);
         }
         building.finish(self.entry)
     }

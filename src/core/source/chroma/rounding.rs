@@ -1,12 +1,12 @@
 //! The rounding that Chroma does to vectors of cosine spaces.
 //!
-//! Promise: the arithmetic of Chroma's index, in f32 and in its order. Imports nothing.
+//! Stage: source. Promise: the arithmetic of Chroma's index, in f32 and in its order. Imports nothing.
 
 /// Units in the last place that the rounding may move a component.
 const ROUNDING: u32 = 4;
 
 /// Whether the length is 1, or 0 as of a zero vector.
-pub(crate) fn normalised(values: &[f32]) -> bool {
+pub(super) fn normalised(values: &[f32]) -> bool {
     let square: f64 = values
         .iter()
         .map(|value| f64::from(*value) * f64::from(*value))
@@ -15,7 +15,7 @@ pub(crate) fn normalised(values: &[f32]) -> bool {
 }
 
 /// What Chroma gives back for `values` in a cosine space: normalised and multiplied by the length, all in f32.
-pub(crate) fn rounded(values: &[f32]) -> Vec<f32> {
+pub(super) fn rounded(values: &[f32]) -> Vec<f32> {
     let square: f32 = values.iter().fold(0.0, |sum, value| sum + value * value);
     let length = square.sqrt();
     let factor = 1.0 / (length + 1e-30);
@@ -23,7 +23,7 @@ pub(crate) fn rounded(values: &[f32]) -> Vec<f32> {
 }
 
 /// Whether two vectors are the same but for rounding.
-pub(crate) fn same(left: &[f32], right: &[f32]) -> bool {
+pub(super) fn same(left: &[f32], right: &[f32]) -> bool {
     left.len() == right.len()
         && left
             .iter()
