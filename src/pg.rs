@@ -100,6 +100,18 @@ pub fn maintenance_work_mem() -> u64 {
     u64::try_from(unsafe { pg_sys::maintenance_work_mem }).unwrap_or(0)
 }
 
+/// Threads that may work on an index at once, this one included: one more than the parallel workers that the session allows
+/// for it (`max_parallel_maintenance_workers`), and no more than there are processors.
+pub fn index_threads() -> usize {
+    // SAFETY: a plain read of a setting (globals.c's variable) on the backend's thread.
+    let workers = unsafe { pg_sys::max_parallel_maintenance_workers };
+    let processors = std::thread::available_parallelism().map_or(1, |n| n.get());
+    usize::try_from(workers)
+        .unwrap_or(0)
+        .saturating_add(1)
+        .min(processors)
+}
+
 /// Parallel workers that the server has at all.
 pub fn parallel_workers() -> u32 {
     // SAFETY: plain reads of settings (globals.c's variables) on the backend's thread.

@@ -13,6 +13,7 @@ use pgrx::pg_sys;
 use vector_migrate_core::index::cost::import_pays;
 use vector_migrate_core::index::graph::Graph;
 use vector_migrate_core::index::linked::Linked;
+use vector_migrate_core::index::links::Means;
 use vector_migrate_core::index::matching::Matcher;
 use vector_migrate_core::index::page::{Page, PageError};
 use vector_migrate_core::index::placement::Placement;
@@ -27,11 +28,11 @@ use super::scan::{Scan, Want};
 use super::values::Normalizer;
 use super::which::VectorIndex;
 use crate::error::Error;
-use crate::interrupt;
 use crate::tables::Pgvector;
+use crate::{interrupt, pg};
 
 /// Of a graph's elements, so many hundredths have to be rows of the table.
-const LEAST_PLACED: u64 = 50;
+const LEAST_PLACED: u64 = 80;
 /// Of the elements, so many hundredths may be out of a search's reach; of the rows, as many may have a vector that nine or
 /// more others have: hnswlib links equal vectors with each other only.
 const MOST_LOST: u64 = 1;
@@ -142,7 +143,11 @@ unsafe fn write(
             matched.in_large_groups, matched.offered
         ));
     }
-    let linked = matcher.link(&mut interrupt::check);
+    let linked = matcher.link(&mut Means {
+        tick: &mut interrupt::check,
+        threads: pg::index_threads(),
+        quietly: &|start| interrupt::without_signals(start),
+    });
     let counts = linked.counts();
     if counts.unreached.saturating_mul(100) > matched.placed.saturating_mul(MOST_LOST) {
         return unfit(format!(

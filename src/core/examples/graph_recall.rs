@@ -25,6 +25,7 @@ use std::time::Instant;
 use vector_migrate_core::index::Tid;
 use vector_migrate_core::index::graph::{Form, Graph};
 use vector_migrate_core::index::linked::Linked;
+use vector_migrate_core::index::links::Means;
 use vector_migrate_core::index::matching::Matcher;
 use vector_migrate_core::record::{Collection, Space};
 use vector_migrate_core::source::Source;
@@ -369,7 +370,7 @@ fn main() {
             seconds += began.elapsed().as_secs_f64();
         }
         let began = Instant::now();
-        let linked = matcher.link(&mut || {});
+        let linked = matcher.link(&mut Means::alone(&mut || {}));
         let links = began.elapsed().as_secs_f64();
         let elements: Vec<_> = (0..linked.len())
             .filter_map(|at| linked.element(at))

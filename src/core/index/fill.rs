@@ -1,11 +1,12 @@
 //! Lists filled with neighbours of neighbours.
 //!
 //! Promise: those that most neighbours know come first; a list stays short only where there are no more elements. May
-//! import `linked`, `links` and `lists`.
+//! import `linked`, `links`, `lists` and `threads`.
 
 use super::linked::{LinkCounts, Placed};
-use super::links::Ticker;
+use super::links::Means;
 use super::lists::{Lists, NONE, at};
+use super::threads;
 
 /// Counts how often elements are named.
 pub(super) struct Tally {
@@ -133,55 +134,133 @@ impl Tally {
     }
 }
 
+/// Elements of a block that one thread works on.
+const BLOCK: usize = 8192;
+
 /// Fills every list. `own` has how many links of each list are the graph's own, or in the place of those: only these
-/// count, not what was added since.
+/// count, not what was added since; so what an element's lists get does not depend on the others', and the elements of a
+/// block are shared out to threads.
 pub(super) fn fill(
     placed: &Placed,
     lists: &mut Lists,
     own: &[u8],
     counts: &mut LinkCounts,
-    ticker: &mut Ticker<'_>,
+    means: &mut Means<'_>,
 ) {
-    let mut tally = Tally::new(placed.m);
-    let tops = |element: &u32| placed.level(*element) > 0;
-    let tops: Vec<u32> = placed.order.iter().copied().filter(tops).collect();
-    let mut top = 0_usize;
-    for (number, &element) in placed.order.iter().enumerate() {
-        ticker.step();
-        let level = placed.level(element);
-        top = top.saturating_add(usize::from(level > 0));
-        for layer in 0..=level {
-            let list = placed.list(element, layer);
-            let before = lists.length(list);
-            let capacity = lists.capacity(list);
-            if before == capacity {
-                continue;
-            }
-            let room = capacity.saturating_sub(before);
-            neighbours(placed, lists, own, (element, layer), room, &mut tally);
-            tally.best(room, |link| {
-                lists.push(list, link);
-            });
-            // Elements that nobody near knows: any others, those next in the order first.
-            let (others, from) = if layer == 0 {
-                (&placed.order, number.saturating_add(1))
-            } else {
-                (&tops, top)
+    let level = |element: u32| placed.level(element);
+    let tops = placed.order.iter().copied();
+    let tops: Vec<u32> = tops.filter(|element| level(*element) > 0).collect();
+    let mut hands: Vec<Hand> = (0..means.threads.max(1))
+        .map(|_| Hand::new(placed.m))
+        .collect();
+    let block = BLOCK.saturating_mul(hands.len());
+    let mut first = (0_usize, 0_usize);
+    for elements in placed.order.chunks(block) {
+        (means.tick)();
+        {
+            let filling = Filling {
+                placed,
+                lists,
+                own,
+                tops: &tops,
             };
-            let (behind, next) = others.split_at_checked(from).unwrap_or((others, &[]));
-            // Of those that are not added, each is in the list already, or not so high.
-            let some = next.iter().chain(behind).take(capacity.saturating_mul(8));
-            for &other in some {
-                if lists.length(list) == capacity {
-                    break;
-                }
-                let fits = other != element && placed.level(other) >= layer;
-                if fits && !lists.of(list).contains(&other) {
-                    lists.push(list, other);
-                }
+            let mut work = Vec::with_capacity(hands.len());
+            let parts = elements.chunks(BLOCK);
+            for (hand, part) in hands.iter_mut().zip(parts) {
+                work.push((hand, first, part));
+                let above = part.iter().filter(|element| level(**element) > 0).count();
+                first = (
+                    first.0.saturating_add(part.len()),
+                    first.1.saturating_add(above),
+                );
             }
-            let now = lists.length(list);
-            counts.filled += u64::try_from(now.saturating_sub(before)).unwrap_or(0);
+            threads::each(work, means.quietly, |(hand, first, part)| {
+                filling.part(hand, first, part);
+            });
+        }
+        for hand in &mut hands {
+            for (list, link) in hand.links.drain(..) {
+                counts.filled += u64::from(lists.push(list, link));
+            }
+        }
+    }
+}
+
+/// What one thread has of its own.
+struct Hand {
+    tally: Tally,
+    /// Lists and the links that they get.
+    links: Vec<(usize, u32)>,
+}
+
+impl Hand {
+    fn new(m: u16) -> Hand {
+        Hand {
+            tally: Tally::new(m),
+            links: Vec::new(),
+        }
+    }
+}
+
+/// What all threads look at.
+struct Filling<'a> {
+    placed: &'a Placed,
+    lists: &'a Lists,
+    own: &'a [u8],
+    /// The elements above layer 0, in their order.
+    tops: &'a [u32],
+}
+
+impl Filling<'_> {
+    /// Finds the links for the lists of `elements`, the first of which has these numbers among all and among the tops.
+    fn part(&self, hand: &mut Hand, (mut number, mut top): (usize, usize), elements: &[u32]) {
+        for &element in elements {
+            let level = self.placed.level(element);
+            number = number.saturating_add(1);
+            top = top.saturating_add(usize::from(level > 0));
+            for layer in 0..=level {
+                self.list(hand, (number, top), element, layer);
+            }
+        }
+    }
+
+    fn list(&self, hand: &mut Hand, (number, top): (usize, usize), element: u32, layer: u8) {
+        let Filling {
+            placed,
+            lists,
+            own,
+            tops,
+        } = *self;
+        let Hand { tally, links } = hand;
+        let list = placed.list(element, layer);
+        let before = lists.length(list);
+        let capacity = lists.capacity(list);
+        if before == capacity {
+            return;
+        }
+        let room = capacity.saturating_sub(before);
+        let start = links.len();
+        neighbours(placed, lists, own, (element, layer), room, tally);
+        tally.best(room, |link| links.push((list, link)));
+        // Elements that nobody near knows: any others, those next in the order first.
+        let (others, from) = if layer == 0 {
+            (placed.order.as_slice(), number)
+        } else {
+            (tops, top)
+        };
+        let (behind, next) = others.split_at_checked(from).unwrap_or((others, &[]));
+        // Of those that are not added, each is in the list already, or not so high.
+        let some = next.iter().chain(behind).take(capacity.saturating_mul(8));
+        for &other in some {
+            if links.len().saturating_sub(start) >= room {
+                break;
+            }
+            let fits = other != element && placed.level(other) >= layer;
+            let added = links.get(start..).unwrap_or_default();
+            let known = lists.of(list).contains(&other) || added.contains(&(list, other));
+            if fits && !known {
+                links.push((list, other));
+            }
         }
     }
 }

@@ -11,6 +11,27 @@ use super::lists::{Lists, NONE, at};
 use super::reach::reach;
 use super::repair::{repair, stand_ins};
 
+/// What the caller gives to linking.
+pub struct Means<'a> {
+    /// Called every few thousand elements; it may unwind.
+    pub tick: &'a mut dyn FnMut(),
+    /// Threads that may work at once, this one included.
+    pub threads: usize,
+    /// Runs a function that starts threads; to block signals meanwhile.
+    pub quietly: &'a dyn Fn(&mut dyn FnMut()),
+}
+
+impl<'a> Means<'a> {
+    /// This thread alone.
+    pub fn alone(tick: &'a mut dyn FnMut()) -> Means<'a> {
+        Means {
+            tick,
+            threads: 1,
+            quietly: &|start| start(),
+        }
+    }
+}
+
 /// Elements between two calls of the caller's function.
 const TICK: u32 = 2048;
 
@@ -43,14 +64,15 @@ pub(super) fn complete(
     mut next: Vec<u32>,
     entry: Option<u32>,
     mut counts: LinkCounts,
-    tick: &mut dyn FnMut(),
+    means: &mut Means<'_>,
 ) -> Linked {
-    let ticker = &mut Ticker::new(tick);
+    let ticker = &mut Ticker::new(means.tick);
     stand_ins(&mut next, &placed.rows);
     let mut own = repair(&placed, &mut lists, &next, &mut counts, ticker);
     drop(next);
     back(&placed, &mut lists, &mut counts, ticker);
-    fill(&placed, &mut lists, &own, &mut counts, ticker);
+    fill(&placed, &mut lists, &own, &mut counts, means);
+    let ticker = &mut Ticker::new(means.tick);
     let entry = first(&placed, entry);
     if let Some(entry) = entry {
         let seen = reach(&placed, &mut lists, &mut own, entry, &mut counts, ticker);

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use super::Tid;
 use super::graph::Graph;
 use super::linked::{LinkCounts, Linked, Placed};
-use super::links;
+use super::links::{self, Means};
 use super::lists::{NONE, at};
 use super::table::Table;
 
@@ -217,8 +217,8 @@ impl Matcher {
         }
     }
 
-    /// Links the elements that have rows with each other. `tick` is called every few thousand elements.
-    pub fn link(self, tick: &mut dyn FnMut()) -> Linked {
+    /// Links the elements that have rows with each other.
+    pub fn link(self, means: &mut Means<'_>) -> Linked {
         let counts = self.counts();
         let Matcher {
             graph,
@@ -255,7 +255,7 @@ impl Matcher {
             equal.into_next(),
             entry,
             LinkCounts::of(counts, damaged),
-            tick,
+            means,
         )
     }
 }

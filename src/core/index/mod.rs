@@ -1,8 +1,8 @@
 //! The vector index: a graph of Chroma's as the pages of pgvector's HNSW index.
 //!
 //! Promise: the rows decide what is in the index, the graph only how it is linked; whatever the graph's files held, what
-//! is written is an index that pgvector could have written. Of this crate it imports `record` for the space and
-//! `rounding`; `source` makes the [`graph::Graph`].
+//! is written is an index that pgvector could have written. Of this crate it imports `record`, for the space;
+//! `source` makes the [`graph::Graph`].
 //!
 //! ```text
 //! graph (levels, links) -> matching (rows to elements) -> links (completed, reachable) -> placement -> writer (pages)
@@ -24,6 +24,7 @@ pub mod recall;
 mod repair;
 pub mod rewrite;
 mod table;
+mod threads;
 pub mod tuple;
 pub mod walk;
 pub mod writer;

@@ -12,6 +12,7 @@ use fastrand::Rng;
 use half::f16;
 use vector_migrate_core::index::graph::{Form, Graph, NoGraph};
 use vector_migrate_core::index::linked::Linked;
+use vector_migrate_core::index::links::Means;
 use vector_migrate_core::index::matching::Matcher;
 use vector_migrate_core::record::{Collection, Record};
 use vector_migrate_core::source::chroma::ChromaStore;
@@ -48,7 +49,7 @@ fn linked(graph: Graph, records: &[Record], form: Form) -> Linked {
             offered.insert(tid(number));
         }
     }
-    let linked = matcher.link(&mut || {});
+    let linked = matcher.link(&mut Means::alone(&mut || {}));
     check(&linked, &offered);
     linked
 }

@@ -10,6 +10,7 @@ use common::graphs::{Made, check, slots, tid, vector};
 use fastrand::Rng;
 use half::f16;
 use vector_migrate_core::index::graph::{Building, Form, Graph, NoGraph};
+use vector_migrate_core::index::links::Means;
 
 /// A graph of which nothing is known but the vectors.
 fn unlinked(count: usize) -> Made {
@@ -43,7 +44,7 @@ fn a_row_finds_the_element_of_its_vector_and_no_other_row_finds_one() {
         (counts.offered, counts.placed, counts.joined, counts.rest),
         (5, 3, 0, 2)
     );
-    let linked = matcher.link(&mut || {});
+    let linked = matcher.link(&mut Means::alone(&mut || {}));
     check(&linked, &tids(0..5));
     let found: Vec<_> = (0..3).map(|at| linked.element(at).unwrap()).collect();
     assert_eq!(found.each_slot(), [2, 0, 3]);
@@ -82,7 +83,7 @@ fn equal_rows_share_elements_ten_by_ten_as_long_as_there_are_some() {
     let counts = matcher.counts();
     assert_eq!((counts.placed, counts.joined, counts.rest), (3, 27, 4));
     assert_eq!((counts.largest_group, counts.in_large_groups), (34, 34));
-    let linked = matcher.link(&mut || {});
+    let linked = matcher.link(&mut Means::alone(&mut || {}));
     check(&linked, &tids(0..34));
     let found: Vec<_> = (0..3).map(|at| linked.element(at).unwrap()).collect();
     assert_eq!(found.each_slot(), [0, 1, 3]);
@@ -105,7 +106,10 @@ fn many_equal_vectors_take_no_more_time_than_others() {
     let matcher = made.matched(&vec![vector(7); 200_000]);
     let counts = matcher.counts();
     assert_eq!((counts.placed, counts.joined), (20_000, 180_000));
-    check(&matcher.link(&mut || {}), &tids(0..200_000));
+    check(
+        &matcher.link(&mut Means::alone(&mut || {})),
+        &tids(0..200_000),
+    );
 }
 
 #[test]
@@ -159,7 +163,10 @@ fn vectors_that_are_nearly_equal_get_an_element_each() {
     let matcher = made.matched(&rows);
     let counts = matcher.counts();
     assert_eq!((counts.placed, counts.joined, counts.rest), (1_000, 0, 0));
-    check(&matcher.link(&mut || {}), &tids(0..1_000));
+    check(
+        &matcher.link(&mut Means::alone(&mut || {})),
+        &tids(0..1_000),
+    );
 }
 
 #[test]
@@ -177,7 +184,7 @@ fn rows_of_one_element_are_equal_byte_for_byte() {
     let matcher = made.matched(&rows);
     let counts = matcher.counts();
     assert_eq!((counts.placed, counts.joined, counts.rest), (2, 1, 1));
-    let linked = matcher.link(&mut || {});
+    let linked = matcher.link(&mut Means::alone(&mut || {}));
     assert_eq!(linked.element(1).unwrap().tids(), [tid(1), tid(2)]);
 }
 
@@ -265,7 +272,7 @@ fn whatever_is_left_out_and_doubled_the_rest_is_an_index() {
         let rows: Vec<_> = (0..rng.usize(..2 * count))
             .map(|_| made.vectors[rng.usize(..count)].clone())
             .collect();
-        let linked = made.matched(&rows).link(&mut || {});
+        let linked = made.matched(&rows).link(&mut Means::alone(&mut || {}));
         check(&linked, &tids(0..rows.len() as u32));
     }
 }
@@ -278,7 +285,9 @@ fn a_link_to_an_element_without_a_row_leads_to_its_neighbours_instead() {
     links[0] = vec![(1..=4).collect()];
     let mut made = Made::new(2, links);
     made.deleted[0] = true;
-    let linked = made.matched(&made.vectors).link(&mut || {});
+    let linked = made
+        .matched(&made.vectors)
+        .link(&mut Means::alone(&mut || {}));
     let counts = linked.counts();
     assert_eq!((counts.dropped, counts.repaired, counts.own), (59, 59, 0));
     for slot in 5..count {
@@ -297,7 +306,9 @@ fn where_the_neighbours_are_gone_too_it_leads_on_to_theirs() {
     links.resize(60, vec![Vec::new()]);
     let mut made = Made::new(2, links);
     (made.deleted[1], made.deleted[2]) = (true, true);
-    let linked = made.matched(&made.vectors).link(&mut || {});
+    let linked = made
+        .matched(&made.vectors)
+        .link(&mut Means::alone(&mut || {}));
     assert_eq!(linked.counts().repaired, 1);
     assert!(slots(&linked, 0, 0).contains(&9));
 }
@@ -374,11 +385,15 @@ fn a_search_begins_at_another_element_of_the_top_level_if_the_first_is_gone() {
     let mut rng = Rng::with_seed(4);
     let mut made = Made::line(300, 4, &mut rng);
     made.deleted[0] = true;
-    let linked = made.matched(&made.vectors).link(&mut || {});
+    let linked = made
+        .matched(&made.vectors)
+        .link(&mut Means::alone(&mut || {}));
     check(&linked, &tids(0..300));
     for entry in [300, u32::MAX, 1] {
         made.entry = entry;
-        let linked = made.matched(&made.vectors).link(&mut || {});
+        let linked = made
+            .matched(&made.vectors)
+            .link(&mut Means::alone(&mut || {}));
         check(&linked, &tids(0..300));
     }
 }
@@ -393,7 +408,7 @@ fn rows_may_come_in_any_order_of_the_table() {
     for number in &order {
         matcher.offer(tid(*number), &vector(*number));
     }
-    let linked = matcher.link(&mut || {});
+    let linked = matcher.link(&mut Means::alone(&mut || {}));
     let first = |at| linked.element(at).unwrap().tids()[0];
     let found: Vec<_> = (0..300).map(first).collect();
     assert_eq!(
@@ -407,19 +422,46 @@ fn linking_can_be_broken_off() {
     let mut rng = Rng::with_seed(6);
     let made = Made::line(10_000, 4, &mut rng);
     let mut ticks = 0;
-    made.matched(&made.vectors).link(&mut || ticks += 1);
-    assert!(ticks >= 12, "{ticks}");
+    made.matched(&made.vectors)
+        .link(&mut Means::alone(&mut || ticks += 1));
+    assert!(ticks >= 10, "{ticks}");
     for last in [0, ticks / 2, ticks - 1] {
         let mut left = last;
         let matcher = made.matched(&made.vectors);
         let broken = catch_unwind(AssertUnwindSafe(|| {
-            matcher.link(&mut || {
+            matcher.link(&mut Means::alone(&mut || {
                 assert!(left > 0);
                 left -= 1;
-            })
+            }))
         }));
         assert!(broken.is_err());
     }
+}
+
+#[test]
+fn threads_change_nothing() {
+    let mut rng = Rng::with_seed(8);
+    let made = Made::line(40_000, 4, &mut rng);
+    let links = |threads: usize| {
+        let quiet = std::cell::Cell::new(0);
+        let linked = made.matched(&made.vectors).link(&mut Means {
+            tick: &mut || {},
+            threads,
+            quietly: &|start| {
+                quiet.set(quiet.get() + 1);
+                start();
+            },
+        });
+        assert_eq!(quiet.get() > 0, threads > 1);
+        let links = |ordinal| linked.links(ordinal, 0).collect::<Vec<_>>();
+        (
+            linked.counts(),
+            (0..linked.len()).map(links).collect::<Vec<_>>(),
+        )
+    };
+    let alone = links(1);
+    assert_eq!(alone, links(2));
+    assert_eq!(alone, links(3));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use fastrand::Rng;
 use vector_migrate_core::index::Tid;
 use vector_migrate_core::index::graph::{Building, Form, Graph, GraphShape, Kind, NoGraph};
 use vector_migrate_core::index::linked::Linked;
+use vector_migrate_core::index::links::Means;
 use vector_migrate_core::index::matching::Matcher;
 
 /// A graph as a test makes it.
@@ -121,7 +122,9 @@ impl Made {
 
     /// The index of its own vectors.
     pub fn linked(&self) -> Linked {
-        let linked = self.matched(&self.vectors).link(&mut || {});
+        let linked = self
+            .matched(&self.vectors)
+            .link(&mut Means::alone(&mut || {}));
         check(&linked, &(0..self.vectors.len() as u32).map(tid).collect());
         linked
     }
