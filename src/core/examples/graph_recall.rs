@@ -79,9 +79,17 @@ fn distance(left: &[f32], right: &[f32], space: Space) -> f32 {
     -(sums.iter().sum::<f32>() + rest.map(|(a, b)| a * b).sum::<f32>())
 }
 
-#[derive(PartialEq, PartialOrd)]
+#[derive(PartialEq)]
 struct Far(f32, u32);
+
 impl Eq for Far {}
+
+impl PartialOrd for Far {
+    fn partial_cmp(&self, other: &Far) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 impl Ord for Far {
     fn cmp(&self, other: &Far) -> std::cmp::Ordering {
         self.0.total_cmp(&other.0).then(self.1.cmp(&other.1))
