@@ -8,7 +8,7 @@
 
 use vector_migrate_core::index::Tid;
 use vector_migrate_core::index::page::{PAGE, Page, View};
-use vector_migrate_core::index::recall::{ANSWERS, Asked, Recall, components, near_links};
+use vector_migrate_core::index::recall::{ANSWERS, Asked, Batch, Recall, components, near_links};
 use vector_migrate_core::index::tuple::{Element, Neighbours};
 use vector_migrate_core::index::walk::{Summary, Walk};
 
@@ -20,6 +20,8 @@ use crate::{interrupt, pg, settings};
 
 /// Elements that are asked for.
 const QUERIES: usize = 64;
+/// Elements that are compared with the queries at once.
+const BATCH: usize = 512;
 /// recall@10 below which wider searches are tried, too.
 pub const LOW_RECALL: f64 = 0.9;
 
@@ -77,24 +79,30 @@ pub fn prove(opened: &Opened, index: &VectorIndex, reach: Reach) -> Result<Proof
     let samples = sampling.samples;
     let vectors: Vec<Vec<f32>> = samples
         .iter()
-        .map(|sample| decoded(&sample.value, index.half))
+        .map(|sample| components(&sample.value, index.half))
         .collect();
     let ask = |breadth| asked(opened, &samples, &vectors, breadth);
     let mut recall = Recall::new(index.space, ask(Breadth::Default));
     let mut walk = walk.second_pass();
+    let threads = pg::index_threads();
     let compare = |recalls: &mut [&mut Recall], walk: &mut dyn FnMut(&Page)| {
-        let (mut vector, mut tids) = (Vec::new(), Vec::new());
+        let mut batch = Batch::default();
+        let mut flush = |batch: &mut Batch| {
+            for recall in &mut *recalls {
+                recall.take(batch, threads, &|start| interrupt::without_signals(start));
+            }
+            batch.clear();
+        };
         pages.each(&mut |page| {
             walk(page);
             elements(page, &mut |element| {
-                tids.clear();
-                tids.extend(element.heap());
-                components(element.value, index.half, &mut vector);
-                for recall in &mut *recalls {
-                    recall.take(&vector, &tids);
-                }
+                batch.add(element.value, index.half, element.heap());
             });
+            if batch.len() >= BATCH {
+                flush(&mut batch);
+            }
         });
+        flush(&mut batch);
     };
     compare(&mut [&mut recall], &mut |page| walk.page(page));
     let mut recalls = Vec::from_iter(recall.share().map(|share| (40, share)));
@@ -170,19 +178,13 @@ fn near(
             .links(sample, index.m)
             .into_iter()
             .filter_map(|tid| pages.value(tid))
-            .map(|value| decoded(&value, index.half))
+            .map(|value| components(&value, index.half))
             .collect();
         let (ours, of) = near_links(index.space, vector, &linked, vectors);
         near += ours;
         all += of;
     }
     (all > 0).then(|| near as f64 / all as f64)
-}
-
-fn decoded(value: &[u8], half: bool) -> Vec<f32> {
-    let mut vector = Vec::new();
-    components(value, half, &mut vector);
-    vector
 }
 
 /// Elements, each with the same chance.

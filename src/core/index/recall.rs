@@ -1,13 +1,13 @@
 //! How good an index's answers are: recall of sampled queries, and whether links lead to near elements.
 //!
 //! Promise: distances are those of the values in the index (normalised ones in cosine spaces), in f32; equal distances
-//! count as equally good answers, so that many equal vectors are no fault of the index. Imports `record` for the space.
+//! count as equally good answers, so that many equal vectors are no fault of the index. Imports `threads`, and `record` for the space.
 
 use std::collections::HashMap;
 
 use half::f16;
 
-use super::Tid;
+use super::{Tid, threads};
 use crate::record::Space;
 
 /// Answers that are asked for: recall@10.
@@ -38,9 +38,62 @@ fn summed(left: &[f32], right: &[f32], each: impl Fn(f32, f32) -> f32) -> f32 {
     sums.iter().sum::<f32>() + rest.sum::<f32>()
 }
 
-/// The components of an index's value, `vector` or `halfvec` with its headers (8 bytes), into `into`.
-pub fn components(value: &[u8], half: bool, into: &mut Vec<f32>) {
-    into.clear();
+/// Elements with their rows, some at a time.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The components of all values, one after the other.
+    values: Vec<f32>,
+    /// The rows of all elements, one after the other.
+    rows: Vec<Tid>,
+    /// Where the components and the rows of each element end.
+    ends: Vec<(usize, usize)>,
+}
+
+impl Batch {
+    /// Adds an element: its value, `vector` or `halfvec` with its headers (8 bytes), and its rows.
+    pub fn add(&mut self, value: &[u8], half: bool, rows: impl Iterator<Item = Tid>) {
+        append(value, half, &mut self.values);
+        self.rows.extend(rows);
+        self.ends.push((self.values.len(), self.rows.len()));
+    }
+
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Forgets all.
+    pub fn clear(&mut self) {
+        self.values.clear();
+        self.rows.clear();
+        self.ends.clear();
+    }
+
+    /// Each element's components and rows.
+    fn each(&self) -> impl Iterator<Item = (&[f32], &[Tid])> {
+        let starts = std::iter::once(&(0, 0)).chain(&self.ends);
+        starts.zip(&self.ends).map(|(from, to)| {
+            (
+                self.values.get(from.0..to.0).unwrap_or_default(),
+                self.rows.get(from.1..to.1).unwrap_or_default(),
+            )
+        })
+    }
+}
+
+/// The components of an index's value.
+pub fn components(value: &[u8], half: bool) -> Vec<f32> {
+    let mut components = Vec::new();
+    append(value, half, &mut components);
+    components
+}
+
+fn append(value: &[u8], half: bool, into: &mut Vec<f32>) {
     let bytes = value.get(8..).unwrap_or_default();
     if half {
         let (halves, _) = bytes.as_chunks::<2>();
@@ -67,7 +120,6 @@ pub struct Recall {
     queries: Vec<Query>,
     /// Which queries were answered with a row.
     given: HashMap<Tid, Vec<usize>>,
-    rows: u64,
 }
 
 #[derive(Debug)]
@@ -77,6 +129,21 @@ struct Query {
     nearest: Vec<f32>,
     /// Distances of the rows that the index gave, as far as they have passed.
     given: Vec<f32>,
+}
+
+impl Query {
+    /// An element at this distance, with so many rows.
+    fn meet(&mut self, distance: f32, rows: usize) {
+        let full = self.nearest.len() >= ANSWERS;
+        if full && self.nearest.last().is_some_and(|last| distance >= *last) {
+            return;
+        }
+        let at = self.nearest.partition_point(|near| *near <= distance);
+        for _ in 0..rows.min(ANSWERS) {
+            self.nearest.insert(at, distance);
+        }
+        self.nearest.truncate(ANSWERS);
+    }
 }
 
 impl Recall {
@@ -98,32 +165,33 @@ impl Recall {
             space,
             queries,
             given,
-            rows: 0,
         }
     }
 
-    /// Takes note of an element with its rows.
-    pub fn take(&mut self, value: &[f32], rows: &[Tid]) {
-        self.rows = self
-            .rows
-            .saturating_add(u64::try_from(rows.len()).unwrap_or(0));
-        for query in &mut self.queries {
-            let distance = distance(self.space, &query.vector, value);
-            let full = query.nearest.len() >= ANSWERS;
-            if full && query.nearest.last().is_some_and(|last| distance >= *last) {
-                continue;
-            }
-            let at = query.nearest.partition_point(|near| *near <= distance);
-            for _ in rows.iter().take(ANSWERS) {
-                query.nearest.insert(at, distance);
-            }
-            query.nearest.truncate(ANSWERS);
-        }
-        for tid in rows {
-            for number in self.given.get(tid).into_iter().flatten() {
-                if let Some(query) = self.queries.get_mut(*number) {
-                    let distance = distance(self.space, &query.vector, value);
-                    query.given.push(distance);
+    /// Takes note of some elements with their rows; each element has to come once.
+    pub fn take(&mut self, batch: &Batch, threads: usize, quietly: &dyn Fn(&mut dyn FnMut())) {
+        let Recall {
+            space,
+            queries,
+            given,
+        } = self;
+        let space = *space;
+        let a_part = queries.len().div_ceil(threads.max(1)).max(1);
+        threads::each(
+            queries.chunks_mut(a_part).collect(),
+            quietly,
+            |part: &mut [Query]| {
+                for (value, rows) in batch.each() {
+                    for query in &mut *part {
+                        query.meet(distance(space, &query.vector, value), rows.len());
+                    }
+                }
+            },
+        );
+        for (value, rows) in batch.each() {
+            for number in rows.iter().filter_map(|tid| given.get(tid)).flatten() {
+                if let Some(query) = queries.get_mut(*number) {
+                    query.given.push(distance(space, &query.vector, value));
                 }
             }
         }
@@ -178,6 +246,14 @@ mod tests {
         Tid { block, offset: 1 }
     }
 
+    fn take(recall: &mut Recall, value: &[f32], rows: &[Tid]) {
+        let mut image = vec![0; 8];
+        image.extend(value.iter().flat_map(|value| value.to_ne_bytes()));
+        let mut batch = Batch::default();
+        batch.add(&image, false, rows.iter().copied());
+        recall.take(&batch, 2, &|start| start());
+    }
+
     #[test]
     fn distances_are_those_of_their_space() {
         let left: Vec<f32> = (0..37).map(|n| n as f32).collect();
@@ -196,7 +272,7 @@ mod tests {
         };
         let mut recall = Recall::new(Space::L2, vec![asked]);
         for number in (0..100).rev() {
-            recall.take(&[number as f32], &[tid(number)]);
+            take(&mut recall, &[number as f32], &[tid(number)]);
         }
         assert_eq!(recall.share(), Some(0.5));
     }
@@ -210,7 +286,7 @@ mod tests {
         let mut recall = Recall::new(Space::L2, vec![asked]);
         for block in 0..100 {
             let rows: Vec<Tid> = (0..10).map(|row| tid(block * 10 + row)).collect();
-            recall.take(&[1.0], &rows);
+            take(&mut recall, &[1.0], &rows);
         }
         assert_eq!(recall.share(), Some(1.0));
     }
@@ -223,7 +299,7 @@ mod tests {
         };
         let mut recall = Recall::new(Space::Ip, vec![asked]);
         for block in 0..4 {
-            recall.take(&[block as f32], &[tid(block)]);
+            take(&mut recall, &[block as f32], &[tid(block)]);
         }
         assert_eq!(recall.share(), Some(0.5));
         assert_eq!(Recall::new(Space::Ip, Vec::new()).share(), None);
