@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 
+use pgrx::pg_sys;
 use vector_migrate_core::index::page::Page;
 use vector_migrate_core::index::rewrite::{Rewritten, rewrite};
 
@@ -98,16 +99,16 @@ fn build(index: &VectorIndex, pgvector: &Pgvector) -> Result<Vec<Page>, Error> {
     let schema = &pgvector.schema;
     let (dimensions, class) = (index.dimensions, operator_class(index.space, index.half));
     let ty = if index.half { "halfvec" } else { "vector" };
+    // Another session may be at its own trial.
+    let name = format!("vector_migrate.trial_{}", std::process::id());
     spi::write(
-        &format!(
-            "CREATE UNLOGGED TABLE vector_migrate.trial (embedding {schema}.{ty}({dimensions}))"
-        ),
+        &format!("CREATE UNLOGGED TABLE {name} (embedding {schema}.{ty}({dimensions}))"),
         &[],
     )?;
     // Twelve rows are equal, more than one element takes.
     spi::write(
         &format!(
-            "INSERT INTO vector_migrate.trial \
+            "INSERT INTO {name} \
              SELECT CASE WHEN t.r OPERATOR(pg_catalog.<>) 5 THEN ( \
                       SELECT pg_catalog.array_agg(pg_catalog.sin( \
                                t.k OPERATOR(pg_catalog.*) 1.7::pg_catalog.float8 OPERATOR(pg_catalog.+) c)::pg_catalog.float4 \
@@ -120,16 +121,19 @@ fn build(index: &VectorIndex, pgvector: &Pgvector) -> Result<Vec<Page>, Error> {
     )?;
     spi::write(
         &format!(
-            "CREATE INDEX trial_index ON vector_migrate.trial USING hnsw (embedding {schema}.{class}) \
+            "CREATE INDEX ON {name} USING hnsw (embedding {schema}.{class}) \
              WITH (m = 4, ef_construction = 16)"
         ),
         &[],
     )?;
     let oids = spi::look_up_one(
-        "SELECT 'vector_migrate.trial'::pg_catalog.regclass::pg_catalog.oid, \
-                'vector_migrate.trial_index'::pg_catalog.regclass::pg_catalog.oid",
-        &[],
-        |row| Ok(row.get(1)?.zip(row.get(2)?)),
+        "SELECT i.indrelid, i.indexrelid FROM pg_catalog.pg_index i \
+          WHERE i.indrelid OPERATOR(pg_catalog.=) $1::pg_catalog.regclass",
+        &[name.as_str().into()],
+        |row| {
+            let oids = row.get::<pg_sys::Oid>(1)?.zip(row.get::<pg_sys::Oid>(2)?);
+            Ok(oids)
+        },
     )?;
     let (table, oid) = oids
         .flatten()
