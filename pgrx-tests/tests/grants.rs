@@ -35,7 +35,14 @@ fn public_may_call_only_what_needs_neither_files_nor_the_model() {
                 aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
           WHERE a.grantee = 0 ORDER BY 1",
     );
-    assert_eq!(granted, ["init_content_tables", "rollback_migration"]);
+    assert_eq!(
+        granted,
+        [
+            "check_vector_index",
+            "init_content_tables",
+            "rollback_migration"
+        ]
+    );
     let stranger = db.session_as(&db.role("stranger"));
     for call in [
         "embed_text('x')",
