@@ -16,7 +16,7 @@
 //! | `run` | one `migrate_chroma` call from plan to report | no |
 //! | `tables` | the tables: described, created | no |
 //! | `sink` | rows into tables: directly, COPY, the SPI path, batches, conflicts | `heap`, `plain`, `copy`, `insert` |
-//! | `index` | the vector index: imported from Chroma's graph, or built | `buffers`, `define`, `fill`, `import`, `late`, `opened`, `proof`, `scan`, `search`, `values` |
+//! | `index` | the vector index: imported from Chroma's graph, or built | `buffers`, `define`, `fill`, `late`, `opened`, `scan`, `search`, `values` |
 //! | `lock` | locks on tables, held to the end of the transaction | yes |
 //! | `ledger` | which run put which row where, and undoing it | `owner` |
 //! | `message` | NOTICE, WARNING, DEBUG | yes |

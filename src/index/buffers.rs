@@ -5,6 +5,7 @@
 use pgrx::pg_sys;
 use vector_migrate_core::index::page::{PAGE, Page};
 
+use super::fill::Filling;
 use super::opened::Opened;
 
 /// What the server calls P_NEW: one more block.
@@ -20,39 +21,35 @@ pub const fn fits() -> bool {
 
 /// All pages of the open index, which is a small one.
 pub fn all(opened: &Opened) -> Vec<Page> {
-    let index = opened.index();
-    // SAFETY: the index is open; the blocks are its own.
-    unsafe {
-        (0..count(index))
-            .map(|block| {
-                let mut page = [0; PAGE];
-                read(index, block, &mut page);
-                page
-            })
-            .collect()
-    }
+    let page = |block| {
+        let mut page = [0; PAGE];
+        read(opened, block, &mut page);
+        page
+    };
+    (0..blocks(opened)).map(page).collect()
 }
 
-/// Number of blocks of the open relation.
-///
+/// Number of blocks of the open index.
+pub fn blocks(opened: &Opened) -> u32 {
+    // SAFETY: RelationGetNumberOfBlocksInFork (bufmgr.c), see `count`, of an index that is open.
+    unsafe { count(opened.index()) }
+}
+
 /// # Safety
 /// `relation` is open.
-pub unsafe fn count(relation: pg_sys::Relation) -> u32 {
+unsafe fn count(relation: pg_sys::Relation) -> u32 {
     // SAFETY: RelationGetNumberOfBlocksInFork (bufmgr.c) of an open relation with storage.
     unsafe { pg_sys::RelationGetNumberOfBlocksInFork(relation, pg_sys::ForkNumber::MAIN_FORKNUM) }
 }
 
-/// Appends `page` to the relation; the block that it has now. Nothing is logged.
-///
-/// # Safety
-/// `relation` is open, and nobody else can write to it.
-pub unsafe fn append(relation: pg_sys::Relation, page: &Page) -> u32 {
+/// Appends `page` to the index; the block that it has now. Nothing is logged.
+pub fn append(filling: &Filling, page: &Page) -> u32 {
     // SAFETY: ReadBufferExtended (bufmgr.c) with P_NEW gives a new, zeroed, pinned block of BLCKSZ bytes, which is locked before it
     // is written to and given back after; in a file that no other session can see, it needs no lock on its extension, as
     // in HnswNewBuffer (pgvector's hnswutils.c). No error can come between the lock and the mark.
     unsafe {
         let buffer = pg_sys::ReadBufferExtended(
-            relation,
+            filling.index(),
             pg_sys::ForkNumber::MAIN_FORKNUM,
             NEW,
             pg_sys::ReadBufferMode::RBM_NORMAL,
@@ -67,15 +64,12 @@ pub unsafe fn append(relation: pg_sys::Relation, page: &Page) -> u32 {
     }
 }
 
-/// Copies block `block` of the relation.
-///
-/// # Safety
-/// `relation` is open; the block is one of its.
-pub unsafe fn read(relation: pg_sys::Relation, block: u32, into: &mut Page) {
+/// Copies a block of the open index. The server raises an error if it has no such block.
+pub fn read(opened: &Opened, block: u32, into: &mut Page) {
     // SAFETY: ReadBufferExtended (bufmgr.c) gives a pinned block of BLCKSZ bytes or raises; it is locked while it is copied.
     unsafe {
         let buffer = pg_sys::ReadBufferExtended(
-            relation,
+            opened.index(),
             pg_sys::ForkNumber::MAIN_FORKNUM,
             block,
             pg_sys::ReadBufferMode::RBM_NORMAL,
@@ -91,12 +85,10 @@ pub unsafe fn read(relation: pg_sys::Relation, block: u32, into: &mut Page) {
     }
 }
 
-/// Logs the whole relation, unless it is one whose changes are not logged.
-///
-/// # Safety
-/// `relation` is open, and nobody else can write to it.
-pub unsafe fn log(relation: pg_sys::Relation) {
-    // SAFETY: as this function's own; log_newpage_range (xloginsert.c) logs pages of the standard layout, which ours are.
+/// Logs the whole index, unless it is one whose changes are not logged.
+pub fn log(filling: &Filling) {
+    let relation = filling.index();
+    // SAFETY: log_newpage_range (xloginsert.c) of an open index that nobody else can write to; it logs pages of the standard layout, which ours are.
     unsafe {
         if is_logged(relation) {
             let blocks = count(relation);
@@ -110,7 +102,7 @@ pub unsafe fn log(relation: pg_sys::Relation) {
 /// # Safety
 /// `relation` is open.
 unsafe fn is_logged(relation: pg_sys::Relation) -> bool {
-    // SAFETY: plain reads of an open relation's descriptor, and of the variable behind the setting wal_level.
+    // SAFETY: plain reads of an open relation's descriptor (rel.h), and of the variable behind the setting wal_level.
     unsafe {
         let permanent = (*(*relation).rd_rel).relpersistence
             == pg_sys::RELPERSISTENCE_PERMANENT as std::ffi::c_char;

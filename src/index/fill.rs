@@ -18,9 +18,33 @@ pub struct Rows {
     pub index: u64,
 }
 
-/// What fills the index: it is given the table, the index and what the server knows of the index.
-pub type Filler<'a> =
-    &'a mut dyn FnMut(pg_sys::Relation, pg_sys::Relation, *mut pg_sys::IndexInfo) -> Rows;
+/// An index that is being filled: open with its table, both locked as REINDEX locks them, and empty at first. Only index_build
+/// makes one, by way of [`fill`], and for as long as the filler runs.
+pub struct Filling {
+    table: pg_sys::Relation,
+    index: pg_sys::Relation,
+    info: *mut pg_sys::IndexInfo,
+}
+
+impl Filling {
+    /// The open table.
+    pub fn table(&self) -> pg_sys::Relation {
+        self.table
+    }
+
+    /// The open index.
+    pub fn index(&self) -> pg_sys::Relation {
+        self.index
+    }
+
+    /// What the server knows of the index.
+    pub fn info(&self) -> *mut pg_sys::IndexInfo {
+        self.info
+    }
+}
+
+/// What fills the index.
+pub type Filler<'a> = &'a mut dyn FnMut(&Filling) -> Rows;
 
 thread_local! {
     /// What `ambuild` calls; a pointer to a [`Filler`] that `with_filler` has on its stack.
@@ -38,7 +62,7 @@ pub enum Origin {
 
 /// Has pgvector build the index.
 pub fn build(opened: &Opened, origin: Origin) {
-    // SAFETY: `run` as it says.
+    // SAFETY: index_build (index.c) of an index that was opened to be filled, as `run` wants it.
     unsafe { run(opened, origin) };
 }
 
@@ -52,8 +76,8 @@ pub fn fill(opened: &Opened, origin: Origin, mut filler: Filler<'_>) {
     impl Drop for Restore {
         fn drop(&mut self) {
             FILLER.set(std::ptr::null_mut());
-            // SAFETY: the index is open for longer than this, and the relation cache keeps rd_indam of an open index where it
-            // is (RelationReloadIndexInfo in relcache.c).
+            // SAFETY: RelationReloadIndexInfo (relcache.c) leaves rd_indam of an open index where it is, and this one is open for
+            // longer than this.
             unsafe { (*self.routine).ambuild = self.build };
         }
     }
@@ -86,7 +110,7 @@ unsafe extern "C-unwind" fn ambuild(
         let rows = filler
             .as_mut()
             .map_or(Rows { table: 0, index: 0 }, |filler| {
-                filler(table, index, info)
+                filler(&Filling { table, index, info })
             });
         let result: *mut pg_sys::IndexBuildResult =
             pg_sys::palloc0(size_of::<pg_sys::IndexBuildResult>()).cast();

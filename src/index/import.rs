@@ -9,7 +9,6 @@
 //! table -> values -> writer -> pages -> log          rows without an element -> pgvector's insert
 //! ```
 
-use pgrx::pg_sys;
 use vector_migrate_core::index::cost::import_pays;
 use vector_migrate_core::index::graph::Graph;
 use vector_migrate_core::index::linked::Linked;
@@ -74,24 +73,19 @@ pub fn import(
     graph: Graph,
     pgvector: &Pgvector,
 ) -> Result<Result<Imported, String>, Error> {
-    // SAFETY: the index is open, and pgvector's.
-    let normalizer = unsafe { Normalizer::of(opened.index(), pgvector)? };
+    let normalizer = Normalizer::of(opened, pgvector)?;
     let mut graph = Some(graph);
     let mut outcome = None;
-    fill::fill(opened, origin, &mut |table, index, info| {
+    fill::fill(opened, origin, &mut |filling| {
         let scan = Scan {
-            table,
-            index,
-            info,
-            column: described.column,
+            filling,
+            described,
             normalizer: normalizer.as_ref(),
         };
         let Some(graph) = graph.take() else {
             return Rows { table: 0, index: 0 };
         };
-        // SAFETY: index_build gives the relations and the index's info; they are locked as `Opened::to_fill` says, and the index is
-        // new or was emptied.
-        let (rows, filled) = unsafe { write(&scan, described, graph) };
+        let (rows, filled) = write(&scan, graph);
         let index = filled.as_ref().map_or(0, |filled| filled.rows);
         outcome = Some(filled);
         Rows { table: rows, index }
@@ -105,24 +99,14 @@ pub fn import(
 }
 
 /// Writes the index; the number of the table's rows, and what came of it.
-///
-/// # Safety
-/// As [`Scan::rows`]; nobody else can write to the index, which has no page.
-unsafe fn write(
-    scan: &Scan<'_>,
-    described: &VectorIndex,
-    graph: Graph,
-) -> (u64, Result<Imported, Stop>) {
+fn write(scan: &Scan<'_>, graph: Graph) -> (u64, Result<Imported, Stop>) {
     let live = u64::try_from(graph.live()).unwrap_or(u64::MAX);
     let mut matcher = Matcher::new(graph);
     let mut sum = TidSum::default();
-    // SAFETY: as this function's own.
-    let rows = unsafe {
-        scan.rows(Want::Components, true, &mut |tid, components| {
-            matcher.offer(tid, components);
-            sum.add(tid);
-        })
-    };
+    let rows = scan.rows(Want::Components, true, &mut |tid, components| {
+        matcher.offer(tid, components);
+        sum.add(tid);
+    });
     let matched = matcher.counts();
     let unfit = |why: String| (rows, Err(Stop::Unfit(why)));
     if matched.placed.saturating_mul(100) < live.saturating_mul(LEAST_PLACED) {
@@ -155,15 +139,13 @@ unsafe fn write(
             counts.unreached, matched.placed
         ));
     }
-    // SAFETY: as this function's own.
-    let written = unsafe { pages(scan, described, &linked) };
+    let written = pages(scan, &linked);
     let inserted = written.map(|()| {
         let rest: Vec<_> = linked.rest().collect();
         drop(linked);
         match rest.as_slice() {
             [] => 0,
-            // SAFETY: as this function's own; all pages are written.
-            rest => unsafe { scan.insert(&mut |tid| rest.binary_search(&tid).is_ok()) },
+            rest => scan.insert(&mut |tid| rest.binary_search(&tid).is_ok()),
         }
     });
     let imported = inserted.map(|inserted| Imported {
@@ -175,10 +157,10 @@ unsafe fn write(
 }
 
 /// Writes and logs the pages of all elements.
-///
-/// # Safety
-/// As [`write`].
-unsafe fn pages(scan: &Scan<'_>, described: &VectorIndex, linked: &Linked) -> Result<(), Stop> {
+fn pages(scan: &Scan<'_>, linked: &Linked) -> Result<(), Stop> {
+    let Scan {
+        filling, described, ..
+    } = scan;
     let shape = Shape {
         m: described.m,
         ef_construction: described.ef_construction,
@@ -189,38 +171,32 @@ unsafe fn pages(scan: &Scan<'_>, described: &VectorIndex, linked: &Linked) -> Re
     let levels = (0..linked.len()).filter_map(|ordinal| Some(linked.element(ordinal)?.level));
     let placement = Placement::of(shape, levels)?;
     let at = |ordinal: u32| usize::try_from(ordinal).unwrap_or(usize::MAX);
-    let index: pg_sys::Relation = scan.index;
     let entry = linked.entry().map(|(ordinal, _)| at(ordinal));
     let mut writer = Writer::begin(&placement, entry, |block, page: &Page| {
         interrupt::check();
-        // SAFETY: as this function's own.
-        match unsafe { buffers::append(index, page) } {
+        match buffers::append(filling, page) {
             got if got == block => Ok(()),
             _ => Err(Stop::Page(PageError::Placement(0))),
         }
     })?;
     let mut cursor = linked.cursor();
     let mut failed = None;
-    // SAFETY: as this function's own.
-    unsafe {
-        scan.rows(Want::Value, false, &mut |tid, value| {
-            let Some(element) = cursor.next(tid).filter(|_| failed.is_none()) else {
-                return;
-            };
-            let mut links = |layer, list: &mut Vec<_>| {
-                let ordinals = linked.links(element.ordinal, layer);
-                list.extend(ordinals.filter_map(|ordinal| placement.element(at(ordinal))));
-            };
-            failed = writer
-                .element(element.level, element.tids(), value, &mut links)
-                .err();
-        });
-    }
+    scan.rows(Want::Value, false, &mut |tid, value| {
+        let Some(element) = cursor.next(tid).filter(|_| failed.is_none()) else {
+            return;
+        };
+        let mut links = |layer, list: &mut Vec<_>| {
+            let ordinals = linked.links(element.ordinal, layer);
+            list.extend(ordinals.filter_map(|ordinal| placement.element(at(ordinal))));
+        };
+        failed = writer
+            .element(element.level, element.tids(), value, &mut links)
+            .err();
+    });
     if let Some(failed) = failed {
         return Err(failed);
     }
     writer.finish()?;
-    // SAFETY: as this function's own.
-    unsafe { buffers::log(index) };
+    buffers::log(filling);
     Ok(())
 }

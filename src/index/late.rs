@@ -15,8 +15,8 @@ use crate::{interrupt, lock};
 /// The server's own are raised.
 pub fn insert_own_rows(table: pg_sys::Oid, index: &VectorIndex) -> Result<(), Error> {
     let relation = lock::open_for_writing(table);
-    // SAFETY: the table is open, a heap, and locked for writing, as for an INSERT; the index is opened with the lock that
-    // ExecOpenIndices (execIndexing.c) takes. What heap_getnext (heapam.c) gives with SnapshotSelf is committed or this
+    // SAFETY: ExecOpenIndices (execIndexing.c) opens indexes with this lock; the table is open, a heap, and locked for writing, as
+    // for an INSERT. What heap_getnext (heapam.c) gives with SnapshotSelf is committed or this
     // transaction's own: which of the two, TransactionIdIsCurrentTransactionId (xact.c) says of the row's xmin, which is not
     // frozen where it is ours. The row is there until the next one is asked for. FormIndexDatum (index.c) evaluates as
     // ExecInsertIndexTuples has it do; the memory of a row is emptied when nothing points to it any more.

@@ -19,14 +19,12 @@ mod check;
 mod define;
 #[allow(unsafe_code)]
 mod fill;
-#[allow(unsafe_code)]
 mod import;
 #[allow(unsafe_code)]
 mod late;
 mod make;
 #[allow(unsafe_code)]
 mod opened;
-#[allow(unsafe_code)]
 mod proof;
 #[allow(unsafe_code)]
 mod scan;

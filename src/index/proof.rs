@@ -156,8 +156,7 @@ fn asked(
                 interrupt::check();
                 Asked {
                     vector: vector.clone(),
-                    // SAFETY: the index is pgvector's, and the value one of its own.
-                    given: unsafe { search::nearest(opened, &sample.value, ANSWERS) },
+                    given: search::nearest(opened, &sample.value, ANSWERS),
                 }
             });
             each.collect()
@@ -244,14 +243,14 @@ struct Pages<'a> {
 
 impl<'a> Pages<'a> {
     fn of(opened: &'a Opened) -> Pages<'a> {
-        // SAFETY: the index is open.
-        let count = unsafe { buffers::count(opened.index()) };
-        Pages { opened, count }
+        Pages {
+            opened,
+            count: buffers::blocks(opened),
+        }
     }
 
     fn read(&self, block: u32, into: &mut Page) {
-        // SAFETY: the index is open; callers ask for blocks that it has.
-        unsafe { buffers::read(self.opened.index(), block, into) };
+        buffers::read(self.opened, block, into);
     }
 
     /// All but the meta page, in order.

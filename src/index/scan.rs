@@ -10,7 +10,9 @@ use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 use pgrx::{PgMemoryContexts, pg_guard, pg_sys};
 use vector_migrate_core::index::Tid;
 
+use super::fill::Filling;
 use super::values::Normalizer;
+use super::which::VectorIndex;
 
 /// Which of a row's values is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,16 +25,12 @@ pub enum Want {
 
 /// What is scanned.
 pub struct Scan<'a> {
-    /// The open table.
-    pub table: pg_sys::Relation,
-    /// The open index on it.
-    pub index: pg_sys::Relation,
-    /// What the server knows of the index.
-    pub info: *mut pg_sys::IndexInfo,
-    /// The number of the column with the vectors, counted from 1.
-    pub column: i16,
+    /// The index that is being filled, with its table.
+    pub filling: &'a Filling,
+    /// What it is like.
+    pub described: &'a VectorIndex,
     /// Makes the index's values; `None` where they are the column's own.
-    pub normalizer: Option<&'a Normalizer>,
+    pub normalizer: Option<&'a Normalizer<'a>>,
 }
 
 /// Bytes of a vector before its components: length, dimensions, a reserve.
@@ -41,7 +39,7 @@ const HEADER: usize = 8;
 struct State<'a> {
     each: &'a mut dyn FnMut(Tid, &[u8]),
     want: Want,
-    normalizer: Option<&'a Normalizer>,
+    normalizer: Option<&'a Normalizer<'a>>,
     memory: PgMemoryContexts,
     /// Which of a row's values has the column as it is.
     column: usize,
@@ -50,22 +48,18 @@ struct State<'a> {
 
 impl Scan<'_> {
     /// Gives each row's TID and bytes to `each`; the number of rows, those left out included. A cancel is obeyed between rows.
-    ///
-    /// # Safety
-    /// The relations are open and locked against writers, `info` is of BuildIndexInfo for the index, and the column is one
-    /// of pgvector's types.
-    pub unsafe fn rows(&self, want: Want, progress: bool, each: &mut dyn FnMut(Tid, &[u8])) -> u64 {
-        // SAFETY: FormIndexDatum (index.c) evaluates as many attributes as the copy of `info` says, each an expression of its
+    pub fn rows(&self, want: Want, progress: bool, each: &mut dyn FnMut(Tid, &[u8])) -> u64 {
+        // SAFETY: FormIndexDatum (index.c) evaluates as many attributes as the copy of the info says, each an expression of its
         // list or a column of the table: the second one is the column with the vectors, in an array of INDEX_MAX_KEYS elements.
         // heapam_index_build_range_scan (heapam_handler.c) takes nothing else from the number of attributes, and calls back
         // without a lock on a buffer. What it finds out about HOT chains goes back to the server's own struct.
         unsafe {
-            let mut info = std::ptr::read(self.info);
+            let mut info = std::ptr::read(self.filling.info());
             let expression = info.ii_IndexAttrNumbers[0] == 0;
             if expression && want == Want::Components {
                 info.ii_NumIndexAttrs = 2;
                 info.ii_NumIndexKeyAttrs = 2;
-                info.ii_IndexAttrNumbers[1] = self.column;
+                info.ii_IndexAttrNumbers[1] = self.described.column;
             }
             let mut state = State {
                 each,
@@ -76,16 +70,14 @@ impl Scan<'_> {
                 left_out: 0,
             };
             let rows = self.whole(&raw mut info, progress, Some(row), (&raw mut state).cast());
-            (*self.info).ii_BrokenHotChain |= info.ii_BrokenHotChain;
+            (*self.filling.info()).ii_BrokenHotChain |= info.ii_BrokenHotChain;
             rows
         }
     }
 
     /// Gives each row whose TID `wanted` says to pgvector's own insert; how many.
-    ///
-    /// # Safety
-    /// As [`Scan::rows`]; the index has its pages.
-    pub unsafe fn insert(&self, wanted: &mut dyn FnMut(Tid) -> bool) -> u64 {
+    /// The index has to have its pages.
+    pub fn insert(&self, wanted: &mut dyn FnMut(Tid) -> bool) -> u64 {
         struct Inserts<'a> {
             wanted: &'a mut dyn FnMut(Tid) -> bool,
             table: pg_sys::Relation,
@@ -125,14 +117,19 @@ impl Scan<'_> {
         }
         let mut state = Inserts {
             wanted,
-            table: self.table,
-            info: self.info,
+            table: self.filling.table(),
+            info: self.filling.info(),
             inserted: 0,
         };
-        // SAFETY: as in `rows`, with the server's own struct; callbacks may insert into the index, as gistBuildCallback (gistbuild.c)
+        // SAFETY: FormIndexDatum (index.c) as in `rows`, with the server's own struct; callbacks may insert into the index, as gistBuildCallback (gistbuild.c)
         // does.
         unsafe {
-            self.whole(self.info, false, Some(insert_row), (&raw mut state).cast());
+            self.whole(
+                self.filling.info(),
+                false,
+                Some(insert_row),
+                (&raw mut state).cast(),
+            );
         }
         state.inserted
     }
@@ -140,7 +137,7 @@ impl Scan<'_> {
     /// The server's table_index_build_scan (tableam.h), an inline function that pgrx has no binding for.
     ///
     /// # Safety
-    /// As [`Scan::rows`]; `callback` takes `state`.
+    /// `info` is the index's, or like it; `callback` takes `state`.
     unsafe fn whole(
         &self,
         info: *mut pg_sys::IndexInfo,
@@ -148,14 +145,14 @@ impl Scan<'_> {
         callback: pg_sys::IndexBuildCallback,
         state: *mut c_void,
     ) -> u64 {
-        // SAFETY: the table's access method has this function (tableamapi.c asserts it), and is given what the inline function
+        // SAFETY: GetTableAmRoutine (tableamapi.c) asserts that the table's access method has this function, and it is given what the inline function
         // gives it. It is called by its pointer, so pgrx does not guard it: pg_guard_ffi_boundary (pgrx-pg-sys's ffi.rs)
         // does, whose closure has nothing to drop.
         unsafe {
-            let Some(scan) = (*(*self.table).rd_tableam).index_build_range_scan else {
+            let (table, index) = (self.filling.table(), self.filling.index());
+            let Some(scan) = (*(*table).rd_tableam).index_build_range_scan else {
                 return 0;
             };
-            let (table, index) = (self.table, self.index);
             let none = std::ptr::null_mut();
             let (first, all) = (0, pg_sys::InvalidBlockNumber);
             pg_guard_ffi_boundary(|| {

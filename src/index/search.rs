@@ -10,10 +10,8 @@ use crate::image;
 
 /// The TIDs of up to `most` rows that a scan of the index gives for `vector` (a whole value of the index's type), the nearest
 /// first. How hard it searches is what the session's settings say.
-///
-/// # Safety
-/// `opened` is an HNSW index of pgvector's with its table, and `vector` a value of the type that it indexes.
-pub unsafe fn nearest(opened: &Opened, vector: &[u8], most: usize) -> Vec<Tid> {
+/// The index has to be an HNSW index of pgvector's.
+pub fn nearest(opened: &Opened, vector: &[u8], most: usize) -> Vec<Tid> {
     // SAFETY: the calls are those of an ordered index scan (nodeIndexscan.c): one key without flags, whose argument outlives the
     // scan; hnswgettuple (pgvector's hnswscan.c) wants an MVCC snapshot, which is pushed by the caller's statement and
     // outlives the scan. The scan is ended here, or by the subtransaction that an error ends.

@@ -1,8 +1,11 @@
 //! Values as pgvector puts them into an index: by its own functions.
 
+use std::marker::PhantomData;
+
 use pgrx::pg_sys;
 use vector_migrate_core::record::Space;
 
+use super::opened::Opened;
 use crate::error::Error;
 use crate::spi;
 use crate::tables::Pgvector;
@@ -10,25 +13,21 @@ use crate::tables::Pgvector;
 /// The number of pgvector's support function for a vector's length (`HNSW_NORM_PROC` in its hnsw.h).
 const NORM: u16 = 2;
 
-/// pgvector's functions for the length of a vector and for a vector of length 1.
-pub struct Normalizer {
+/// pgvector's functions for the length of a vector and for a vector of length 1, for as long as the index is open.
+pub struct Normalizer<'a> {
     length: pg_sys::FmgrInfo,
     normalize: pg_sys::FmgrInfo,
     collation: pg_sys::Oid,
+    opened: PhantomData<&'a Opened>,
 }
 
-impl Normalizer {
-    /// Those of the open index; `None` if its operator class takes values as they are.
+impl<'a> Normalizer<'a> {
+    /// Those of the open index, one of pgvector's; `None` if its operator class takes values as they are.
     ///
     /// # Errors
     /// [`Error::Bug`] if pgvector lacks the function.
-    ///
-    /// # Safety
-    /// `index` is an open index of pgvector's, and stays so for as long as the result is used.
-    pub unsafe fn of(
-        index: pg_sys::Relation,
-        pgvector: &Pgvector,
-    ) -> Result<Option<Normalizer>, Error> {
+    pub fn of(opened: &'a Opened, pgvector: &Pgvector) -> Result<Option<Normalizer<'a>>, Error> {
+        let index = opened.index();
         // SAFETY: index_getprocid and index_getprocinfo (indexam.c) of an open index, for its first attribute; the FmgrInfo is
         // copied, its memory is the relation's own. get_atttype (lsyscache.c) looks at the catalog. fmgr_info (fmgr.c) fills in one
         // for a function that exists.
@@ -44,6 +43,7 @@ impl Normalizer {
                 length,
                 normalize,
                 collation: *(*index).rd_indcollation,
+                opened: PhantomData,
             }))
         }
     }
@@ -66,7 +66,7 @@ impl Normalizer {
     /// # Safety
     /// As [`Normalizer::has_length`].
     pub unsafe fn normalized(&self, value: pg_sys::Datum) -> Option<pg_sys::Datum> {
-        // SAFETY: as in `has_length`; the result is a whole value of the same type.
+        // SAFETY: FunctionCall1Coll (fmgr.c) as in `has_length`; the result is a whole value of the same type.
         unsafe {
             self.has_length(value).then(|| {
                 let mut function = self.normalize;
