@@ -11,8 +11,9 @@ use super::opened::Opened;
 use crate::error::Error;
 use crate::pg;
 
+// SAFETY: the declarations are those of the server's parse_utilcmd.h and predicate.h, for 14 to 18 alike. pgrx has no bindings
+// for the two, so they are guarded where they are called.
 unsafe extern "C-unwind" {
-    // Of the server's parse_utilcmd.c and predicate.c; pgrx has no bindings for them, so they are guarded where they are called.
     fn transformIndexStmt(
         relation: pg_sys::Oid,
         statement: *mut pg_sys::IndexStmt,
