@@ -6,6 +6,7 @@
 #   DEATHS=50          deaths: rounds of each kind while a private copy is there or is made
 #   PAGE_ONE=4         first_page: values for every byte; COLLECTIONS=100000: empty collections in one store
 #   RECORDS=1000000    subtransactions: rows of a run
+#   STORE=             index_crash: another store
 #   HISTORIES=1000     histories of runs and rollbacks against the model
 #   OLD=, NEW=         upgrade: pg_config of two servers that have the extension; left out without them
 #
@@ -31,6 +32,7 @@ run first_page env PAGE_ONE="${PAGE_ONE:-4}" scripts/test.sh core --release --te
 run collections env COLLECTIONS="${COLLECTIONS:-100000}" scripts/test.sh core --release --test many_collections -- --nocapture
 run swaps env SWAPS="${SWAPS:-500}" scripts/test.sh server --test swapped_paths -- --nocapture --test-threads 1
 run subtransactions env RECORDS="${RECORDS:-1000000}" scripts/test.sh server --test subtransactions -- --nocapture
+run index_crash pgrx-tests/soak/index_crash.sh
 run histories env HISTORIES="${HISTORIES:-1000}" scripts/test.sh server --test histories
 if [ -n "${OLD:-}" ] && [ -n "${NEW:-}" ]; then
   run upgrade pgrx-tests/soak/pg_upgrade.sh
