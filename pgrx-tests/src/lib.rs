@@ -5,6 +5,8 @@
 //! - [`Session`] is a connection to it: SQL in, text, errors in parts and notices out.
 //! - [`Store`] is a private copy of a fixture that the server can read (and could change: see [`Snapshot`]).
 //! - [`store_of`] makes one of a test's own records.
+//! - [`graph`] damages the files of a store's graph.
+//! - [`indexes`] asks what became of a vector index.
 //! - [`Expected`] is what chromadb itself returned for a fixture.
 //! - [`Report`] is what `migrate_chroma` answers, its sums checked.
 //! - [`models`] has model directories, and reference vectors.
@@ -14,6 +16,8 @@
 //! Everything here panics where a test should fail.
 
 mod expected;
+pub mod graph;
+pub mod indexes;
 pub mod models;
 mod records;
 mod report;
