@@ -82,6 +82,12 @@ impl GraphFiles {
         usize::try_from(number(&header, 56) & 0xffff_ffff).expect("small")
     }
 
+    /// Marks an element as deleted.
+    pub fn delete(&self, element: usize) {
+        let at = element * self.stride + 2;
+        self.change("data_level0.bin", |bytes| bytes[at] |= 1);
+    }
+
     /// Gives each link at layer 0 to `change`, with its element, which may change it.
     pub fn links(&self, mut change: impl FnMut(usize, &mut u32)) {
         let stride = self.stride;
