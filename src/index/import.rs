@@ -109,6 +109,13 @@ fn write(scan: &Scan<'_>, graph: Graph) -> (u64, Result<Imported, Stop>) {
     });
     let matched = matcher.counts();
     let unfit = |why: String| (rows, Err(Stop::Unfit(why)));
+    // First, since such rows also leave elements without one.
+    if matched.in_large_groups.saturating_mul(100) > matched.offered.saturating_mul(MOST_LOST) {
+        return unfit(format!(
+            "{} of {} rows share their vector with nine others or more, for which Chroma's graph is no good",
+            matched.in_large_groups, matched.offered
+        ));
+    }
     if matched.placed.saturating_mul(100) < live.saturating_mul(LEAST_PLACED) {
         return unfit(format!(
             "only {} of the {live} elements of Chroma's graph are rows of the table",
@@ -121,22 +128,17 @@ fn write(scan: &Scan<'_>, graph: Graph) -> (u64, Result<Imported, Stop>) {
             matched.rest, matched.offered
         ));
     }
-    if matched.in_large_groups.saturating_mul(100) > matched.offered.saturating_mul(MOST_LOST) {
-        return unfit(format!(
-            "{} of {} rows share their vector with nine others or more, for which Chroma's graph is no good",
-            matched.in_large_groups, matched.offered
-        ));
-    }
     let linked = matcher.link(&mut Means {
         tick: &mut interrupt::check,
         threads: pg::index_threads(),
         quietly: &|start| interrupt::without_signals(start),
     });
     let counts = linked.counts();
-    if counts.unreached.saturating_mul(100) > matched.placed.saturating_mul(MOST_LOST) {
+    let lost = counts.unreached.max(counts.apart);
+    if lost.saturating_mul(100) > matched.placed.saturating_mul(MOST_LOST) {
         return unfit(format!(
-            "a search in Chroma's graph cannot come to {} of {} elements",
-            counts.unreached, matched.placed
+            "a search in Chroma's graph cannot come to {lost} of {} elements",
+            matched.placed
         ));
     }
     let written = pages(scan, &linked);

@@ -85,6 +85,9 @@ pub struct LinkCounts {
     pub repaired: u64,
     /// Ways back.
     pub back: u64,
+    /// Elements that a search with the graph's links and the ways back alone does not reach: what fills the lists may lead
+    /// there, but not from near.
+    pub apart: u64,
     /// Links to neighbours of neighbours.
     pub filled: u64,
     /// Elements whose list at layer 0 is not full.

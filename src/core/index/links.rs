@@ -8,7 +8,7 @@
 use super::fill::fill;
 use super::linked::{LinkCounts, Linked, Placed};
 use super::lists::{Lists, NONE, at};
-use super::reach::reach;
+use super::reach::{apart, reach};
 use super::repair::{repair, stand_ins};
 
 /// What the caller gives to linking.
@@ -71,9 +71,10 @@ pub(super) fn complete(
     let mut own = repair(&placed, &mut lists, &next, &mut counts, ticker);
     drop(next);
     back(&placed, &mut lists, &mut counts, ticker);
+    let entry = first(&placed, entry);
+    counts.apart = entry.map_or(0, |entry| apart(&placed, &lists, entry, ticker));
     fill(&placed, &mut lists, &own, &mut counts, means);
     let ticker = &mut Ticker::new(means.tick);
-    let entry = first(&placed, entry);
     if let Some(entry) = entry {
         let seen = reach(&placed, &mut lists, &mut own, entry, &mut counts, ticker);
         placed.leave_out(&seen);

@@ -57,6 +57,19 @@ impl Search {
             self.follow(placed, lists, layer, ticker);
         }
     }
+
+    /// How many elements it has not reached.
+    fn left(&self, placed: &Placed) -> u64 {
+        let left = placed.order.iter().filter(|element| !self.has(**element));
+        u64::try_from(left.count()).unwrap_or(u64::MAX)
+    }
+}
+
+/// How many elements a search from `entry` does not reach.
+pub(super) fn apart(placed: &Placed, lists: &Lists, entry: u32, ticker: &mut Ticker<'_>) -> u64 {
+    let mut search = Search::new(placed.levels.len());
+    search.from(placed, lists, entry, ticker);
+    search.left(placed)
 }
 
 /// Makes elements reachable from `entry`; which are, by element. The first `kept` links of each list are not replaced.
@@ -71,12 +84,8 @@ pub(super) fn reach(
     let mut search = Search::new(placed.levels.len());
     search.from(placed, lists, entry, ticker);
     let all = placed.order.len();
-    let left = |search: &Search| {
-        let left = placed.order.iter().filter(|element| !search.has(**element));
-        u64::try_from(left.count()).unwrap_or(u64::MAX)
-    };
     debug_assert!(search.queue.len() <= all);
-    counts.unreached_at_first = left(&search);
+    counts.unreached_at_first = search.left(placed);
     counts.unreached = counts.unreached_at_first;
     for _ in 0..ROUNDS {
         if counts.unreached == 0 {
@@ -97,7 +106,7 @@ pub(super) fn reach(
             break;
         }
         search.from(placed, lists, entry, ticker);
-        counts.unreached = left(&search);
+        counts.unreached = search.left(placed);
     }
     search.seen
 }

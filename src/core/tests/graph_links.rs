@@ -381,6 +381,21 @@ fn what_cannot_be_reached_is_left_to_pgvector() {
 }
 
 #[test]
+fn halves_that_only_the_filling_joins_are_told_of() {
+    // As above, with room in every list.
+    let of = |slot: u32| {
+        (1..5)
+            .map(move |step| slot / 50 * 50 + (slot + step) % 50)
+            .collect()
+    };
+    let mut made = Made::new(40, (0..100).map(|slot| vec![of(slot)]).collect());
+    let counts = made.linked().counts();
+    assert_eq!((counts.apart, counts.unreached), (50, 0));
+    made.links[3][0].push(70);
+    assert_eq!(made.linked().counts().apart, 0);
+}
+
+#[test]
 fn a_search_begins_at_another_element_of_the_top_level_if_the_first_is_gone() {
     let mut rng = Rng::with_seed(4);
     let mut made = Made::line(300, 4, &mut rng);
