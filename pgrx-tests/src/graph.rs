@@ -82,6 +82,12 @@ impl GraphFiles {
         usize::try_from(number(&header, 56) & 0xffff_ffff).expect("small")
     }
 
+    /// The label of an element: the numbers of records, from 1.
+    pub fn label(&self, element: usize) -> u64 {
+        let bytes = fs::read(self.path("data_level0.bin")).expect("reads");
+        number(&bytes, (element + 1) * self.stride - 8)
+    }
+
     /// Marks an element as deleted.
     pub fn delete(&self, element: usize) {
         let at = element * self.stride + 2;

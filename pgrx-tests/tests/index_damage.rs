@@ -6,7 +6,7 @@ use std::thread;
 
 use vector_migrate_tests::graph::{Field, GraphFiles};
 use vector_migrate_tests::indexes::{Came, Checked, PLAIN, agreement, index_of, migrate_into};
-use vector_migrate_tests::{Db, Store, store};
+use vector_migrate_tests::{Db, store};
 
 /// What comes of the collection `euclidean` or `cosine` of `graphs/spaces` after `damage`; the index is whole.
 #[track_caller]
@@ -34,9 +34,8 @@ fn files_that_are_cut_make_a_build() {
         ("header.bin", "header.bin is damaged"),
         ("length.bin", "length.bin ends early"),
     ] {
-        for thousandths in [0, 1, 333, 500, 990, 999] {
+        for thousandths in [0, 500, 999] {
             let (_, came) = damaged("cosine", |files| files.cut(file, thousandths));
-            println!("{file} {thousandths}: {came:?}");
             came.expect("built", reason);
         }
     }
@@ -53,7 +52,6 @@ fn files_that_are_missing_make_a_build() {
         let (_, came) = damaged("cosine", |files| {
             fs::remove_file(files.path(file)).expect("removes")
         });
-        println!("{file}: {came:?}");
         came.expect("built", file);
     }
 }
@@ -62,7 +60,6 @@ fn files_that_are_missing_make_a_build() {
 fn a_header_with_another_m_makes_a_build() {
     for m in [0, 1, 2, 8, 15, 32, 101, u32::MAX] {
         let (_, came) = damaged("euclidean", |files| files.header(Field::M, m));
-        println!("M {m}: {came:?}");
         came.expect("built", "M");
     }
 }
@@ -71,7 +68,6 @@ fn a_header_with_another_m_makes_a_build() {
 fn a_header_with_another_number_of_elements_makes_a_build() {
     for count in [0, 1, 300, 699, 701, 100_000, u32::MAX] {
         let (_, came) = damaged("euclidean", |files| files.header(Field::Count, count));
-        println!("count {count}: {came:?}");
         assert_eq!(came.way, "built", "{count}: {came:?}");
     }
 }
@@ -142,10 +138,10 @@ fn a_search_does_not_begin_at_a_deleted_element() {
     let (db, source) = (Db::new(), store("graphs/spaces"));
     let files = GraphFiles::of(&source, "euclidean");
     let entry = files.entry();
+    let record = files.label(entry) - 1;
     files.delete(entry);
-    // Labels count from 1, in the order of the elements.
     source.damage(&format!(
-        "DELETE FROM embeddings WHERE embedding_id = 'euclidean-{entry:04}'"
+        "PRAGMA foreign_keys = off; DELETE FROM embeddings WHERE embedding_id = 'euclidean-{record:04}'"
     ));
     let (came, report) = migrate_into(&db, &source, "euclidean", "import", "damaged");
     assert_eq!(report.total().migrated, 699);
@@ -173,8 +169,7 @@ fn level_lists_that_end_early_make_a_build() {
     ];
     for (what, change) in change {
         let (_, came) = damaged("euclidean", |files| files.change("link_lists.bin", change));
-        println!("{what}: {came:?}");
-        came.expect("built", "l");
+        assert_eq!(came.way, "built", "{what}: {came:?}");
     }
 }
 
@@ -192,13 +187,12 @@ fn a_graph_with_links_anywhere_makes_a_build() {
 }
 
 #[test]
-fn a_graph_of_two_parts_makes_a_build_or_is_joined() {
+fn a_graph_of_two_parts_makes_a_build() {
     let (db, came) = damaged("euclidean", |files| {
         files.without_upper_layers();
         files.keep_links(|from, to| from % 2 == to % 2);
     });
-    println!("{came:?}");
-    came.expect("built", "cannot come to");
+    came.expect("built", "a search in Chroma's graph cannot come to");
     assert!(agreement(&db, "damaged", "embedding", "<->") > 0.95);
 }
 
@@ -219,27 +213,9 @@ fn a_graph_of_equal_vectors_makes_a_build() {
         "built",
         "480 of 600 rows share their vector with nine others or more",
     );
-    Checked::sound(&db, "damaged", &index_of(&db, "damaged"));
-}
-
-#[test]
-fn a_graph_of_other_vectors_makes_a_build() {
-    let (db, source) = (Db::new(), store("graphs/spaces"));
-    let files = GraphFiles::of(&source, "euclidean");
-    // The rows' vectors come from the queue, those of the graph are others.
-    source.damage(
-        "INSERT INTO embeddings_queue (seq_id, created_at, operation, topic, id, vector, encoding, metadata)
-         SELECT 100000 + e.id, e.created_at, 2, 'persistent://default/default/' || c.id, e.embedding_id,
-                CAST(randomblob(0) AS BLOB) || (SELECT group_concat('') FROM (SELECT 1)) || zeroblob(64), 'FLOAT32', '{}'
-           FROM embeddings e JOIN segments s ON s.id = e.segment_id JOIN collections c ON c.id = s.collection
-          WHERE c.name = 'euclidean' AND 0",
-    );
-    files.change("data_level0.bin", |bytes| {
-        let first = bytes[..64].to_vec();
-        bytes[..64].copy_from_slice(&first);
-    });
-    let (came, _) = migrate_into(&db, &source, "euclidean", "auto", "damaged");
-    println!("{came:?}");
+    // pgvector's own build leaves half of such elements where no search comes to.
+    let checked = Checked::of(&db, &index_of(&db, "damaged"));
+    assert_eq!((checked.rows, checked.problems), (600, 0), "{checked:?}");
 }
 
 #[test]
@@ -266,7 +242,7 @@ fn a_store_that_is_written_meanwhile_costs_no_row() {
             }
         });
         let mut ways = Vec::new();
-        for number in 0..12 {
+        for number in 0..3 {
             let target = format!("target_{number}");
             let call = format!(
                 "SELECT * FROM migrate_chroma({}, {PLAIN}, collection => 'euclidean', target => '{target}')",
@@ -289,7 +265,7 @@ fn a_store_that_is_written_meanwhile_costs_no_row() {
         over.store(true, Ordering::Relaxed);
         ways
     });
-    println!("{ways:?}");
+    assert!(ways.len() == 3, "{ways:?}");
     for (path, bytes) in paths.iter().zip(&whole) {
         fs::write(path, bytes).expect("writes");
     }
@@ -297,6 +273,3 @@ fn a_store_that_is_written_meanwhile_costs_no_row() {
     came.expect("imported", "700 rows");
     is_good(&db, "<->");
 }
-
-#[allow(dead_code)]
-fn _unused(_: &Store) {}
