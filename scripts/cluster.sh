@@ -128,8 +128,8 @@ start() {
   mkdir -p "$dir/scratch"
   chmod 1777 "$dir/scratch"
   options="-c listen_addresses='' -c unix_socket_directories='$(socket_dir)' -c port=$port -c log_line_prefix='%m [%p] '"
-  # Tests may lose their cluster in a power cut; a reader's demo should not.
-  [ "$name" != test ] || options="$options -c fsync=off"
+  # Tests may lose their cluster in a power cut; a reader's demo should not. Some prepare transactions.
+  [ "$name" != test ] || options="$options -c fsync=off -c max_prepared_transactions=10"
   options="$options ${CLUSTER_OPTIONS:-}"
   choose_network
   echo "$network" >"$dir/network"
