@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Soak: an imported vector index after a crash right after the commit, on a standby, and with wal_level = minimal: the same
-# pages, no problem in the walk, the same answers. Usage: [STORE=/path/to/store] index_crash.sh
+# pages, no problem in the walk, the same answers. Usage: [STORE=/path/to/store COLLECTION=name] index_crash.sh, of a collection in space cosine
 # Promise: works in a folder of its own, removed in every case; no TCP port.
 . "$(dirname "$0")/../../scripts/lib.sh"
 need_pg
 
-store=${STORE:-$ROOT/pgrx-tests/fixtures/graphs/cosine}
+store=${STORE:-$ROOT/pgrx-tests/fixtures/graphs/spaces} collection=${COLLECTION:-cosine}
 [ -f "$store/chroma.sqlite3" ] || die "no store at $store"
 work=$(mktemp -d /tmp/vector_migrate_crash.XXXXXX)
 finish() {
@@ -54,7 +54,7 @@ same() { # same WHAT EXPECTED FOUND
 }
 
 index=content_vectors_embedding_idx
-migrate="SELECT sum(migrated) FROM migrate_chroma('$work/store', orphans => 'keep', embeddings => 'stored', index => 'import')"
+migrate="SELECT sum(migrated) FROM migrate_chroma('$work/store', collection => '$collection', orphans => 'keep', embeddings => 'stored', index => 'import')"
 # Everything that tells one index from another: pages but for LSN and checksum, answers to a hundred queries.
 pages="SELECT md5(string_agg(md5(substr(get_raw_page('$index', b::int), 11)), '' ORDER BY b))
          FROM generate_series(0, pg_relation_size('$index') / 8192 - 1) b"
@@ -63,7 +63,8 @@ answers="SET enable_seqscan = off; SET enable_sort = off;
     SELECT q.id AS q, (SELECT string_agg(r.id, ' ') FROM (
         SELECT id FROM content_vectors v ORDER BY v.embedding <=> q.embedding LIMIT 10) r) AS a
       FROM (SELECT id, embedding FROM content_vectors ORDER BY id LIMIT 100) q) x"
-walk="SELECT rows = (SELECT count(*) FROM content_vectors), unreachable, problems FROM check_vector_index('$index')"
+# A vector without a length has no place in an index for cosine.
+walk="SELECT rows = (SELECT count(*) FROM content_vectors WHERE vector_norm(embedding) > 0), unreachable, problems FROM check_vector_index('$index')"
 
 say "crash right after the commit"
 init primary

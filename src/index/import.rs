@@ -30,7 +30,7 @@ use crate::error::Error;
 use crate::tables::Pgvector;
 use crate::{interrupt, pg};
 
-/// Of a graph's elements, so many hundredths have to be rows of the table.
+/// Of a graph's elements, deleted ones included, so many hundredths have to be rows of the table.
 const LEAST_PLACED: u64 = 80;
 /// Of the elements, so many hundredths may be out of a search's reach; of the rows, as many may have a vector that nine or
 /// more others have: hnswlib links equal vectors with each other only.
@@ -100,7 +100,7 @@ pub fn import(
 
 /// Writes the index; the number of the table's rows, and what came of it.
 fn write(scan: &Scan<'_>, graph: Graph) -> (u64, Result<Imported, Stop>) {
-    let live = u64::try_from(graph.live()).unwrap_or(u64::MAX);
+    let all = u64::try_from(graph.count()).unwrap_or(u64::MAX);
     let mut matcher = Matcher::new(graph);
     let mut sum = TidSum::default();
     let rows = scan.rows(Want::Components, true, &mut |tid, components| {
@@ -116,9 +116,9 @@ fn write(scan: &Scan<'_>, graph: Graph) -> (u64, Result<Imported, Stop>) {
             matched.in_large_groups, matched.offered
         ));
     }
-    if matched.placed.saturating_mul(100) < live.saturating_mul(LEAST_PLACED) {
+    if matched.placed.saturating_mul(100) < all.saturating_mul(LEAST_PLACED) {
         return unfit(format!(
-            "only {} of the {live} elements of Chroma's graph are rows of the table",
+            "only {} of the {all} elements of Chroma's graph are rows of the table",
             matched.placed
         ));
     }
