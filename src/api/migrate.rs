@@ -107,6 +107,9 @@ macro_rules! overload {
 overload!(
     /// Migrates the Chroma persist directory at `path` (or its chroma.sqlite3) into pgvector tables, in this
     /// transaction; one row for each collection and user, found = migrated + skipped + failed.
+    ///
+    /// `index`: how the vector index of a table that it creates, or of an empty one, comes about after the load: `auto` (from
+    /// Chroma's own graph where that can be, else built by pgvector), `import` (an error where it cannot be), `build`, `none`.
     migrate_chroma,
     String,
     [default!(Option<String>, "NULL")],
