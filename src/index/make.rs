@@ -12,7 +12,7 @@ use super::import::{self, Imported};
 use super::opened::{self, Opened};
 use super::proof::{self, LOW_RECALL, Proof, Reach};
 use super::which::{self, VectorIndex};
-use super::{Wish, build, define, late, trial};
+use super::{Wish, build, define, judge, late, trial};
 use crate::error::Error;
 use crate::message::notice;
 use crate::subxact::{self, Refused};
@@ -85,11 +85,6 @@ pub struct Job<'a> {
     /// pgvector.
     pub pgvector: &'a Pgvector,
 }
-
-/// The least share of links that lead to elements nearer than the median; and the elements, in neighbours of one, from which
-/// it is asked for: in a small index everything is linked to everything.
-const LEAST_NEAR: f64 = 0.75;
-const ENOUGH_FOR_NEAR: u64 = 40;
 
 /// Makes the index; `None` for a new one whose values pgvector cannot index.
 ///
@@ -279,7 +274,7 @@ impl Task<'_> {
         let made = self.fresh(
             |made| matches!(made, Ok(Ok(_))),
             |opened, origin, index| {
-                if let Some(why) = unlike(&graph, space, index) {
+                if let Some(why) = judge::unlike(&graph, space, index) {
                     return Ok(Err(why));
                 }
                 if let Some(why) = trial::refuses(index, self.pgvector)? {
@@ -290,7 +285,7 @@ impl Task<'_> {
                     Err(why) => return Ok(Err(why)),
                 };
                 let proof = proof::prove(opened, index, Reach::Known)?;
-                Ok(match unsound(&imported, &proof, index) {
+                Ok(match judge::unsound(&imported, &proof, index) {
                     Some(why) => Err(why),
                     None => Ok(Fresh {
                         index: index.oid,
@@ -319,54 +314,4 @@ impl Task<'_> {
             })
         })
     }
-}
-
-/// Why the graph cannot be this index's.
-fn unlike(graph: &Graph, space: Space, index: &VectorIndex) -> Option<String> {
-    if space != index.space {
-        return Some(format!(
-            "Chroma's graph is for the space {space}, the index for {}",
-            index.space
-        ));
-    }
-    if graph.m() != index.m {
-        return Some(format!(
-            "M of Chroma's graph is {}, m of the index {}",
-            graph.m(),
-            index.m
-        ));
-    }
-    (graph.dimension() != index.dimensions).then(|| {
-        format!(
-            "vectors of Chroma's graph have {} dimensions, those of the index {}",
-            graph.dimension(),
-            index.dimensions
-        )
-    })
-}
-
-/// Why the index that was written cannot stay.
-fn unsound(imported: &Imported, proof: &Proof, index: &VectorIndex) -> Option<String> {
-    let summary = &proof.summary;
-    if let Some(finding) = summary.findings.sentences().first() {
-        return Some(format!(
-            "the walk through the imported index found: {finding}"
-        ));
-    }
-    if summary.heap != imported.sum || summary.emptied > 0 {
-        return Some(format!(
-            "the imported index has {} rows of the table's {}, or others",
-            summary.heap.count, imported.sum.count
-        ));
-    }
-    let enough = summary.elements >= ENOUGH_FOR_NEAR.saturating_mul(u64::from(index.m));
-    proof
-        .near
-        .filter(|near| enough && *near < LEAST_NEAR)
-        .map(|near| {
-            format!(
-                "links of Chroma's graph do not lead to near vectors: only {:.0} of 100 are nearer than the median",
-                near * 100.0
-            )
-        })
 }

@@ -20,6 +20,7 @@ mod define;
 #[allow(unsafe_code)]
 mod fill;
 mod import;
+mod judge;
 #[allow(unsafe_code)]
 mod late;
 mod make;
