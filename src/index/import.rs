@@ -35,6 +35,9 @@ const LEAST_PLACED: u64 = 80;
 /// Of the elements, so many hundredths may be out of a search's reach; of the rows, as many may have a vector that nine or
 /// more others have: hnswlib links equal vectors with each other only.
 const MOST_LOST: u64 = 1;
+/// Of the elements, so many hundredths may be reached only by what fills the lists. Of 100,000 vectors without any structure these
+/// are six; of a graph that has fallen into halves, half.
+const MOST_APART: u64 = 20;
 
 /// What was imported.
 #[derive(Debug, Clone, Copy)]
@@ -134,12 +137,13 @@ fn write(scan: &Scan<'_>, graph: Graph) -> (u64, Result<Imported, Stop>) {
         quietly: &|start| interrupt::without_signals(start),
     });
     let counts = linked.counts();
-    let lost = counts.unreached.max(counts.apart);
-    if lost.saturating_mul(100) > matched.placed.saturating_mul(MOST_LOST) {
-        return unfit(format!(
-            "a search in Chroma's graph cannot come to {lost} of {} elements",
-            matched.placed
-        ));
+    for (lost, most) in [(counts.unreached, MOST_LOST), (counts.apart, MOST_APART)] {
+        if lost.saturating_mul(100) > matched.placed.saturating_mul(most) {
+            return unfit(format!(
+                "a search in Chroma's graph cannot come to {lost} of {} elements",
+                matched.placed
+            ));
+        }
     }
     let written = pages(scan, &linked);
     let inserted = written.map(|()| {
