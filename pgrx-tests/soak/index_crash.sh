@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Soak: an imported vector index after a crash right after the commit, on a standby, and with wal_level = minimal: the same
-# pages, no problem in the walk, the same answers. Usage: [STORE=/path/to/store COLLECTION=name] index_crash.sh, of a collection in space cosine
+# pages, no problem in the walk, the same answers. Usage: [STORE=/path/to/store COLLECTION=name OPERATOR='<=>'] index_crash.sh
 # Promise: works in a folder of its own, removed in every case; no TCP port.
 . "$(dirname "$0")/../../scripts/lib.sh"
 need_pg
 
-store=${STORE:-$ROOT/pgrx-tests/fixtures/graphs/spaces} collection=${COLLECTION:-cosine}
+store=${STORE:-$ROOT/pgrx-tests/fixtures/graphs/spaces} collection=${COLLECTION:-euclidean} operator=${OPERATOR:-<->}
 [ -f "$store/chroma.sqlite3" ] || die "no store at $store"
 work=$(mktemp -d /tmp/vector_migrate_crash.XXXXXX)
 finish() {
@@ -61,15 +61,22 @@ pages="SELECT md5(string_agg(md5(substr(get_raw_page('$index', b::int), 11)), ''
 answers="SET enable_seqscan = off; SET enable_sort = off;
   SELECT md5(string_agg(a, ',' ORDER BY q)) FROM (
     SELECT q.id AS q, (SELECT string_agg(r.id, ' ') FROM (
-        SELECT id FROM content_vectors v ORDER BY v.embedding <=> q.embedding LIMIT 10) r) AS a
+        SELECT id FROM content_vectors v ORDER BY v.embedding $operator q.embedding LIMIT 10) r) AS a
       FROM (SELECT id, embedding FROM content_vectors ORDER BY id LIMIT 100) q) x"
 # A vector without a length has no place in an index for cosine.
-walk="SELECT rows = (SELECT count(*) FROM content_vectors WHERE vector_norm(embedding) > 0), unreachable, problems FROM check_vector_index('$index')"
+walk="SELECT rows = (SELECT count(*) FROM content_vectors WHERE '$operator' <> '<=>' OR vector_norm(embedding) > 0), unreachable, problems FROM check_vector_index('$index')"
 
 say "crash right after the commit"
 init primary
 start primary -c wal_level=replica
 sql "CREATE EXTENSION vector_migrate CASCADE; CREATE EXTENSION pageinspect; CREATE ROLE replicator REPLICATION LOGIN"
+IFS='|' read -r records dimensions space < <(sql "SELECT records, dimension, space FROM chroma_collections('$work/store') WHERE collection = '$collection'")
+case $space in l2) class=vector_l2_ops ;; ip) class=vector_ip_ops ;; *) class=vector_cosine_ops ;; esac
+sql "CREATE UNLOGGED TABLE gone (id text PRIMARY KEY, user_id bigint, title text NOT NULL, full_content jsonb NOT NULL,
+       searchable_text text NOT NULL, embedding vector($dimensions));
+     CREATE INDEX gone_index ON gone USING hnsw (embedding $class)"
+sql "${migrate/collection =>/target => \'gone\', entity_target => NULL, collection =>}" >/dev/null
+same "an unlogged table's index" "$records|0" "$(sql "SELECT rows, problems FROM check_vector_index('gone_index')")"
 sql CHECKPOINT
 rows=$(sql "$migrate")
 kill9 primary
@@ -77,11 +84,15 @@ start primary -c wal_level=replica
 grep -q "redo done" "$work/primary.log" || die "the server did not recover from its log"
 same "rows" "$rows" "$(sql "SELECT count(*) FROM content_vectors")"
 same "the walk after recovery" "t|0|0" "$(sql "$walk")"
-same "how the index came" imported "$(sql "SELECT index_way FROM vector_migrate.runs")"
+same "how the index came" imported "$(sql "SELECT index_way FROM vector_migrate.runs ORDER BY run_id DESC LIMIT 1")"
+same "the unlogged table's index after recovery" "0|0" "$(sql "SELECT rows, problems FROM check_vector_index('gone_index')")"
+sql "${migrate/collection =>/target => \'gone\', entity_target => NULL, collection =>}" >/dev/null
+same "it is filled again" "$records|0|imported" \
+  "$(sql "SELECT rows, problems, (SELECT index_way FROM vector_migrate.runs ORDER BY run_id DESC LIMIT 1) FROM check_vector_index('gone_index')")"
 want_pages=$(sql "$pages") want_answers=$(sql "$answers")
 
 say "a standby that replays the import"
-sql "DROP TABLE content_vectors, entity_vectors; DELETE FROM vector_migrate.runs"
+sql "DROP TABLE content_vectors, entity_vectors, gone; DELETE FROM vector_migrate.runs"
 as_server "$PG_BIN/pg_basebackup" -D "$work/standby" -h "$work" -U replicator -R -c fast >/dev/null
 start standby -c port=5433 -c hot_standby=on
 sql "$migrate" >/dev/null
