@@ -41,6 +41,19 @@ impl Filling {
     pub fn info(&self) -> *mut pg_sys::IndexInfo {
         self.info
     }
+
+    /// Shows in pg_stat_progress_create_index that rows are put into the index, and how many of how many are.
+    pub fn show(&self, done: u64, total: u64) {
+        let number = |rows: u64| i64::try_from(rows).unwrap_or(i64::MAX);
+        for (parameter, value) in [
+            (pg_sys::PROGRESS_CREATEIDX_SUBPHASE, LOADING),
+            (pg_sys::PROGRESS_CREATEIDX_TUPLES_TOTAL, number(total)),
+            (pg_sys::PROGRESS_CREATEIDX_TUPLES_DONE, number(done)),
+        ] {
+            // SAFETY: pgstat_progress_update_param (backend_progress.c) on the backend's thread; the entry is this backend's own.
+            unsafe { pg_sys::pgstat_progress_update_param(parameter.cast_signed(), value) };
+        }
+    }
 }
 
 /// What fills the index.
@@ -119,6 +132,9 @@ unsafe extern "C-unwind" fn ambuild(
         result
     }
 }
+
+/// pgvector's number of the phase that it calls "loading tuples" (`PROGRESS_HNSW_PHASE_LOAD` in its hnsw.h).
+const LOADING: i64 = 2;
 
 /// The server's parameters of pg_stat_progress_create_index (`commands/progress.h`).
 const PROGRESS_COMMAND: i32 = 0;

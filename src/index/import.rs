@@ -39,6 +39,9 @@ const MOST_LOST: u64 = 1;
 /// are six; of a graph that has fallen into halves, half.
 const MOST_APART: u64 = 20;
 
+/// Elements between two looks at pg_stat_progress_create_index.
+const SHOWN: u32 = 1024;
+
 /// What was imported.
 #[derive(Debug, Clone, Copy)]
 pub struct Imported {
@@ -187,10 +190,15 @@ fn pages(scan: &Scan<'_>, linked: &Linked) -> Result<(), Stop> {
     })?;
     let mut cursor = linked.cursor();
     let mut failed = None;
+    let total = u64::from(linked.len());
+    filling.show(0, total);
     scan.rows(Want::Value, false, &mut |tid, value| {
         let Some(element) = cursor.next(tid).filter(|_| failed.is_none()) else {
             return;
         };
+        if element.ordinal.is_multiple_of(SHOWN) {
+            filling.show(element.ordinal.into(), total);
+        }
         let mut links = |layer, list: &mut Vec<_>| {
             let ordinals = linked.links(element.ordinal, layer);
             list.extend(ordinals.filter_map(|ordinal| placement.element(at(ordinal))));
