@@ -1,7 +1,10 @@
-"""Builds the store to be measured: `make_store.py DIRECTORY RECORDS DIMENSIONS SPACE`.
+"""Builds a store to be measured: `make_store.py DIRECTORY RECORDS DIMENSIONS SPACE EFFORT VECTORS`.
 
 Written by a real chromadb, one `add` for 5,000 records. Ids, texts, metadata and vectors come from the number of the
 batch alone, so a build that was interrupted goes on where it stopped, and ends with the same records.
+
+EFFORT is Chroma's `ef_construction`. VECTORS: `clustered` (one of 100 centres, which are drawn from the normal distribution,
+plus as much normal noise) or `random` (the noise alone).
 """
 
 import datetime
@@ -20,7 +23,7 @@ BATCH = 5_000
 USERS = 50
 LETTERS = 600  # of a document, on average
 CENTRES = 100  # of the clusters that vectors lie in: texts have subjects
-EFFORT = 16  # of building the index: nothing that is measured here searches it, and a million take hours with 100
+VECTORS = ("clustered", "random")
 FIRST_DAY = datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc)
 KINDS = ("article", "note", "video", "podcast", "recipe")
 SYLLABLES = (
@@ -67,20 +70,28 @@ def metadata(dice, number, document):
     }
 
 
-def vectors(dice, centres, count):
-    near = centres[dice.integers(0, len(centres), count)]
+def centres(dimensions):
+    return np.random.default_rng(8).standard_normal((CENTRES, dimensions), dtype=np.float32)
+
+
+def vectors(dice, dimensions, count, kind):
+    """So many draws of the distribution `kind`."""
+    if kind == "random":
+        return dice.standard_normal((count, dimensions), dtype=np.float32)
+    near = centres(dimensions)[dice.integers(0, CENTRES, count)]
     noise = dice.standard_normal(near.shape, dtype=np.float32)
     return near + noise
 
 
 def main():
-    path, records, dimensions, space = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+    path, space, kind = sys.argv[1], sys.argv[4], sys.argv[6]
+    records, dimensions, effort = int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[5])
+    assert kind in VECTORS, f"no kind of vectors: {kind}"
     client = chromadb.PersistentClient(path=path, settings=Settings(anonymized_telemetry=False))
     collection = client.get_or_create_collection(
-        NAME, embedding_function=None, configuration={"hnsw": {"space": space, "ef_construction": EFFORT}}
+        NAME, embedding_function=None, configuration={"hnsw": {"space": space, "ef_construction": effort}}
     )
     words, weights = vocabulary()
-    centres = np.random.default_rng(8).standard_normal((CENTRES, dimensions), dtype=np.float32)
     done = collection.count()
     assert done % BATCH == 0 or done == records, f"{path} was not written by this program"
     began, before = time.monotonic(), done
@@ -92,7 +103,7 @@ def main():
             ids=[f"doc-{number + 1:07d}" for number in numbers],
             documents=texts,
             metadatas=[metadata(dice, number, text) for number, text in zip(numbers, texts)],
-            embeddings=vectors(dice, centres, len(numbers)),
+            embeddings=vectors(dice, dimensions, len(numbers), kind),
         )
         done = numbers.stop
         rate = (done - before) / (time.monotonic() - began)

@@ -2,6 +2,7 @@
 
 from statistics import median
 
+import index_report
 from targets import MB, memory
 
 NAMES = {
@@ -13,8 +14,6 @@ NAMES = {
     "dry_run": "dry run",
     "chroma_records": "chroma_records, counted",
     "chroma_collections": "chroma_collections",
-    "migrate_created": "(a2) migrate_chroma creates table and index",
-    "create_index": "(e) CREATE INDEX and ANALYZE by hand",
 }
 # Passes of bench_stages: each does what the one before does, and one thing more.
 STAGES = {
@@ -43,6 +42,8 @@ def head(result):
     )
     yield f"            chromadb {versions['chromadb']}, psycopg {versions['psycopg']}, Python {versions['python']}"
     yield "settings    " + ", ".join(f"{name} {value}" for name, value in result["settings"].items())
+    if not result["results"]:
+        return
     yield (
         f"sizes       store {megabytes(sizes['store_bytes'])} (SQLite {megabytes(sizes['sqlite_bytes'])}, index files "
         f"{megabytes(sizes['index_file_bytes'])}), binary file {megabytes(sizes['file_bytes'])}"
@@ -78,16 +79,8 @@ def stages(result):
 
 
 def index(result):
-    results = result["results"]
-    if "migrate_created" not in results:
-        return
-    took = {name: median(one["seconds"] for one in results[name]) for name in ("migrate", "migrate_created", "create_index")}
-    spent = took["migrate_created"] - took["migrate"]
-    yield ""
-    yield "(e) index"
-    yield f"{'built by the run, (a2) - (a)':<46}{spent:9.2f}"
-    yield f"{'CREATE INDEX and ANALYZE by hand':<46}{took['create_index']:9.2f}"
-    yield f"{'ratio':<46}{spent / took['create_index']:9.2f}"
+    for kind, ways in result["index"].items():
+        yield from index_report.text(kind, ways)
 
 
 def peaks(result):
@@ -103,20 +96,26 @@ def peaks(result):
     yield f"(a): {memory(result) / result['records']:,.0f} bytes of private memory a record"
 
 
+def wanted(one):
+    for key, sign in (("least", ">="), ("most", "<=")):
+        if key in one:
+            return f"{sign} {one[key]:g}" if one[key] < 100 else f"{sign} {one[key]:.0f}"
+    return ""
+
+
 def verdicts(result):
-    yield f"{'targets':<46}{'value':>9}{'wanted':>10}{'rounds from':>13}{'to':>7}"
+    yield f"{'targets':<52}{'value':>9}{'wanted':>10}{'rounds from':>13}{'to':>9}"
     for one in result["targets"]:
-        wanted = f">= {one['least']:g}" if "least" in one else f"<= {one['most']:.0f}"
-        spread = f"{one['lowest']:13.2f}{one['highest']:7.2f}" if "lowest" in one else " " * 20
-        yield f"{one['target']:<46}{one['value']:9.2f}{wanted:>10}{spread}  {'reached' if one['reached'] else 'MISSED'}"
+        digits = 4 if "recall" in one["target"] else 2
+        spread = f"{one['lowest']:13.{digits}f}{one['highest']:9.{digits}f}" if "lowest" in one else " " * 22
+        judged = {True: "reached", False: "MISSED", None: ""}[one.get("reached")]
+        yield f"{one['target']:<52}{one['value']:9.{digits}f}{wanted(one):>10}{spread}  {judged}".rstrip()
 
 
 def text(result):
-    parts = [head, steps, stages, peaks, verdicts]
+    measured = [steps, stages, peaks] if result["results"] else []
     lines = []
-    for part in parts:
+    for part in [head, *measured, index, verdicts]:
         lines += [*part(result), ""]
-        if part is stages:
-            lines[-1:] = [*index(result), ""]
     lines += [f"WARNING: {warning}" for warning in result["warnings"]]
     return "\n".join(lines).rstrip() + "\n"

@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
-# Bench: migrate_chroma against COPY of the same rows, against Python, and stage by stage, on a private server.
-# Promise: the store is written once and kept; the server is stopped and its data removed in every case.
+# Bench: migrate_chroma against COPY of the same rows, against Python, and stage by stage; the vector index imported
+# against built; on a private server.
+# Promise: the stores are written once and kept; the server is stopped and its data removed in every case.
 #
 #   N=100000         records in the store; also 1000000 (writing that store takes about half an hour)
 #   DIM=384          dimensions
 #   SPACE=cosine     cosine, l2 or ip
-#   ROUNDS=5         how often each step is measured
+#   ROUNDS=5         how often each step is measured (0: only the index)
 #   PYTHON_ROUNDS=   how often the Python route is (default: as ROUNDS, but 2 for more than 200,000 records)
-#   INDEX=1          how often the index is built (0: not at all)
+#   INDEX=1          how often each way to the vector index is measured (0: not at all)
+#   VECTORS=         of which kinds of vectors (default: clustered random)
+#   INDEX_BEFORE=    1: also, once, a build with the server's default memory, which takes ten times as long
 #   BENCH_DIR=       where stores and results are kept (default: target/bench)
 #
 # Needs the installed extension, cargo, python3.11 and, the first time, the Python package index.
@@ -17,6 +20,7 @@ need_pg
 here=$ROOT/pgrx-tests/bench
 cluster=$ROOT/scripts/cluster.sh
 export N=${N:-100000} DIM=${DIM:-384} SPACE=${SPACE:-cosine} ROUNDS=${ROUNDS:-5} INDEX=${INDEX:-1}
+export VECTORS=${VECTORS:-clustered random} INDEX_BEFORE=${INDEX_BEFORE:-0}
 if [ "$N" -gt 200000 ]; then few=2; else few=$ROUNDS; fi
 export PYTHON_ROUNDS=${PYTHON_ROUNDS:-$few}
 mkdir -p "${BENCH_DIR:=$ROOT/target/bench}"
@@ -26,10 +30,12 @@ SQLITE_ONLY=$STORE.sqlite
 STAGES=${CARGO_TARGET_DIR:-$ROOT/target}/release/examples/bench_stages
 export BENCH_DIR STORE SQLITE_ONLY STAGES
 export ANONYMIZED_TELEMETRY=False PYTHONHASHSEED=0 PYTHONDONTWRITEBYTECODE=1 LC_ALL=C.UTF-8 TZ=UTC
-for number in "$N" "$DIM" "$ROUNDS" "$PYTHON_ROUNDS"; do
-  [[ $number =~ ^[1-9][0-9]*$ ]] || die "N, DIM, ROUNDS and PYTHON_ROUNDS are numbers from 1 on, not $number"
+for number in "$N" "$DIM"; do
+  [[ $number =~ ^[1-9][0-9]*$ ]] || die "N and DIM are numbers from 1 on, not $number"
 done
-[ "$INDEX" -le "$ROUNDS" ] || die "INDEX cannot be more than ROUNDS"
+for number in "$ROUNDS" "$PYTHON_ROUNDS" "$INDEX"; do
+  [[ $number =~ ^[0-9]+$ ]] || die "ROUNDS, PYTHON_ROUNDS and INDEX are numbers, not $number"
+done
 
 exec 9>"$BENCH_DIR/lock"
 flock -n 9 || die "another benchmark is running"
@@ -44,20 +50,33 @@ if ! cmp -s <(wanted) "$BENCH_DIR/venv/requirements.stamp"; then
   wanted >"$BENCH_DIR/venv/requirements.stamp"
 fi
 
-# Made last: a store without it is not finished, and is gone on with.
-if [ ! -e "$STORE.complete" ]; then
-  say "store: $STORE, $N records of $DIM dimensions"
-  "$python" "$here/make_store.py" "$STORE" "$N" "$DIM" "$SPACE"
-  chmod -R a+rX "$STORE"
-  touch "$STORE.complete"
-fi
-[ -z "$(as_server find "$STORE" ! -readable 2>&1 | sed -n 1p)" ] ||
-  die "the server's OS user $(server_user) cannot read $STORE" "keep the stores elsewhere: BENCH_DIR=/var/tmp/bench"
-mkdir -p "$SQLITE_ONLY"
-ln -f "$STORE/chroma.sqlite3" "$SQLITE_ONLY/chroma.sqlite3"
+# store FOLDER EFFORT VECTORS: written if it is not there.
+store() {
+  # Made last: a store without it is not finished, and is gone on with.
+  if [ ! -e "$1.complete" ]; then
+    say "store: $1, $N records of $DIM dimensions"
+    "$python" "$here/make_store.py" "$1" "$N" "$DIM" "$SPACE" "$2" "$3"
+    chmod -R a+rX "$1"
+    touch "$1.complete"
+  fi
+  [ -z "$(as_server find "$1" ! -readable 2>&1 | sed -n 1p)" ] ||
+    die "the server's OS user $(server_user) cannot read $1" "keep the stores elsewhere: BENCH_DIR=/var/tmp/bench"
+}
 
-say "stages: building"
-cargo build --quiet --release --manifest-path "$ROOT/Cargo.toml" -p vector_migrate_core --example bench_stages
+# Nothing that is measured in this store searches its graph, or uses it: a million records would take hours with 100.
+if [ "$ROUNDS" -gt 0 ]; then
+  store "$STORE" 16 clustered
+  mkdir -p "$SQLITE_ONLY"
+  ln -f "$STORE/chroma.sqlite3" "$SQLITE_ONLY/chroma.sqlite3"
+  say "stages: building"
+  cargo build --quiet --release --manifest-path "$ROOT/Cargo.toml" -p vector_migrate_core --example bench_stages
+fi
+# These have the graph that an index is made of: Chroma's default effort.
+if [ "$INDEX" -gt 0 ]; then
+  for kind in $VECTORS; do
+    store "$STORE-$kind" 100 "$kind"
+  done
+fi
 
 trap '"$cluster" destroy bench' EXIT
 trap 'exit 130' INT TERM

@@ -1,4 +1,4 @@
-"""The private server: fresh databases, one new backend for each timed statement, and the memory that it takes."""
+"""The private server: fresh databases, one new backend for each timed statement, and what that takes: memory, processor, WAL."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import subprocess
 import threading
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psycopg
 
@@ -20,7 +21,8 @@ class Timed:
 
     seconds: float
     rows: list
-    cpu: float
+    cpu: float  # seconds, parallel workers included
+    wal: int  # bytes
     notices: list = field(default_factory=list)
     memory: dict = field(default_factory=dict)
 
@@ -61,15 +63,52 @@ class Watch(threading.Thread):
         return self.peak
 
 
+def stat(pid):
+    """The fields of a process's `stat` from its state on (proc(5) counts that as the third)."""
+    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as line:
+        return line.read().rpartition(")")[2].split()
+
+
 def cpu_of(pid):
     """Seconds of processor time that all threads of a process have had."""
-    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as line:
-        fields = line.read().rpartition(")")[2].split()
+    fields = stat(pid)
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def connect(database=DATABASE):
-    return psycopg.connect(dbname=database, autocommit=True)
+def cpu_of_ended(pid):
+    """Seconds of processor time that the children had which the process has seen end."""
+    fields = stat(pid)
+    return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+
+
+def is_client(pid):
+    """Whether a child of the postmaster serves a client, or has ended and is still counted."""
+    if stat(pid)[0] == "Z":
+        return True
+    return b"[local]" in Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def wait_for_others(postmaster, backend):
+    """Until every other client's backend has ended: else its processor time would be added to what is measured."""
+    while True:
+        others = False
+        for process in Path("/proc").glob("[0-9]*"):
+            pid = int(process.name)
+            try:
+                others |= pid != backend and int(stat(pid)[1]) == postmaster and is_client(pid)
+            except (FileNotFoundError, ProcessLookupError):  # it has just ended
+                continue
+        if not others:
+            return
+        time.sleep(EVERY)
+
+
+def wal_position(session):
+    return session.execute("SELECT (pg_current_wal_lsn() - '0/0')::int8").fetchone()[0]
+
+
+def connect(database=DATABASE, options=""):
+    return psycopg.connect(dbname=database, autocommit=True, options=options)
 
 
 def admin(*statements):
@@ -80,9 +119,9 @@ def admin(*statements):
         return cursor.fetchall() if cursor.description else []
 
 
-def ask(statement, arguments=None):
+def ask(statement, arguments=None, database=DATABASE):
     """One statement in the measured database that is not measured itself."""
-    with connect() as session:
+    with connect(database) as session:
         cursor = session.execute(statement, arguments)
         return cursor.fetchall() if cursor.description else []
 
@@ -113,15 +152,16 @@ def make_template():
         session.execute("CREATE EXTENSION vector_migrate CASCADE")
 
 
-def fresh_database(dimensions=None):
+def fresh_database(dimensions=None, database=DATABASE):
     """An empty database with the extension; with `dimensions` also the empty table, as `init_content_tables` makes it."""
-    admin(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)", f"CREATE DATABASE {DATABASE} TEMPLATE {TEMPLATE}")
+    drop_database(database)
+    admin(f"CREATE DATABASE {database} TEMPLATE {TEMPLATE}")
     if dimensions:
-        ask("SELECT init_content_tables(%s, entity_target => NULL)", (dimensions,))
+        ask("SELECT init_content_tables(%s, entity_target => NULL)", (dimensions,), database)
 
 
-def drop_database():
-    admin(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
+def drop_database(database=DATABASE):
+    admin(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
 
 
 def checkpoint():
@@ -129,21 +169,28 @@ def checkpoint():
     admin("CHECKPOINT")
 
 
-def timed(statement, arguments=None):
-    """Runs the statement in a new backend, after a checkpoint; the time is the client's, with the commit."""
+def timed(statement, arguments=None, database=DATABASE, options="", then=None):
+    """Runs the statement in a new backend, after a checkpoint; the time is the client's, with the commit, and with the
+    statement `then`, of which only the time counts. `options` are settings of the session (`-c name=value`)."""
     checkpoint()
-    with connect() as session:
+    with connect(database, options) as session:
         notices = []
         session.add_notice_handler(lambda notice: notices.append(notice.message_primary))
         backend = session.info.backend_pid
+        postmaster = int(stat(backend)[1])
+        wait_for_others(postmaster, backend)
+        wal = wal_position(session)
         watch = Watch(backend)
         watch.start()
-        before = cpu_of(backend)
+        before = cpu_of(backend) + cpu_of_ended(postmaster)
         began = time.perf_counter()
         cursor = session.execute(statement, arguments)
         rows = cursor.fetchall() if cursor.description else []
+        if then:
+            session.execute(then).fetchall()
         seconds = time.perf_counter() - began
-        return Timed(seconds, rows, cpu_of(backend) - before, notices, watch.stop())
+        cpu = cpu_of(backend) + cpu_of_ended(postmaster) - before
+        return Timed(seconds, rows, cpu, wal_position(session) - wal, notices, watch.stop())
 
 
 def timed_program(*command):

@@ -100,18 +100,3 @@ class Steps:
         done = server.timed("SELECT sum(records) FROM chroma_collections(%s)", (self.store,))
         self.expect("chroma_collections", done.rows[0][0], self.records)
         yield "chroma_collections", self.keep_timed("chroma_collections", done)
-
-    def index(self, _once):
-        """(e): a run that creates its table, and its index after the load; then the same index built by hand."""
-        server.fresh_database()
-        done = server.timed(MIGRATE, (self.store,))
-        self.expect("(a2) migrated", total(done.rows, MIGRATED), self.records)
-        yield "migrate_created", self.keep_timed("migrate_created", done)
-        (built,) = server.ask(f"SELECT indexdef FROM pg_indexes WHERE tablename = '{TABLE}' AND indexdef LIKE '%hnsw%'")
-        server.fresh_database(self.dimensions)
-        server.ask(MIGRATE, (self.store,))
-        done = server.timed(built[0])
-        cpu, memory, seconds = done.cpu, done.memory, done.seconds
-        done = server.timed(f"ANALYZE {TABLE}")
-        measured = {"seconds": seconds + done.seconds, "cpu": cpu + done.cpu, "memory": memory}
-        yield "create_index", self.keep("create_index", measured)

@@ -2,6 +2,8 @@
 
 from statistics import median
 
+import index_targets
+
 MB = 1 << 20
 SMALL = 100_000  # records of the store that a larger one is compared with
 MEMORY_SLACK = 64 * MB
@@ -62,10 +64,13 @@ def against_small(result, small):
 def judge(result, small):
     """Every target that this run's figures can be held against."""
     results = result["results"]
+    index = [one for kind, ways in result["index"].items() for one in index_targets.judge(kind, ways, result["records"])]
+    if not results:
+        return index
     found = [
         ratio(results, "copy", "migrate", "rate of (a) against COPY (b)", 0.9),
         ratio(results, "python", "migrate", "rate of (a) against Python (c)", 6),
         ratio(results, "migrate", "again", "rate of a second run against the first", 3),
         ratio(results, "migrate", "rollback", "rate of a rollback against (a)", 1),
     ]
-    return [one for one in found if one] + against_small(result, small)
+    return [one for one in found if one] + against_small(result, small) + index
