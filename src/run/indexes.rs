@@ -132,7 +132,12 @@ impl Indexes {
             Err(why) => Err(why),
         };
         let mut first = None;
-        for index in self.late {
+        let mut late = self.late;
+        // The first one gets the graph: one for its distances, if there is one.
+        if let Ok((_, space)) = &graph {
+            late.sort_by_key(|index| index.space != *space);
+        }
+        for index in late {
             let spare = Err("another index of the table has taken the graph".to_owned());
             let made = index::make(Job {
                 table: sink.content.oid,
