@@ -1,0 +1,215 @@
+//! An import under way: seen from another session, cancelled, timed out; and `import_index`, which does nothing else.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use vector_migrate_tests::indexes::{
+    Checked, PLAIN, agreement, definition, index_of, migrate_into,
+};
+use vector_migrate_tests::{Db, Store, store};
+
+const INDEX: &str = "content_vectors_embedding_idx";
+
+/// The collection `cosine` in `content_vectors`, with an index that was built.
+fn built() -> (Db, Store) {
+    let (db, source) = (Db::new(), store("graphs/spaces"));
+    migrate_into(&db, &source, "cosine", "build", "content_vectors");
+    (db, source)
+}
+
+fn call(source: &Store) -> String {
+    format!(
+        "import_index('content_vectors', {}, 'cosine')",
+        source.sql()
+    )
+}
+
+#[test]
+fn a_filled_tables_index_is_imported_under_its_name() {
+    let (db, source) = built();
+    db.run("DELETE FROM content_vectors WHERE id LIKE '%9'");
+    db.run("UPDATE content_vectors SET embedding = array_fill(user_id + 0.5, ARRAY[16])::vector WHERE id LIKE '%55'");
+    // Else transactions in other databases decide whether what was deleted counts as recently dead.
+    db.run("VACUUM content_vectors");
+    let facts =
+        format!("SELECT oid, relowner, reloptions FROM pg_class WHERE oid = '{INDEX}'::regclass");
+    let before = (db.line(&facts), definition(&db, INDEX));
+    let answer = db.line(&format!(
+        "SELECT index, rows, inserted, seconds >= 0, recall > 0.9 FROM {}",
+        call(&source)
+    ));
+    // Of 900 rows two have no length, and ten have another vector now.
+    assert_eq!(answer, format!("{INDEX}|898|10|t|t"));
+    assert_eq!((db.line(&facts), definition(&db, INDEX)), before);
+    Checked::sound(&db, "content_vectors", INDEX);
+    assert!(agreement(&db, "content_vectors", "embedding", "<=>") > 0.95);
+}
+
+#[test]
+fn a_filled_table_without_an_index_gets_one() {
+    let (db, source) = (Db::new(), store("graphs/spaces"));
+    migrate_into(&db, &source, "cosine", "none", "content_vectors");
+    db.run(&format!("SELECT * FROM {}", call(&source)));
+    let index = index_of(&db, "content_vectors");
+    Checked::sound(&db, "content_vectors", &index).reachable();
+    assert_eq!(
+        definition(&db, &index),
+        format!(
+            "CREATE INDEX {index} ON public.content_vectors USING hnsw (embedding vector_cosine_ops)"
+        )
+    );
+}
+
+#[test]
+fn an_import_that_cannot_be_leaves_the_index_as_it_was() {
+    let (db, source) = built();
+    let state = format!("SELECT pg_relation_filenode('{INDEX}'), (SELECT count(*) FROM pg_class)");
+    let before = db.line(&state);
+    let wrong = [
+        ("import_index('content_vectors', PATH, 'product')", "55000"),
+        (
+            "import_index('content_vectors', PATH, 'euclidean')",
+            "55000",
+        ),
+        ("import_index('content_vectors', PATH, 'nobody')", ""),
+        ("import_index('nowhere', PATH, 'cosine')", "42P01"),
+        ("import_index(NULL, PATH, 'cosine')", "22004"),
+        ("import_index('content_vectors', NULL, 'cosine')", "22004"),
+        ("import_index('pg_class', PATH, 'cosine')", ""),
+    ];
+    for (call, code) in wrong {
+        let failure = db.error(&format!(
+            "SELECT * FROM {}",
+            call.replace("PATH", &source.sql())
+        ));
+        assert!(
+            failure.code != "XX000" && (code.is_empty() || failure.code == code),
+            "{call}: {failure:?}"
+        );
+        assert_eq!(db.line(&state), before, "{call}");
+    }
+    db.run("DELETE FROM content_vectors WHERE id > 'cosine-0200'");
+    db.run("VACUUM content_vectors");
+    let before = db.line(&state);
+    db.error(&format!("SELECT * FROM {}", call(&source)))
+        .expect("55000")
+        .names("elements of Chroma's graph are rows of the table");
+    assert_eq!(db.line(&state), before);
+    let role = db.reader("other");
+    db.run(&format!(
+        "GRANT ALL ON content_vectors TO {role}; GRANT EXECUTE ON FUNCTION import_index TO {role}"
+    ));
+    db.session_as(&role)
+        .error(&format!("SELECT * FROM {}", call(&source)))
+        .expect("42501");
+    assert_eq!(db.line(&state), before);
+}
+
+#[test]
+fn another_session_sees_the_import_as_a_reindex() {
+    let (db, source) = built();
+    let (runner, watcher) = (db.session(), db.session());
+    let (seen, over) = (AtomicBool::new(false), AtomicBool::new(false));
+    let call = call(&source);
+    let most = thread::scope(|scope| {
+        let (seen, over) = (&seen, &over);
+        // An import of a thousand rows takes a moment only: it is made again until it was seen.
+        scope.spawn(move || {
+            for _ in 0..200 {
+                runner.run(&format!("SELECT * FROM {call}"));
+                if seen.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
+            over.store(true, Ordering::Relaxed);
+        });
+        let mut lines = Vec::new();
+        while !over.load(Ordering::Relaxed) {
+            let now = watcher.lines(
+                "SELECT command || ' ' || index_relid::regclass || ' ' || relid::regclass || ' ' || (blocks_total > 0)
+                   FROM pg_stat_progress_create_index WHERE datname = current_database()",
+            );
+            let full = format!("REINDEX {INDEX} content_vectors true");
+            if now.contains(&full) {
+                seen.store(true, Ordering::Relaxed);
+            }
+            lines.extend(now);
+        }
+        lines.sort();
+        lines.dedup();
+        lines
+    });
+    assert!(seen.load(Ordering::Relaxed), "{most:?}");
+    let nothing =
+        "SELECT count(*) FROM pg_stat_progress_create_index WHERE datname = current_database()";
+    assert_eq!(db.line(nothing), "0");
+}
+
+/// Runs `sql` with timeouts of one millisecond and more, until it is through; how often it was ended. `check` is called
+/// after each.
+fn ended(db: &Db, sql: &str, mut check: impl FnMut(bool)) -> u32 {
+    let session = db.session();
+    let mut times = 0;
+    for n in 1..400 {
+        session.run(&format!("SET statement_timeout = {n}"));
+        let result = session.attempt(sql);
+        session.run("SET statement_timeout = 0");
+        let through = match result {
+            Ok(_) => true,
+            Err(failure) => {
+                failure.expect("57014");
+                times += 1;
+                false
+            }
+        };
+        check(through);
+        if through && n > 20 {
+            break;
+        }
+    }
+    times
+}
+
+#[test]
+fn an_import_can_be_ended_at_any_moment() {
+    let (db, source) = built();
+    let file = format!("SELECT pg_relation_filenode('{INDEX}')");
+    let before = db.line(&file);
+    let classes = "SELECT count(*) FROM pg_class";
+    let all = db.line(classes);
+    let times = ended(
+        &db,
+        &format!("SELECT * FROM {}", call(&source)),
+        |through| {
+            if !through {
+                assert_eq!(db.line(&file), before);
+            }
+            assert_eq!(db.line(classes), all);
+            if through {
+                db.run("ROLLBACK");
+            }
+        },
+    );
+    assert!(times > 0);
+    Checked::sound(&db, "content_vectors", INDEX);
+}
+
+#[test]
+fn a_run_with_an_import_can_be_ended_at_any_moment() {
+    let (db, source) = (Db::new(), store("graphs/spaces"));
+    let sql = format!(
+        "SELECT * FROM migrate_chroma({}, {PLAIN}, collection => 'euclidean', index => 'import')",
+        source.sql()
+    );
+    let classes = "SELECT count(*) FROM pg_class";
+    let none = db.line(classes);
+    let times = ended(&db, &sql, |through| {
+        if through {
+            Checked::sound(&db, "content_vectors", INDEX).reachable();
+            db.run("DROP TABLE content_vectors; DELETE FROM vector_migrate.runs");
+        }
+        assert_eq!(db.line(classes), none);
+        assert_eq!(db.line("SELECT count(*) FROM vector_migrate.runs"), "0");
+    });
+    assert!(times > 0);
+}
