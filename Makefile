@@ -6,7 +6,8 @@
 #   HISTORIES=1000                 for property: how many histories (RELEASES= as well)
 #   ROUNDS=50                       for live: how many reads of each release (RELEASES= as well)
 #   SECONDS_EACH=60 FUZZ_SEED=1    for fuzz: how long each of the five kinds goes on, and which cases
-#   N=100000 ROUNDS=5 INDEX=1      for bench: records, rounds, rounds with an index build (pgrx-tests/bench/README.md)
+#   N=100000 ROUNDS=5 INDEX=1      for bench: records, rounds, rounds of the vector index, imported against built (VECTORS=,
+#                                  INDEX_BEFORE= as well; pgrx-tests/bench/README.md)
 #   SOAK_SECONDS=600 OLD= NEW=     for soak: how long sessions go on; two pg_config for pg_upgrade
 #   CANCELS=60 SWAPS=40             for soak and test-server: calls in each loop of cancels and swapped_paths
 #   DEATHS=3 PAGE_ONE=4 COLLECTIONS=2000  for soak, test-server and test-core: rounds of private_copies; values for each
@@ -60,7 +61,7 @@ live: ## reads while chromadb releases write: every result is one moment of the 
 soak: install ## what takes long: sessions beside pgbench, 2,000 cancels, swapped paths, pg_upgrade (SOAK_SECONDS=, OLD=, NEW=, ONLY=)
 	@pgrx-tests/soak/run.sh
 
-bench: install ## migrate_chroma against COPY and against Python, stage by stage (N=, DIM=, SPACE=, ROUNDS=, INDEX=)
+bench: install ## migrate_chroma against COPY and Python, stage by stage; the vector index (N=, DIM=, SPACE=, ROUNDS=, INDEX=)
 	@pgrx-tests/bench/run.sh
 
 bench-embed: setup ## embedding against bare ONNX Runtime and plain batches (ROUNDS=, THREADS=)

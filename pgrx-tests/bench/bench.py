@@ -38,6 +38,7 @@ def index_rounds(env, kind, count):
     """What the ways to an index take, on vectors of this kind."""
     store = f"{env['STORE']}-{kind}"
     steps = IndexSteps(store, kind, int(env["N"]), int(env["DIM"]), env["SPACE"])
+    steps.prepare()
     for number in range(count):
         # It takes ten times as long as all the others, and tells in one round what there is to tell.
         before = env["INDEX_BEFORE"] == "1" and number == 0

@@ -9,7 +9,12 @@ TITLES = {
     "hand": "(k) index => 'none', then CREATE INDEX",
     "before": "(l) as (k), maintenance_work_mem 64 MB",
 }
-SHORT = {"import": "(i) imported", "build": "(j) built by the run", "hand": "(k) by hand", "before": "(l) by hand, 64 MB"}
+SHORT = {
+    "import": "(i) imported",
+    "build": "(j) built by the run",
+    "hand": "(k) by hand",
+    "before": "(l) by hand, 64 MB",
+}
 
 
 def middle(rounds, *path):
@@ -22,25 +27,27 @@ def middle(rounds, *path):
     return median(values)
 
 
+def columns(rounds, prefix=""):
+    """Seconds, processor seconds and megabytes of WAL."""
+    seconds, cpu, wal = (middle(rounds, f"{prefix}{what}") for what in ("seconds", "cpu", "wal"))
+    return f"{seconds:9.2f}{cpu:9.2f}{wal / MB:9.0f}"
+
+
 def costs(ways):
     head = ("call s", "CPU s", "WAL MB", "index s", "CPU s", "WAL MB", "size MB", "memory")
     yield f"{'':<44}" + "".join(f"{name:>9}" for name in head)
-    load = [one["load"] for one in ways["hand"]]
-    yield f"{'the load alone, index => none':<44}{middle(load, 'seconds'):9.2f}{middle(load, 'cpu'):9.2f}{middle(load, 'wal') / MB:9.0f}"
+    yield f"{'the load alone, index => none':<44}" + columns([one["load"] for one in ways["hand"]])
     for way, rounds in ways.items():
-        yield (
-            f"{TITLES[way]:<44}{middle(rounds, 'seconds'):9.2f}{middle(rounds, 'cpu'):9.2f}{middle(rounds, 'wal') / MB:9.0f}"
-            f"{middle(rounds, 'index_seconds'):9.2f}{middle(rounds, 'index_cpu'):9.2f}{middle(rounds, 'index_wal') / MB:9.0f}"
-            f"{middle(rounds, 'index_bytes') / MB:9.0f}{middle(rounds, 'memory', 'private') / MB:9.0f}"
-        )
+        size, memory = middle(rounds, "index_bytes") / MB, middle(rounds, "memory", "private") / MB
+        yield f"{TITLES[way]:<44}{columns(rounds)}{columns(rounds, 'index_')}{size:9.0f}{memory:9.0f}"
 
 
 def searches(ways):
     breadths = list(next(iter(ways.values()))[0]["searches"])
     groups = [f"{what} {breadth}" for what in ("recall", "ms", "CPU ms") for breadth in breadths]
-    yield f"{'searches at hnsw.ef_search':<26}" + "".join(f"{group:>11}" for group in groups)
+    yield f"{'searches at hnsw.ef_search':<28}" + "".join(f"{group:>11}" for group in groups)
     for way, rounds in ways.items():
-        line = f"{SHORT[way]:<26}"
+        line = f"{SHORT[way]:<28}"
         line += "".join(f"{middle(rounds, 'searches', breadth, 'recall'):11.4f}" for breadth in breadths)
         for what in ("seconds", "cpu"):
             line += "".join(f"{middle(rounds, 'searches', breadth, what) * 1000:11.3f}" for breadth in breadths)
@@ -48,14 +55,15 @@ def searches(ways):
 
 
 def vacuums(ways):
-    yield f"{'VACUUM after 1% was deleted':<26}{'seconds':>11}{'CPU s':>11}{'WAL MB':>11}{'recall 40':>11}{'not full':>11}{'after it':>11}"
+    head = ("seconds", "CPU s", "WAL MB", "recall 40", "not full", "after it")
+    yield f"{'VACUUM after 1% was deleted':<28}" + "".join(f"{name:>11}" for name in head)
     for way in ("import", "build"):
         rounds = ways[way]
-        yield (
-            f"{SHORT[way]:<26}{middle(rounds, 'vacuum', 'seconds'):11.2f}{middle(rounds, 'vacuum', 'cpu'):11.2f}"
-            f"{middle(rounds, 'vacuum', 'wal') / MB:11.0f}{middle(rounds, 'vacuum', 'recall'):11.4f}"
-            f"{middle(rounds, 'not_full'):11,.0f}{middle(rounds, 'vacuum', 'not_full'):11,.0f}"
+        seconds, cpu, wal, recall, after = (
+            middle(rounds, "vacuum", what) for what in ("seconds", "cpu", "wal", "recall", "not_full")
         )
+        before = middle(rounds, "not_full")
+        yield f"{SHORT[way]:<28}{seconds:11.2f}{cpu:11.2f}{wal / MB:11.0f}{recall:11.4f}{before:11,.0f}{after:11,.0f}"
 
 
 def text(kind, ways):

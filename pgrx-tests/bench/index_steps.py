@@ -29,8 +29,13 @@ class IndexSteps:
         self.memory = max(1024, records * (dimensions * 4 + 900) * 11 // 10 // MB)
         room = os.statvfs("/dev/shm")
         # A parallel build wants all of the memory there at once.
-        self.workers = "" if room.f_bavail * room.f_frsize > self.memory * MB else "-c max_parallel_maintenance_workers=0"
+        fits = room.f_bavail * room.f_frsize > self.memory * MB
+        self.workers = "" if fits else "-c max_parallel_maintenance_workers=0"
         self.results = {}
+
+    def prepare(self):
+        """A run that is not measured: it reads the store from disk, and the others do not."""
+        self.load("import", "import")
 
     def round(self, number, before):
         """All ways, then their searches, then VACUUM; `before`: with the build in 64 MB. Gives names and seconds."""

@@ -1,4 +1,4 @@
-"""The private server: fresh databases, one new backend for each timed statement, and what that takes: memory, processor, WAL."""
+"""The private server: fresh databases, one new backend for each timed statement, and what that takes."""
 
 import json
 import os

@@ -64,7 +64,9 @@ def against_small(result, small):
 def judge(result, small):
     """Every target that this run's figures can be held against."""
     results = result["results"]
-    index = [one for kind, ways in result["index"].items() for one in index_targets.judge(kind, ways, result["records"])]
+    index = []
+    for kind, ways in result["index"].items():
+        index += index_targets.judge(kind, ways, result["records"])
     if not results:
         return index
     found = [

@@ -26,6 +26,9 @@ fn is_good(db: &Db, operator: &str) {
     assert!(found > 0.95, "{found}");
 }
 
+/// What is done to a file's bytes.
+type Change = fn(&mut Vec<u8>);
+
 #[test]
 fn files_that_are_cut_make_a_build() {
     for (file, reason) in [
@@ -158,7 +161,7 @@ fn a_graph_of_one_layer_is_imported() {
 
 #[test]
 fn level_lists_that_end_early_make_a_build() {
-    let change: [(&str, fn(&mut Vec<u8>)); 5] = [
+    let change: [(&str, Change); 5] = [
         ("one byte less", |bytes| bytes.truncate(bytes.len() - 1)),
         ("one list less", |bytes| bytes.truncate(bytes.len() - 68)),
         ("one byte more", |bytes| bytes.push(0)),
