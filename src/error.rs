@@ -229,6 +229,9 @@ pub enum Error {
     /// No index that can be walked through.
     #[error("\"{0}\" is not an HNSW index on a column \"embedding\" that this version knows")]
     NotAVectorIndex(String),
+    /// A vector index that cannot be read at all.
+    #[error("the vector index is damaged: {0}")]
+    DamagedIndex(String),
     /// A query of ours failed in a way that it cannot.
     #[error("unexpected result of an internal query: {0}")]
     Spi(#[from] pgrx::spi::Error),
@@ -259,6 +262,7 @@ impl Error {
                 Code::ERRCODE_DATA_EXCEPTION
             }
             Error::TooManyDimensions(_) => Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+            Error::DamagedIndex(_) => Code::ERRCODE_INDEX_CORRUPTED,
             Error::NotATable { .. } | Error::NotAVectorIndex(_) => Code::ERRCODE_WRONG_OBJECT_TYPE,
             Error::MissingColumn { .. } => Code::ERRCODE_UNDEFINED_COLUMN,
             Error::ColumnType { .. } => Code::ERRCODE_DATATYPE_MISMATCH,
@@ -353,6 +357,7 @@ impl Error {
             Error::NulInText { .. } | Error::RecordTooLarge { .. } => {
                 Some("Leave the record out with filter.".into())
             }
+            Error::DamagedIndex(_) => Some("REINDEX it.".into()),
             Error::NoImport(_) => Some(
                 "With index => 'auto' pgvector builds the index where it cannot be imported."
                     .into(),

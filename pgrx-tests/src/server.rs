@@ -87,6 +87,28 @@ impl Db {
         }
     }
 
+    /// A copy of the database, whose files the server has not read yet; the database itself is dropped.
+    pub fn copied(mut self) -> Db {
+        drop(self.session.take());
+        let mut admin = admin();
+        // The backend may take a moment to leave.
+        let gone = format!(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = {}",
+            quote(&self.name)
+        );
+        admin.batch_execute(&gone).expect("no session is left");
+        let version: String = admin
+            .query_one("SHOW server_version_num", &[])
+            .expect("answers")
+            .get(0);
+        let strategy = if version.as_str() < "150000" {
+            ""
+        } else {
+            " STRATEGY file_copy"
+        };
+        Db::from_template(&format!("{}{strategy}", self.name))
+    }
+
     /// The database's name.
     pub fn name(&self) -> &str {
         &self.name

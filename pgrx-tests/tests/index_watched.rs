@@ -211,3 +211,68 @@ fn a_run_with_an_import_can_be_ended_at_any_moment() {
     });
     assert!(times > 0);
 }
+
+#[test]
+fn a_check_says_what_is_wrong_with_pages() {
+    let pages = 40;
+    for (damage, code, finding) in [
+        // The whole file, a page, where a page says which is the next, the last half.
+        ("decode(repeat('00', 8192 * 40), 'hex')", "XX002", ""),
+        (
+            "overlay(b placing decode(repeat('00', 8192), 'hex') from 8192 * 7 + 1)",
+            "",
+            "page",
+        ),
+        (
+            "overlay(b placing decode('ff', 'hex') from 8192 * 7 + 8185)",
+            "",
+            "",
+        ),
+        ("substr(b, 1, 8192 * 20)", "", ""),
+    ] {
+        let db = Db::new();
+        db.run(
+            "CREATE TABLE t (embedding vector(384));
+             INSERT INTO t SELECT (SELECT array_agg(sin(n * 1.7 + c)) FROM generate_series(1, 384) c)::vector
+               FROM generate_series(1, 156) n;
+             CREATE INDEX mine ON t USING hnsw (embedding vector_l2_ops)",
+        );
+        let size = format!("SELECT pg_relation_size('mine') / 8192 >= {pages}");
+        assert_eq!(
+            db.line(&size),
+            "t",
+            "{}",
+            db.line("SELECT pg_relation_size('mine')")
+        );
+        assert_eq!(Checked::of(&db, "mine").problems, 0);
+        let db = db.copied();
+        let object = db.line(&format!(
+            "SELECT lo_from_bytea(0, {damage})
+               FROM (SELECT pg_read_binary_file(pg_relation_filepath('mine')) AS b) file"
+        ));
+        db.run(&format!(
+            "SELECT lo_export({object}, pg_relation_filepath('mine'))"
+        ));
+        // A checksum is wrong before we are asked.
+        let summed = db.line("SHOW data_checksums") == "on" && damage.contains("'ff'");
+        if summed {
+            db.error("SELECT * FROM check_vector_index('mine')")
+                .expect("XX001");
+        } else if code.is_empty() {
+            let checked = Checked::of(&db, "mine");
+            assert!(
+                checked.problems > 0 && checked.recall.is_none(),
+                "{damage}: {checked:?}"
+            );
+            assert!(
+                checked.findings[0].contains(finding),
+                "{damage}: {checked:?}"
+            );
+        } else {
+            db.error("SELECT * FROM check_vector_index('mine')")
+                .expect(code);
+        }
+        db.run("REINDEX INDEX mine");
+        assert_eq!(Checked::of(&db, "mine").problems, 0);
+    }
+}

@@ -49,7 +49,7 @@ fn import_index(
 /// `rows`: entries for rows, dead ones that no VACUUM has removed included; `levels`: layers above the lowest; `not_full`:
 /// elements that the next VACUUM with something to remove has to link anew; `unreachable`: elements that no search can find;
 /// `deleted`: places free for new elements; `problems`: how much is wrong, the first twenty of it in `findings`; `recall`:
-/// recall@10 at hnsw.ef_search 40 of up to 64 elements as queries. Memory: about 170 bytes an element.
+/// recall@10 at hnsw.ef_search 40 of up to 64 elements as queries, NULL where something is wrong. Memory: about 170 bytes an element.
 #[pg_extern(sql = r#"
 CREATE FUNCTION check_vector_index(index pg_catalog.regclass) RETURNS TABLE (
     elements pg_catalog.int8, rows pg_catalog.int8, levels pg_catalog.int4, not_full pg_catalog.int8,

@@ -39,7 +39,8 @@ pub enum Reach {
 pub struct Proof {
     /// The walk.
     pub summary: Summary,
-    /// recall@10 by `hnsw.ef_search`: at 40, and at 100 and 200 where that is low. Empty for an index without rows.
+    /// recall@10 by `hnsw.ef_search`: at 40, and at 100 and 200 where that is low. Empty for an index without rows, and
+    /// for one that [`Reach::Walked`] has found damaged.
     pub recalls: Vec<(u32, f64)>,
     /// Of the links of the sampled elements, the share that leads to elements nearer than the median of all; `None` without
     /// links.
@@ -63,11 +64,11 @@ struct Sample {
 /// Walks through the index and asks it.
 ///
 /// # Errors
-/// [`Error::Bug`] if its meta page cannot be read; the server's own.
+/// [`Error::DamagedIndex`] if its meta page cannot be read; the server's own.
 pub fn prove(opened: &Opened, index: &VectorIndex, reach: Reach) -> Result<Proof, Error> {
     let pages = Pages::of(opened);
     let unreadable =
-        |error: vector_migrate_core::index::page::PageError| Error::Bug(error.to_string());
+        |error: vector_migrate_core::index::page::PageError| Error::DamagedIndex(error.to_string());
     let mut page = [0; PAGE];
     pages.read(0, &mut page);
     let mut walk = Walk::new(&page, reach == Reach::Walked).map_err(unreadable)?;
@@ -76,6 +77,23 @@ pub fn prove(opened: &Opened, index: &VectorIndex, reach: Reach) -> Result<Proof
         walk.page(page);
         elements(page, &mut |element| sampling.take(element));
     });
+    let mut walk = Some(walk.second_pass());
+    // What others may have damaged is asked only after all of it was seen: a search trusts what it reads.
+    let mut summary = None;
+    if reach == Reach::Walked
+        && let Some(mut walk) = walk.take()
+    {
+        pages.each(&mut |page| walk.page(page));
+        let found = walk.done();
+        if found.findings.count() > 0 {
+            return Ok(Proof {
+                summary: found,
+                recalls: Vec::new(),
+                near: None,
+            });
+        }
+        summary = Some(found);
+    }
     let samples = sampling.samples;
     let vectors: Vec<Vec<f32>> = samples
         .iter()
@@ -83,7 +101,6 @@ pub fn prove(opened: &Opened, index: &VectorIndex, reach: Reach) -> Result<Proof
         .collect();
     let ask = |breadth| asked(opened, &samples, &vectors, breadth);
     let mut recall = Recall::new(index.space, ask(Breadth::Default));
-    let mut walk = walk.second_pass();
     let threads = pg::index_threads();
     let compare = |recalls: &mut [&mut Recall], walk: &mut dyn FnMut(&Page)| {
         let mut batch = Batch::default();
@@ -104,7 +121,11 @@ pub fn prove(opened: &Opened, index: &VectorIndex, reach: Reach) -> Result<Proof
         });
         flush(&mut batch);
     };
-    compare(&mut [&mut recall], &mut |page| walk.page(page));
+    compare(&mut [&mut recall], &mut |page| {
+        if let Some(walk) = &mut walk {
+            walk.page(page);
+        }
+    });
     let mut recalls = Vec::from_iter(recall.share().map(|share| (40, share)));
     if recalls
         .first()
@@ -116,8 +137,9 @@ pub fn prove(opened: &Opened, index: &VectorIndex, reach: Reach) -> Result<Proof
         recalls.extend(wider.share().map(|share| (100, share)));
         recalls.extend(widest.share().map(|share| (200, share)));
     }
+    let summary = summary.or_else(|| Some(walk?.done()));
     Ok(Proof {
-        summary: walk.done(),
+        summary: summary.ok_or_else(|| Error::Bug("the walk gave no summary".into()))?,
         recalls,
         near: near(&pages, index, &samples, &vectors),
     })
