@@ -150,22 +150,28 @@ fn a_session_that_reads_by_the_index_is_not_waited_for_without_end() {
     reader.run("BEGIN; SET LOCAL enable_seqscan = off");
     let nearest = "SELECT count(*) FROM (SELECT * FROM content_vectors ORDER BY embedding <-> array_fill(1, ARRAY[16])::vector LIMIT 5) n";
     reader.run(nearest);
-    thread::scope(|scope| {
+    runner.run("BEGIN");
+    let runner = thread::scope(|scope| {
         let source = &source;
-        let run = scope.spawn(move || run(&runner, source, "auto"));
+        let run = scope.spawn(move || (run(&runner, source, "auto"), runner));
         assert!(holds(&db, "ShareLock", || run.is_finished()));
         // Nobody waits behind the run, neither for the table nor for the index.
         other.run("SET lock_timeout = '5s'; SET enable_seqscan = off");
         assert_eq!(other.line(nearest), "0");
         assert!(!run.is_finished());
-        // A row that comes when the run cannot have the index; it waits for the run's end.
+        // A row that comes when the run cannot have the index; it waits until the run has given up.
         reader.run(
             "INSERT INTO content_vectors (id, user_id, title, full_content, searchable_text, embedding)
              VALUES ('mine', 1, '', '{}', '', array_fill(1, ARRAY[16])::vector)",
         );
-        let came = run.join().expect("a run");
+        let (came, runner) = run.join().expect("a run");
         came.expect("inserted", "other sessions use the table or the index");
+        runner
     });
+    // The lock that it had on the table alone is given back before its transaction ends.
+    let held = "SELECT count(*) FROM pg_locks WHERE relation = 'content_vectors'::regclass AND mode = 'ShareLock'";
+    assert_eq!(db.line(held), "0");
+    runner.run("COMMIT");
     reader.run("COMMIT");
     let checked = Checked::sound(&db, "content_vectors", "mine");
     assert_eq!(checked.rows, 701);

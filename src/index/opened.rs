@@ -2,7 +2,6 @@
 //!
 //! Promise: the locks that opening takes are held to the end of the transaction, also when the pair is dropped.
 
-use std::ffi::c_int;
 use std::time::{Duration, Instant};
 
 use pgrx::pg_sys;
@@ -74,27 +73,30 @@ impl Opened {
 }
 
 /// Takes the locks of [`Opened::to_fill`] without waiting in the queue, so that no deadlock can come of it and nobody waits
-/// behind us: `false` if others still have the table or the index in use after ten seconds.
+/// behind us: `false` if others still have the table or the index in use after ten seconds, and then neither is held.
 pub fn try_to_lock(table: pg_sys::Oid, index: pg_sys::Oid) -> bool {
-    let since = Instant::now();
-    let locks = [
-        (table, pg_sys::ShareLock),
-        (index, pg_sys::AccessExclusiveLock),
-    ];
-    for (oid, mode) in locks {
+    let until = Instant::now() + PATIENCE;
+    let lock = |oid, mode: u32| {
         loop {
-            let mode: c_int = mode.cast_signed();
-            // SAFETY: on the backend's thread inside a transaction; ConditionalLockRelationOid (lmgr.c) takes any OID, and reads
-            // the invalidations that came meanwhile.
-            if unsafe { pg_sys::ConditionalLockRelationOid(oid, mode) } {
-                break;
+            // SAFETY: ConditionalLockRelationOid (lmgr.c) takes any OID inside a transaction, and reads the invalidations that came
+            // meanwhile.
+            if unsafe { pg_sys::ConditionalLockRelationOid(oid, mode.cast_signed()) } {
+                return true;
             }
-            if since.elapsed() > PATIENCE {
+            if Instant::now() > until {
                 return false;
             }
             interrupt::check();
             std::thread::sleep(PAUSE);
         }
+    };
+    if !lock(table, pg_sys::ShareLock) {
+        return false;
     }
-    true
+    let both = lock(index, pg_sys::AccessExclusiveLock);
+    if !both {
+        // SAFETY: UnlockRelationOid (lmgr.c) gives back what was just taken; nothing was read under it.
+        unsafe { pg_sys::UnlockRelationOid(table, pg_sys::ShareLock.cast_signed()) };
+    }
+    both
 }
