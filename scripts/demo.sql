@@ -98,5 +98,5 @@ SELECT * FROM rollback_migration();
 \echo '### 8. What the ledger says'
 \echo
 \set ECHO queries
-SELECT run_id, status, found, migrated, skipped, failed FROM vector_migrate.runs ORDER BY 1;
+SELECT run_id, status, found, migrated, skipped, failed, index_way FROM vector_migrate.runs ORDER BY 1;
 \set ECHO none
