@@ -116,6 +116,9 @@ def text(result):
     measured = [steps, stages, peaks] if result["results"] else []
     lines = []
     for part in [head, *measured, index, verdicts]:
-        lines += [*part(result), ""]
+        told = [*part(result)]
+        while told and not told[-1]:
+            told.pop()
+        lines += [*told, ""] if told else []
     lines += [f"WARNING: {warning}" for warning in result["warnings"]]
     return "\n".join(lines).rstrip() + "\n"
