@@ -17,6 +17,7 @@ static ALLOWED_ROOTS: GucSetting<Option<CString>> = GucSetting::<Option<CString>
 static MAX_MEMORY_MB: GucSetting<i32> = GucSetting::<i32>::new(1024);
 static EMBED_THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
 static EMBED_BATCH_TOKENS: GucSetting<i32> = GucSetting::<i32>::new(2048);
+static MODEL_IDLE_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(60_000);
 static QUERY_PREFIX: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 static PASSAGE_PREFIX: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 static CHECK_MODEL: GucSetting<bool> = GucSetting::<bool>::new(true);
@@ -70,9 +71,8 @@ pub fn register() {
     );
     GucRegistry::define_int_guc(
         c"vector_migrate.embed_threads",
-        c"Threads of the embedding model.",
-        c"0: half of the processors. More than there are processors are not started. A change counts for sessions that \
-          have not embedded yet.",
+        c"Threads of the embedding model where many texts are embedded.",
+        c"0: half of the processors. More than there are processors are not started. A search has one.",
         &EMBED_THREADS,
         0,
         256,
@@ -88,6 +88,16 @@ pub fn register() {
         MOST_BATCH_TOKENS,
         GucContext::Userset,
         none,
+    );
+    GucRegistry::define_int_guc(
+        c"vector_migrate.model_idle_timeout",
+        c"Time without texts after which a session's thread of the embedding model ends.",
+        c"0: it stays. The model stays in memory; the next text starts a thread again.",
+        &MODEL_IDLE_TIMEOUT,
+        0,
+        i32::MAX,
+        GucContext::Userset,
+        GucFlags::UNIT_MS,
     );
     GucRegistry::define_string_guc(
         c"vector_migrate.query_prefix",
@@ -186,7 +196,7 @@ pub fn batch_bytes() -> u64 {
     u64::try_from(BATCH_BYTES.get()).unwrap_or(0) * 1024
 }
 
-/// Threads of the embedding model, at least 1 and at most the processors that this process may use (its affinity mask and
+/// Threads of the embedding model for many texts, at least 1 and at most the processors that this process may use (its affinity mask and
 /// its control group's quota count). As with max_parallel_workers, a larger setting is no error and has no effect: the
 /// number of processors may differ where a dump or a standby brings the setting to.
 pub fn embed_threads() -> usize {
@@ -194,6 +204,14 @@ pub fn embed_threads() -> usize {
     match unsigned(EMBED_THREADS.get()) {
         0 => (processors / 2).max(1),
         threads => threads.min(processors),
+    }
+}
+
+/// Time without texts after which the model's thread ends; `None`: it stays.
+pub fn model_idle_timeout() -> Option<Duration> {
+    match MODEL_IDLE_TIMEOUT.get() {
+        0 => None,
+        milliseconds => Some(Duration::from_millis(u64::from(milliseconds.unsigned_abs()))),
     }
 }
 

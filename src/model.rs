@@ -1,4 +1,5 @@
-//! The embedder of this backend: loaded at the first need, once, and kept until the session ends.
+//! The embedder of this backend: loaded at the first need, once, and kept until the session ends; what many texts need
+//! beside it ends with the transaction.
 //!
 //! Promise: loading and embedding go on in other threads, and this one looks after cancels all the while.
 
@@ -6,7 +7,8 @@ use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use vector_migrate_core::embed::onnx::{Loading, OnnxEmbedder};
+use pgrx::{PgXactCallbackEvent, register_xact_callback};
+use vector_migrate_core::embed::onnx::{Loading, OnnxEmbedder, Request};
 
 use crate::error::Error;
 use crate::{guc, interrupt};
@@ -21,6 +23,8 @@ const REMEMBER_MOST: u64 = 64 << 20;
 thread_local! {
     static MODEL: RefCell<Option<Model>> = const { RefCell::new(None) };
     static TRUNCATED: Cell<u64> = const { Cell::new(0) };
+    /// The end of this transaction ends what a batch needs.
+    static RESTS: Cell<bool> = const { Cell::new(false) };
 }
 
 struct Model {
@@ -60,6 +64,34 @@ pub fn installed() -> Result<(), String> {
     Ok(())
 }
 
+/// Begins to load the model, unless it is loaded or being loaded.
+fn start(why: &str, slot: &mut Option<Model>) -> Result<(), Error> {
+    let path = guc::model_path();
+    if slot.as_ref().is_some_and(|model| model.path == path) {
+        return Ok(());
+    }
+    installed().map_err(|missing| Error::NoModel {
+        why: why.to_owned(),
+        missing,
+        hint: "Install one (make install does) or name its directory in the setting \
+               vector_migrate.model_path; embeddings => 'stored' uses the store's vectors only."
+            .to_owned(),
+    })?;
+    let runtime = guc::onnxruntime_path();
+    *slot = None;
+    let loading = interrupt::without_signals(|| OnnxEmbedder::start(&path, &runtime))
+        .map_err(Error::Thread)?;
+    let state = State::Loading(loading);
+    *slot = Some(Model { path, state });
+    Ok(())
+}
+
+/// Begins to load the model, as it will be needed, and does not wait. What is wrong with it is told where it is needed.
+pub fn expect() {
+    // Nothing to tell yet.
+    let _ = MODEL.with_borrow_mut(|slot| start("", slot));
+}
+
 /// Runs `work` with the model, loading it first if need be. `why` begins the error's sentence if there is
 /// none.
 fn with<R>(
@@ -67,24 +99,7 @@ fn with<R>(
     work: impl FnOnce(&mut OnnxEmbedder) -> Result<R, Error>,
 ) -> Result<R, Error> {
     MODEL.with_borrow_mut(|slot| {
-        let path = guc::model_path();
-        if slot.as_ref().is_none_or(|model| model.path != path) {
-            installed().map_err(|missing| Error::NoModel {
-                why: why.to_owned(),
-                missing,
-                hint: "Install one (make install does) or name its directory in the setting \
-                       vector_migrate.model_path; embeddings => 'stored' uses the store's vectors only."
-                    .to_owned(),
-            })?;
-            let runtime = guc::onnxruntime_path();
-            let threads = guc::embed_threads();
-            *slot = None;
-            let loading =
-                interrupt::without_signals(|| OnnxEmbedder::start(&path, &runtime, threads))
-                    .map_err(Error::Thread)?;
-            let state = State::Loading(loading);
-            *slot = Some(Model { path, state });
-        }
+        start(why, slot)?;
         loop {
             match slot.as_mut().map(|model| &mut model.state) {
                 Some(State::Loaded(embedder)) => return work(embedder),
@@ -140,14 +155,49 @@ fn embed_for(purpose: Purpose, why: &str, texts: &[&str]) -> Result<Vec<Vec<f32>
         let prompt = set.unwrap_or_else(|| own.clone());
         let most = (guc::max_memory_bytes() / REMEMBER_SHARE).min(REMEMBER_MOST);
         model.remember(usize::try_from(most).unwrap_or(0));
-        let mut call = model.begin(texts, &prompt, guc::embed_batch_tokens())?;
-        while !call.poll(PATIENCE)? {
+        let request = Request {
+            prompt: &prompt,
+            budget: guc::embed_batch_tokens(),
+            idle: guc::model_idle_timeout(),
+            batch: (purpose == Purpose::Passage).then(guc::embed_threads),
+        };
+        let mut call = model.begin(texts, &request)?;
+        if call.is_batch() {
+            rest_at_the_end();
+        }
+        loop {
+            interrupt::without_signals(|| call.wake()).map_err(Error::Thread)?;
+            if call.poll(PATIENCE)? {
+                break;
+            }
             interrupt::check();
         }
         let embedded = call.finish()?;
         TRUNCATED.set(TRUNCATED.get().saturating_add(embedded.truncated));
         Ok(embedded.vectors)
     })
+}
+
+/// Makes the end of the transaction end what a batch needs.
+fn rest_at_the_end() {
+    if RESTS.replace(true) {
+        return;
+    }
+    use PgXactCallbackEvent::{Abort, Commit, Prepare};
+    for event in [Commit, Abort, Prepare] {
+        register_xact_callback(event, || {
+            RESTS.set(false);
+            MODEL.with(|slot| {
+                // In use only where the session ends while it embeds: the process ends its threads then.
+                let Ok(mut slot) = slot.try_borrow_mut() else {
+                    return;
+                };
+                if let Some(State::Loaded(embedder)) = slot.as_mut().map(|it| &mut it.state) {
+                    embedder.rest();
+                }
+            });
+        });
+    }
 }
 
 /// How many of the texts that this session has embedded were longer than the model takes.
@@ -182,7 +232,7 @@ pub struct Info {
     pub path: String,
     /// Its name.
     pub name: Option<String>,
-    /// SHA-256 of its ONNX file.
+    /// SHA-256 of its ONNX file, and of the files beside it whose checksum that one does not state.
     pub digest: Option<String>,
     /// Dimensions of its vectors.
     pub dimension: Option<i32>,
@@ -196,6 +246,12 @@ pub struct Info {
     pub loaded: bool,
     /// What loading it took, and the vectors kept for texts that come again, in bytes.
     pub memory_bytes: Option<i64>,
+    /// Its weights are in a file that all sessions share the pages of.
+    pub shared: Option<bool>,
+    /// What of `memory_bytes` is this session's own.
+    pub private_bytes: Option<i64>,
+    /// Bytes of that file.
+    pub shared_bytes: Option<i64>,
 }
 
 /// Everything about the model, which is loaded for it if it is installed.
@@ -229,6 +285,9 @@ pub fn info() -> Result<Info, Error> {
             runtime: model.runtime_version(),
             loaded,
             memory_bytes: i64::try_from(about.memory_bytes.saturating_add(remembered)).ok(),
+            shared: Some(about.shared),
+            private_bytes: i64::try_from(about.private_bytes.saturating_add(remembered)).ok(),
+            shared_bytes: i64::try_from(about.shared_bytes).ok(),
         })
     })
 }

@@ -75,8 +75,10 @@ fn embed_texts(
 }
 
 /// The embedding model of this server, one row. Loads it if it is installed; else all but `path` is NULL.
-/// `loaded`: the session had it in memory already. `digest`: SHA-256 of its ONNX file. `memory_bytes`: by how much
-/// loading it has enlarged this session's resident memory, and the vectors kept for texts that come again.
+/// `loaded`: the session had it in memory already. `digest`: SHA-256 of its ONNX file, and of the files beside it whose
+/// checksum that one does not state. `memory_bytes`: by how much loading it has enlarged this session's resident memory,
+/// and the vectors kept for texts that come again; `private_bytes`: what of that is the session's own. `shared`: its
+/// weights are in a file beside the ONNX file, of `shared_bytes`, whose pages all sessions share.
 #[pg_extern(volatile, parallel_unsafe)]
 fn model_info() -> Result<
     TableIterator<
@@ -91,6 +93,9 @@ fn model_info() -> Result<
             name!(onnxruntime, Option<String>),
             name!(loaded, bool),
             name!(memory_bytes, Option<i64>),
+            name!(shared, Option<bool>),
+            name!(private_bytes, Option<i64>),
+            name!(shared_bytes, Option<i64>),
         ),
     >,
     ErrorReport,
@@ -106,5 +111,8 @@ fn model_info() -> Result<
         info.runtime,
         info.loaded,
         info.memory_bytes,
+        info.shared,
+        info.private_bytes,
+        info.shared_bytes,
     )))
 }

@@ -29,8 +29,6 @@ const PROMPT_BYTES: usize = 4096;
 /// What a model's directory says.
 #[derive(Debug)]
 pub(super) struct Folder {
-    /// The ONNX file.
-    pub onnx: PathBuf,
     /// What the model is called.
     pub name: String,
     /// How token vectors become one; `None`: no file says.
@@ -47,8 +45,6 @@ pub(super) struct Folder {
     pub query_prompt: String,
     /// What the model wants before a stored text.
     pub passage_prompt: String,
-    /// `tokenizer.json`.
-    pub tokenizer: Vec<u8>,
     /// The tokens of `special_tokens_map.json`.
     pub special_tokens: Vec<String>,
     /// The id that shorter texts of a batch are filled with.
@@ -58,14 +54,13 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Reads every small file of `directory`, and looks whether the ONNX file is there.
+    /// Reads every small file of `directory`.
     pub fn read(directory: &Path) -> Result<Folder, EmbedError> {
         let mistake = |cause: String| EmbedError::Model {
             path: directory.display().to_string(),
             cause,
         };
         fs::read_dir(directory).map_err(|cause| unreadable(directory, &cause))?;
-        let tokenizer = read(&directory.join("tokenizer.json"), TOKENIZER_BYTES)?;
         let config = json(&directory.join("config.json"))?;
         let special = json(&directory.join("special_tokens_map.json"))?;
         let tokens = json(&directory.join("tokenizer_config.json"))?;
@@ -80,7 +75,6 @@ impl Folder {
         let (query_prompt, passage_prompt) = prompts_of(&prompts).map_err(mistake)?;
         let pad_id = config.get("pad_token_id").and_then(Json::as_u64);
         Ok(Folder {
-            onnx: onnx(directory)?,
             name: name(directory, &config),
             pooling,
             normalize: modules.normalize,
@@ -89,7 +83,6 @@ impl Folder {
             dimension,
             query_prompt,
             passage_prompt,
-            tokenizer,
             special_tokens: special_tokens(&special),
             pad_id: pad_id.and_then(|id| u32::try_from(id).ok()),
             pad_token: tokens.get("pad_token").and_then(token).map(str::to_owned),
@@ -277,9 +270,13 @@ fn special_tokens(map: &Json) -> Vec<String> {
     map.values().filter_map(token).map(str::to_owned).collect()
 }
 
-/// `model.onnx`, here or in the folder `onnx`, as exports put it. Weights that an export keeps beside it are
-/// read from there by ONNX Runtime.
-fn onnx(directory: &Path) -> Result<PathBuf, EmbedError> {
+/// `tokenizer.json`.
+pub(super) fn tokenizer_file(directory: &Path) -> Result<Vec<u8>, EmbedError> {
+    read(&directory.join("tokenizer.json"), TOKENIZER_BYTES)
+}
+
+/// The path of `model.onnx`, here or in the folder `onnx`, as exports put it.
+pub(super) fn onnx_file(directory: &Path) -> Result<PathBuf, EmbedError> {
     let (here, below) = (
         directory.join("model.onnx"),
         directory.join("onnx/model.onnx"),
@@ -289,7 +286,7 @@ fn onnx(directory: &Path) -> Result<PathBuf, EmbedError> {
     } else {
         here
     };
-    fs::File::open(&path).map_err(|cause| unreadable(&path, &cause))?;
+    fs::metadata(&path).map_err(|cause| unreadable(&path, &cause))?;
     Ok(path)
 }
 

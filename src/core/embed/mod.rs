@@ -5,12 +5,20 @@
 
 #[cfg(feature = "onnx")]
 mod cache;
+#[cfg(feature = "onnx")]
+mod call;
+#[cfg(feature = "onnx")]
+mod external;
 #[cfg(test)]
 pub mod fake;
 #[cfg(feature = "onnx")]
 mod folder;
 #[cfg(feature = "onnx")]
+mod loading;
+#[cfg(feature = "onnx")]
 pub mod onnx;
+#[cfg(feature = "onnx")]
+mod parts;
 #[cfg(feature = "onnx")]
 mod runtime;
 #[cfg(feature = "onnx")]
@@ -18,9 +26,18 @@ mod session;
 #[cfg(feature = "onnx")]
 mod steps;
 #[cfg(feature = "onnx")]
-mod threads;
+mod thread;
 #[cfg(feature = "onnx")]
 mod tokens;
+#[cfg(feature = "onnx")]
+#[allow(unsafe_code)]
+mod trim;
+#[cfg(feature = "onnx")]
+mod weights;
+#[cfg(feature = "onnx")]
+mod work;
+#[cfg(feature = "onnx")]
+mod worker;
 
 use std::path::PathBuf;
 
@@ -75,9 +92,15 @@ pub struct About {
     pub query_prompt: String,
     /// What its files want before a stored text.
     pub passage_prompt: String,
+    /// Its weights, or most of them, are in a file that is mapped: all processes share those pages.
+    pub shared: bool,
     /// By how much loading it has enlarged this process's resident memory, in bytes: weights, tokenizer, and
     /// ONNX Runtime itself where it was not loaded yet.
     pub memory_bytes: u64,
+    /// What of that is this process's own.
+    pub private_bytes: u64,
+    /// Bytes of the files that are mapped.
+    pub shared_bytes: u64,
 }
 
 /// Turns texts into vectors.

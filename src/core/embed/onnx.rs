@@ -1,38 +1,33 @@
 //! Embedding with a model on disk, by fastembed and ONNX Runtime.
 //!
 //! ```text
-//! texts -> not seen before -> windows -> tokens -> steps of like length -> ONNX -> pooling -> order restored
-//! '--- the caller's thread ---'         '-tokenizer-'                    '---- model ----'
+//! directory -> loading -> parts (files checked, tokenizer) -> session for searches, kept
+//!                                                          -> session for a batch, until `rest`
+//! texts -> call -> worker (tokens, steps of like length, session, pooling) -> vectors in order
 //! ```
 //!
 //! Promise: reads the model's directory and nothing else; a text has the same vector alone and in a batch
 //! (up to rounding); the caller's thread never waits longer than it asks to; memory is bounded by the token budget,
-//! whatever the texts. Must not import `source`, `map` or `pipeline`.
+//! whatever the texts, and given back after a batch. Must not import `source`, `map` or `pipeline`.
 
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use std::{fs, mem};
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
-use sha2::{Digest, Sha256};
+use crossbeam_channel::unbounded;
 
-use super::cache::{Cache, Made};
-use super::runtime::{self, unreadable};
+use super::cache::Cache;
+pub use super::call::{Call, Embedded};
+use super::loading::{Loaded, Loader};
+use super::parts::Parts;
+use super::runtime;
 pub use super::runtime::{TELEMETRY_SWITCH, environment};
-use super::threads::{Control, Done, Text, Threads, Window};
-use super::tokens::{LOOKED_AT, prefix};
+use super::session::Profile;
+use super::work::Control;
+use super::worker::Worker;
 use super::{About, EmbedError, Embedder};
-use crate::key::{Key, KeyMap, Keys};
-
-/// Texts of a window: enough of them that sorting by length pays. The first window is smaller, as the
-/// model has nothing to do meanwhile.
-const WINDOW: usize = 512;
-const FIRST_WINDOW: usize = 128;
-
-/// Bytes of a window, but for its last text.
-const WINDOW_BYTES: usize = 4 << 20;
+use crate::key::{KeyMap, Keys};
 
 /// Where a caller has nothing else to do, it waits that long at once.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -40,8 +35,14 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// The budget of [`Embedder::embed`], in padded tokens a step.
 const DEFAULT_BUDGET: usize = 2048;
 
+/// The largest step of a session for searches, in padded tokens: 18 MB with all-MiniLM-L6-v2.
+const SEARCH_BUDGET: usize = 512;
+
+/// From so many texts on, a session of their own pays for batches: what it takes to make one is what it saves then.
+const MANY_TEXTS: usize = 32;
+
 /// A model that is being loaded.
-pub struct Loading(Option<Threads>);
+pub struct Loading(Loader);
 
 impl Loading {
     /// Whether it is loaded; `None` if it is not yet after `patience`. Not to be asked again after an answer.
@@ -51,24 +52,33 @@ impl Loading {
     /// [`EmbedError::Runtime`] says why the library is of no use (also that this process has loaded another),
     /// [`EmbedError::Model`] why the files make no model. No library and no model makes this panic.
     pub fn wait(&mut self, patience: Duration) -> Option<Result<OnnxEmbedder, EmbedError>> {
-        let result = self.0.as_ref()?.loaded(patience)?;
-        let threads = self.0.take()?;
-        Some(result.map(|about| OnnxEmbedder {
-            threads,
-            about,
-            keys: Keys::default(),
-            cache: Cache::default(),
-            digest: None,
-        }))
+        Some(self.0.wait(patience)?.map(OnnxEmbedder::new))
     }
+}
+
+/// How texts are embedded.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// What stands before every text.
+    pub prompt: &'a str,
+    /// Padded tokens of a step; a text that has more alone is a step of its own.
+    pub budget: usize,
+    /// The thread that computes ends after this time without texts; `None`: it stays.
+    pub idle: Option<Duration>,
+    /// Threads that may compute, if these texts may be some of many; `None`: they come singly, as searches do.
+    pub batch: Option<usize>,
 }
 
 /// A model in memory, ready to embed.
 pub struct OnnxEmbedder {
-    threads: Threads,
     about: About,
-    keys: Keys,
-    cache: Cache,
+    parts: Arc<Parts>,
+    search: Worker,
+    batch: Option<Worker>,
+    /// Texts of batches since the last [`OnnxEmbedder::rest`].
+    batch_texts: usize,
+    pub(super) keys: Keys,
+    pub(super) cache: Cache,
     digest: Option<String>,
 }
 
@@ -76,39 +86,48 @@ impl OnnxEmbedder {
     /// Begins to load the model in `directory` with the ONNX Runtime library in `runtime_library`.
     ///
     /// The directory is one of sentence-transformers with an ONNX export: `model.onnx` (or
-    /// `onnx/model.onnx`), `tokenizer.json`, `config.json`, `special_tokens_map.json`,
-    /// `tokenizer_config.json`. Followed where they are there: `modules.json` (which steps there are; without
-    /// it, pooling and vectors of length 1), the pooling's `config.json` (mean or cls; else mean),
+    /// `onnx/model.onnx`) and the files beside it that it takes weights from, `tokenizer.json`, `config.json`,
+    /// `special_tokens_map.json`, `tokenizer_config.json`. Followed where they are there: `modules.json` (which steps
+    /// there are; without it, pooling and vectors of length 1), the pooling's `config.json` (mean or cls; else mean),
     /// `sentence_bert_config.json` (`max_seq_length`; else `model_max_length`, else 256 tokens) and
     /// `config_sentence_transformers.json` (prompts).
     ///
-    /// Two threads start here, and ONNX Runtime starts `threads - 1` more; all inherit this thread's signal mask:
-    /// **block all signals around this call**, or a signal meant for the caller may arrive on a thread that
+    /// A thread starts here, and ends when the model is loaded; it and those that it starts inherit this thread's signal
+    /// mask: **block all signals around this call**, or a signal meant for the caller may arrive on a thread that
     /// must not handle it. Dropping what this returns ends them.
     ///
     /// The environment variable [`TELEMETRY_SWITCH`] must be `1` before the first call.
     ///
     /// # Errors
     /// The system has no thread to give.
-    pub fn start(directory: &Path, runtime_library: &Path, threads: usize) -> io::Result<Loading> {
-        Threads::start(directory, runtime_library, threads).map(|it| Loading(Some(it)))
+    pub fn start(directory: &Path, runtime_library: &Path) -> io::Result<Loading> {
+        Loader::start(directory, runtime_library).map(Loading)
     }
 
     /// [`OnnxEmbedder::start`], and waits until the model is loaded.
     ///
     /// # Errors
     /// Those of [`Loading::wait`].
-    pub fn load(
-        directory: &Path,
-        runtime_library: &Path,
-        threads: usize,
-    ) -> Result<OnnxEmbedder, EmbedError> {
-        let mut loading = Self::start(directory, runtime_library, threads)
+    pub fn load(directory: &Path, runtime_library: &Path) -> Result<OnnxEmbedder, EmbedError> {
+        let mut loading = Self::start(directory, runtime_library)
             .map_err(|cause| EmbedError::Inference(cause.to_string()))?;
         loop {
             if let Some(result) = loading.wait(PATIENCE) {
                 return result;
             }
+        }
+    }
+
+    fn new(loaded: Loaded) -> OnnxEmbedder {
+        OnnxEmbedder {
+            search: Worker::search(loaded.parts.clone(), loaded.model),
+            about: loaded.about,
+            parts: loaded.parts,
+            batch: None,
+            batch_texts: 0,
+            keys: Keys::default(),
+            cache: Cache::default(),
+            digest: None,
         }
     }
 
@@ -127,31 +146,16 @@ impl OnnxEmbedder {
         self.cache.bytes()
     }
 
-    /// SHA-256 of the ONNX file, in hexadecimal: which weights a run was embedded with. `tick` is called after
-    /// each megabyte.
+    /// SHA-256, in hexadecimal, of the ONNX file, and after it of the files beside it whose checksum it does not state:
+    /// which weights a run was embedded with. `tick` is called after each megabyte.
     ///
     /// # Errors
-    /// [`EmbedError::Unreadable`] if the file cannot be read any more.
+    /// [`EmbedError::Unreadable`] if a file cannot be read any more.
     pub fn digest(&mut self, tick: &mut dyn FnMut()) -> Result<String, EmbedError> {
         if let Some(digest) = &self.digest {
             return Ok(digest.clone());
         }
-        let failed = |cause: io::Error| unreadable(&self.about.file, &cause);
-        let mut file = fs::File::open(&self.about.file).map_err(failed)?;
-        let mut hash = Sha256::new();
-        let mut buffer = vec![0; 1 << 20];
-        loop {
-            match file.read(&mut buffer).map_err(failed)? {
-                0 => break,
-                read => hash.update(buffer.get(..read).unwrap_or_default()),
-            }
-            tick();
-        }
-        let digest: String = hash
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let digest = self.parts.weights.digest(tick)?;
         self.digest = Some(digest.clone());
         Ok(digest)
     }
@@ -161,25 +165,30 @@ impl OnnxEmbedder {
         runtime::version()
     }
 
-    /// Begins to embed `texts`, each with `prompt` before it, in steps of `budget` padded tokens (a text that
-    /// has more alone is a step of its own). Dropping the call stops it.
+    /// Begins to embed `texts`. Dropping the call stops it.
     ///
     /// # Errors
     /// [`EmbedError::Inference`].
     pub fn begin<'e, 't>(
         &'e mut self,
         texts: &'t [&'t str],
-        prompt: &'t str,
-        budget: usize,
+        request: &Request<'t>,
     ) -> Result<Call<'e, 't>, EmbedError> {
-        let control = Arc::new(Control::new()?);
-        self.threads.begin(&control);
+        let batch = self.choose(texts.len(), request.batch);
+        let control = Arc::new(Control::new(!batch)?);
+        self.worker(batch).begin(&control);
         let (results, results_in) = unbounded();
+        let budget = match batch {
+            true => request.budget,
+            false => request.budget.min(SEARCH_BUDGET),
+        };
         Ok(Call {
             embedder: self,
             texts,
-            prompt,
+            prompt: request.prompt,
             budget,
+            idle: request.idle,
+            batch,
             control,
             results,
             results_in,
@@ -191,159 +200,41 @@ impl OnnxEmbedder {
             open: 0,
         })
     }
-}
 
-/// Texts that are being embedded.
-pub struct Call<'e, 't> {
-    embedder: &'e mut OnnxEmbedder,
-    texts: &'t [&'t str],
-    prompt: &'t str,
-    budget: usize,
-    control: Arc<Control>,
-    results: Sender<Done>,
-    results_in: Receiver<Done>,
-    /// By text.
-    made: Vec<Option<Made>>,
-    /// The text that each key was met with first.
-    on_the_way: KeyMap<usize>,
-    /// Texts with the text that they equal.
-    twins: Vec<(usize, usize)>,
-    /// The next text to look at.
-    next: usize,
-    /// A window that there was no room for.
-    waiting: Option<Window>,
-    /// Texts that were handed over and have no vector yet.
-    open: usize,
-}
-
-impl Call<'_, '_> {
-    /// Goes on for at most about `patience`; true when every text has its vector.
-    ///
-    /// # Errors
-    /// [`EmbedError::Inference`].
-    pub fn poll(&mut self, patience: Duration) -> Result<bool, EmbedError> {
-        while self.waiting.is_some() || self.next < self.texts.len() {
-            let window = match self.waiting.take() {
-                Some(window) => window,
-                None => self.window(),
-            };
-            if window.texts.is_empty() {
-                continue;
-            }
-            self.waiting = self.embedder.threads.offer(window)?;
-            if self.waiting.is_some() {
-                break;
-            }
-        }
-        if self.open > 0 {
-            if let Ok(done) = self.results_in.recv_timeout(patience) {
-                self.take(done?);
-            }
-            while let Ok(done) = self.results_in.try_recv() {
-                self.take(done?);
-            }
-        }
-        Ok(self.open == 0 && self.next == self.texts.len() && self.waiting.is_none())
+    /// Ends what a batch has needed: its session, its threads, its memory.
+    pub fn rest(&mut self) {
+        self.batch = None;
+        self.batch_texts = 0;
     }
 
-    /// The vectors, in the order of the texts; only after [`Call::poll`] has answered true.
-    ///
-    /// # Errors
-    /// [`EmbedError::Inference`] if a text has none.
-    pub fn finish(mut self) -> Result<Embedded, EmbedError> {
-        for (twin, first) in mem::take(&mut self.twins) {
-            let made = self.made.get(first).cloned().flatten();
-            if let Some(slot) = self.made.get_mut(twin) {
-                *slot = made;
-            }
+    /// Whether a session of its own has the texts, which is then there. Not where it would hold another copy of weights
+    /// that are private, only to compute no faster; and not where the files are not those of the first session any
+    /// more.
+    fn choose(&mut self, texts: usize, threads: Option<usize>) -> bool {
+        let Some(threads) = threads else {
+            return false;
+        };
+        self.batch_texts = self.batch_texts.saturating_add(texts);
+        let profile = Profile::batch(threads);
+        if self.batch.as_ref().is_some_and(|it| it.profile() == profile) {
+            return true;
         }
-        let mut embedded = Embedded::default();
-        for made in mem::take(&mut self.made) {
-            let made =
-                made.ok_or_else(|| EmbedError::Inference("a text was given no vector".to_owned()))?;
-            embedded.truncated += u64::from(made.truncated);
-            embedded.vectors.push(made.vector.to_vec());
+        self.batch = None;
+        let weights = &self.parts.weights;
+        let pays = self.batch_texts >= MANY_TEXTS && (weights.shared() || threads > 1);
+        if pays && weights.unchanged() {
+            self.batch = Some(Worker::batch(self.parts.clone(), profile));
         }
-        Ok(embedded)
+        self.batch.is_some()
     }
 
-    /// The next texts that have to be computed.
-    fn window(&mut self) -> Window {
-        let (mut texts, mut bytes) = (Vec::new(), 0);
-        let most = if self.next == 0 { FIRST_WINDOW } else { WINDOW };
-        while let Some(text) = self.texts.get(self.next) {
-            if texts.len() >= most || bytes >= WINDOW_BYTES {
-                break;
-            }
-            let index = self.next;
-            self.next += 1;
-            let piece = prefix(text, LOOKED_AT);
-            let whole = piece.len() == text.len();
-            let key = self.embedder.keys.of(&(self.prompt, piece, whole));
-            if let Some(made) = self.embedder.cache.get(key) {
-                if let Some(slot) = self.made.get_mut(index) {
-                    *slot = Some(made);
-                }
-                continue;
-            }
-            if let Some(first) = self.on_the_way.get(&key) {
-                self.twins.push((index, *first));
-                continue;
-            }
-            self.on_the_way.insert(key, index);
-            bytes += piece.len();
-            texts.push(Text {
-                index,
-                text: [self.prompt, piece].concat(),
-                whole,
-            });
-        }
-        self.open += texts.len();
-        Window {
-            control: self.control.clone(),
-            results: self.results.clone(),
-            texts,
-            budget: self.budget,
+    /// The worker that a call of this kind has.
+    pub(super) fn worker(&mut self, batch: bool) -> &mut Worker {
+        match &mut self.batch {
+            Some(worker) if batch => worker,
+            _ => &mut self.search,
         }
     }
-
-    fn take(&mut self, done: Vec<super::threads::Vectored>) {
-        for one in done {
-            let made = Made {
-                vector: one.vector.into(),
-                truncated: one.truncated,
-            };
-            self.open = self.open.saturating_sub(1);
-            if let Some(key) = self.key(one.index) {
-                self.embedder.cache.insert(key, made.clone());
-            }
-            if let Some(slot) = self.made.get_mut(one.index) {
-                *slot = Some(made);
-            }
-        }
-    }
-
-    fn key(&self, index: usize) -> Option<Key> {
-        let text = self.texts.get(index)?;
-        let piece = prefix(text, LOOKED_AT);
-        let whole = piece.len() == text.len();
-        Some(self.embedder.keys.of(&(self.prompt, piece, whole)))
-    }
-}
-
-impl Drop for Call<'_, '_> {
-    fn drop(&mut self) {
-        self.control.stop();
-    }
-}
-
-/// What a call made.
-#[derive(Debug, Default)]
-pub struct Embedded {
-    /// A vector a text, in order.
-    pub vectors: Vec<Vec<f32>>,
-    /// How many of the texts were longer than the model takes.
-    pub truncated: u64,
 }
 
 impl Embedder for OnnxEmbedder {
@@ -357,9 +248,20 @@ impl Embedder for OnnxEmbedder {
 
     fn embed(&mut self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError> {
         let prompt = self.about.passage_prompt.clone();
-        let mut call = self.begin(texts, &prompt, DEFAULT_BUDGET)?;
-        while !call.poll(PATIENCE)? {}
-        Ok(call.finish()?.vectors)
+        let request = Request {
+            prompt: &prompt,
+            budget: DEFAULT_BUDGET,
+            idle: None,
+            batch: Some(1),
+        };
+        let mut call = self.begin(texts, &request)?;
+        loop {
+            call.wake()
+                .map_err(|cause| EmbedError::Inference(cause.to_string()))?;
+            if call.poll(PATIENCE)? {
+                return Ok(call.finish()?.vectors);
+            }
+        }
     }
 }
 

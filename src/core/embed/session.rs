@@ -5,17 +5,16 @@
 
 use std::borrow::Cow;
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 
 use fastembed::{OutputKey, Pooling, SingleBatchOutput};
-use ort::environment::Environment;
-use ort::session::builder::{GraphOptimizationLevel, LoadCanceler};
+use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{RunOptions, Session, SessionInputValue};
 use ort::value::{Outlet, Tensor, TensorElementType, ValueType};
 
 use super::folder::Folder;
+use super::parts::Parts;
 use super::runtime::without_panic;
+use super::thread::Canceler;
 use super::tokens::Tokens;
 
 /// What exports call the output that holds a vector for each token, or for each text; in this order.
@@ -25,6 +24,34 @@ const OUTPUTS: [&str; 4] = [
     "sentence_embedding",
     "text_embeds",
 ];
+
+/// How a session is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Profile {
+    /// Threads that compute, that of the caller included.
+    pub threads: usize,
+    /// Weights are laid out anew for the processor, in memory of this session. Texts of a few tokens are then computed
+    /// faster, large steps a little; weights that are mapped as they are cost a session no memory.
+    pub prepacked: bool,
+}
+
+impl Profile {
+    /// For texts that come singly: one thread, and mapped weights stay as they are.
+    pub fn search(shared: bool) -> Profile {
+        Profile {
+            threads: 1,
+            prepacked: !shared,
+        }
+    }
+
+    /// For many texts.
+    pub fn batch(threads: usize) -> Profile {
+        Profile {
+            threads: threads.max(1),
+            prepacked: true,
+        }
+    }
+}
 
 /// A loaded model.
 pub(super) struct Model {
@@ -41,36 +68,38 @@ pub(super) struct Model {
 }
 
 impl Model {
-    /// Loads the ONNX file of `folder`, on this thread and `threads - 1` others, which start here and
-    /// compute from then on. `canceler` is set while that can be given up.
-    pub fn load(
-        folder: &Folder,
-        environment: &Environment,
-        threads: usize,
-        pad_id: u32,
-        canceler: &Mutex<Option<LoadCanceler>>,
-    ) -> Result<Model, String> {
+    /// Loads the ONNX file of `parts` for this thread and `profile.threads - 1` others, which start here and
+    /// compute from then on. `canceler` can give that up.
+    pub fn load(parts: &Parts, profile: &Profile, canceler: &Canceler) -> Result<Model, String> {
+        let folder = &parts.folder;
         let session = without_panic(|| {
             let words =
                 |cause: ort::Error<ort::session::builder::SessionBuilder>| cause.to_string();
-            let mut builder = Session::builder(environment)
+            let mut builder = Session::builder(&parts.environment)
                 .map_err(|cause| cause.to_string())?
                 .with_optimization_level(GraphOptimizationLevel::Level3)
                 .map_err(words)?
-                .with_intra_threads(threads.max(1))
+                .with_intra_threads(profile.threads)
                 .map_err(words)?
                 // Plans are kept for each shape of input, and every step has another one.
                 .with_memory_pattern(false)
                 .map_err(words)?
+                .with_prepacking(profile.prepacked)
+                .map_err(words)?
                 // Threads that wait for work must not burn the processors that the server needs.
-                .with_config_entry("session.intra_op.allow_spinning", "0")
+                .with_intra_op_spinning(false)
                 .map_err(words)?;
-            *canceler.lock().unwrap_or_else(PoisonError::into_inner) = Some(builder.canceler());
+            canceler.set(Some(builder.canceler()));
+            if canceler.cancelled() {
+                return Err("loading was cancelled".to_owned());
+            }
+            let path = parts.weights.onnx();
             builder
-                .commit_from_file(&folder.onnx)
-                .map_err(|cause| format!("{} {cause}", file_name(&folder.onnx)))
-        })?;
-        *canceler.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                .commit_from_file(path)
+                .map_err(|cause| format!("{} {cause}", file_name(path)))
+        });
+        canceler.set(None);
+        let session = session?;
         check_inputs(session.inputs())?;
         let (output, rank) = output(session.outputs())?;
         let pooling = match (rank, &folder.pooling) {
@@ -88,7 +117,7 @@ impl Model {
             pooling,
             normalize: folder.normalize,
             wants_types,
-            pad_id,
+            pad_id: parts.tokenizer.pad_id,
             dimension: 0,
         })
     }

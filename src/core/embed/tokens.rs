@@ -42,15 +42,14 @@ pub(super) struct TextTokenizer {
 }
 
 impl TextTokenizer {
-    /// The tokenizer of `folder`; a message if its files make none.
-    pub fn new(folder: &Folder) -> Result<TextTokenizer, String> {
+    /// The tokenizer of `folder`, whose `tokenizer.json` is `file`; a message if they make none.
+    pub fn new(folder: &Folder, file: &[u8]) -> Result<TextTokenizer, String> {
         // It would start a thread for each processor.
         tokenizers::utils::parallelism::set_parallelism(false);
         let wrong =
             |cause: &dyn std::fmt::Display| format!("tokenizer.json is not usable: {cause}");
         without_panic(|| {
-            let mut tokenizer =
-                Tokenizer::from_bytes(&folder.tokenizer).map_err(|cause| wrong(&cause))?;
+            let mut tokenizer = Tokenizer::from_bytes(file).map_err(|cause| wrong(&cause))?;
             let known = |text: &&String| tokenizer.token_to_id(text).is_some();
             let special: Vec<AddedToken> = folder
                 .special_tokens

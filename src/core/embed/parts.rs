@@ -1,0 +1,61 @@
+//! What a model's files make, but for the ONNX sessions: what all threads that compute with it share.
+//!
+//! Promise: checked when it is there, so that a session may be made of it at any time. Must not import other stages.
+
+use std::path::Path;
+use std::thread;
+
+use ort::environment::Environment;
+
+use super::folder::{Folder, onnx_file, tokenizer_file};
+use super::runtime;
+use super::tokens::TextTokenizer;
+use super::weights::Weights;
+use super::EmbedError;
+
+/// A model's parts.
+pub(super) struct Parts {
+    /// What the small files say.
+    pub folder: Folder,
+    /// The files that sessions are made of.
+    pub weights: Weights,
+    /// Text to tokens.
+    pub tokenizer: TextTokenizer,
+    /// The runtime.
+    pub environment: Environment,
+}
+
+impl Parts {
+    /// Reads and checks the model in `directory`, and loads the runtime in `library`. The weights are checked on a
+    /// second thread meanwhile. Ends early when `stopped` says so.
+    pub fn load(
+        directory: &Path,
+        library: &Path,
+        stopped: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Parts, EmbedError> {
+        let folder = Folder::read(directory)?;
+        let tokenizer = tokenizer_file(directory)?;
+        let onnx = onnx_file(directory)?;
+        thread::scope(|scope| {
+            let weights = scope.spawn(|| {
+                let weights = Weights::find(&onnx)?;
+                weights.verify(stopped).map(|()| weights)
+            });
+            let environment = runtime::environment(library)?;
+            let tokenizer =
+                TextTokenizer::new(&folder, &tokenizer).map_err(|cause| EmbedError::Model {
+                    path: directory.display().to_string(),
+                    cause,
+                })?;
+            let weights = weights
+                .join()
+                .map_err(|_| EmbedError::Inference("a thread of the model has failed".to_owned()))??;
+            Ok(Parts {
+                folder,
+                weights,
+                tokenizer,
+                environment,
+            })
+        })
+    }
+}
