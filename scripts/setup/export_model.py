@@ -1,4 +1,4 @@
-"""Write a BERT sentence encoder as ONNX: `export_model.py MODEL_DIR OUT.onnx`.
+"""Write a BERT sentence encoder as ONNX: `export_model.py MODEL_DIR OUT.onnx` (and its weights, OUT.onnx.data).
 
 Reads `config.json` and `model.safetensors` of MODEL_DIR (Hugging Face names) and builds the encoder graph by hand,
 so that no training framework is needed:
@@ -7,7 +7,7 @@ so that no training framework is needed:
       -> last_hidden_state                      float32 [batch, sequence, hidden]
 
 Pooling and normalisation are the caller's (mean over the attention mask, then L2). The pooler layer of the weights is
-not used by sentence models and is left out. Same weights in, same bytes out.
+not used by sentence models and is left out. Same weights in, same bytes out, in both files.
 """
 
 import json
@@ -16,9 +16,10 @@ import pathlib
 import sys
 
 import numpy as np
-import onnx
 from onnx import TensorProto, helper, numpy_helper
-from safetensors.numpy import load_file
+from safetensors import safe_open
+
+from external_data import DataFile, data_path, save
 
 OPSET = 17  # the first with LayerNormalization
 IR_VERSION = 8  # the one that goes with opset 17: older runtimes load it too
@@ -27,17 +28,31 @@ IR_VERSION = 8  # the one that goes with opset 17: older runtimes load it too
 class Graph:
     """Nodes and initializers under construction; every method returns the name of its output."""
 
-    def __init__(self):
+    def __init__(self, data):
+        self.data = data
         self.nodes = []
         self.initializers = []
 
     def constant(self, name, value):
-        self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        self.initializers.append(self.data.add(numpy_helper.from_array(np.ascontiguousarray(value), name)))
         return name
 
     def node(self, op, inputs, name, **attributes):
         self.nodes.append(helper.make_node(op, inputs, [name], name=name, **attributes))
         return name
+
+
+class Weights:
+    """The tensors of a safetensors file, each read when it is asked for."""
+
+    def __init__(self, file):
+        self.file, self.names = file, set(file.keys())
+
+    def __getitem__(self, name):
+        return self.file.get_tensor(name)
+
+    def __contains__(self, name):
+        return name in self.names
 
 
 def linear(g, x, weights, prefix, name):
@@ -113,12 +128,12 @@ def gelu(g, x, name):
     return g.node("Mul", [g.node("Mul", [x, g.node("Add", [erf, "one"], f"{name}.add")], f"{name}.mul"), "half"], name)
 
 
-def build(config, weights):
+def build(config, weights, data):
     if config["model_type"] != "bert" or config["hidden_act"] != "gelu":
         raise SystemExit("only BERT encoders with erf GELU are known here")
     hidden, heads, epsilon = config["hidden_size"], config["num_attention_heads"], config["layer_norm_eps"]
 
-    g = Graph()
+    g = Graph(data)
     g.constant("zero", np.array([0], dtype=np.int64))
     for name, value in (("one", 1.0), ("half", 0.5), ("sqrt_two", math.sqrt(2.0))):
         g.constant(name, np.array(value, dtype=np.float32))
@@ -142,14 +157,16 @@ def build(config, weights):
     )
     model = helper.make_model(graph, producer_name="vector_migrate", opset_imports=[helper.make_opsetid("", OPSET)])
     model.ir_version = IR_VERSION
-    onnx.checker.check_model(model, full_check=True)
     return model
 
 
 def main(folder, out):
-    folder = pathlib.Path(folder)
+    folder, out = pathlib.Path(folder), pathlib.Path(out)
     config = json.loads((folder / "config.json").read_text())
-    onnx.save(build(config, load_file(folder / "model.safetensors")), out)
+    with safe_open(folder / "model.safetensors", framework="numpy") as file, DataFile(data_path(out)) as data:
+        model = build(config, Weights(file), data)
+        data.finish(model)
+    save(model, out)
 
 
 if __name__ == "__main__":
