@@ -166,7 +166,7 @@ def main(folder, out):
     with safe_open(folder / "model.safetensors", framework="numpy") as file, DataFile(data_path(out)) as data:
         model = build(config, Weights(file), data)
         data.finish(model)
-    save(model, out)
+    save(model, out, full_check=True)
 
 
 if __name__ == "__main__":

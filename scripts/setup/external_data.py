@@ -40,19 +40,24 @@ class DataFile:
     def add(self, tensor):
         """Moves the values of `tensor` (a TensorProto that has them in it) into the file; returns the same tensor."""
         if tensor.data_type == TensorProto.STRING:
-            return tensor
+            return tensor  # cannot be external
         if not tensor.HasField("raw_data"):
             raw(tensor)
         length = len(tensor.raw_data)
-        if length < self.smallest:
-            return tensor
-        alignment = LARGE_ALIGNMENT if length >= LARGE else ALIGNMENT
-        self.write(bytes(-self.size % alignment))
-        offset = self.size
-        self.write(tensor.raw_data)
-        tensor.ClearField("raw_data")
-        refer(tensor, location=self.location, offset=offset, length=length)
+        if length >= self.smallest:
+            self.place(tensor, length, [tensor.raw_data])
+            tensor.ClearField("raw_data")
         return tensor
+
+    def place(self, tensor, length, chunks):
+        """Writes `chunks`, bytes of `length` in all, as the values of `tensor`, which itself never holds them."""
+        self.write(bytes(-self.size % (LARGE_ALIGNMENT if length >= LARGE else ALIGNMENT)))
+        offset = self.size
+        for chunk in chunks:
+            self.write(chunk)
+        if self.size != offset + length:
+            raise ValueError(f"tensor {tensor.name!r}: {self.size - offset} bytes came, {length} were said")
+        refer(tensor, location=self.location, offset=offset, length=length)
 
     def finish(self, model):
         """Closes the file and writes its digest into every tensor of `model` that is in it; returns the digest."""
@@ -88,10 +93,9 @@ def entries(tensor):
 
 
 def tensors(graph, functions=()):
-    """Every tensor of a graph in its order: initializers, attributes of nodes, and those of the graphs within."""
+    """Every tensor of a graph in its order: initializers, attributes of nodes, and those of the graphs within.
+    Sparse ones are left out: they stay in the model."""
     yield from graph.initializer
-    for sparse in graph.sparse_initializer:
-        yield from (sparse.values, sparse.indices)
     yield from of_nodes(graph.node)
     for function in functions:
         yield from of_nodes(function.node)
@@ -100,13 +104,10 @@ def tensors(graph, functions=()):
 def of_nodes(nodes):
     for node in nodes:
         for attribute in node.attribute:
-            one = {field.name for field, _ in attribute.ListFields()}
-            if "t" in one:
+            if attribute.HasField("t"):
                 yield attribute.t
             yield from attribute.tensors
-            for sparse in [*([attribute.sparse_tensor] if "sparse_tensor" in one else []), *attribute.sparse_tensors]:
-                yield from (sparse.values, sparse.indices)
-            for graph in [*([attribute.g] if "g" in one else []), *attribute.graphs]:
+            for graph in [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]:
                 yield from tensors(graph)
 
 
@@ -115,7 +116,7 @@ def data_path(path):
     return path.with_name(f"{path.name}.data")
 
 
-def save(model, path):
-    """Writes the finished model and checks it where it lies (a model of any size)."""
+def save(model, path, full_check=False):
+    """Writes the finished model and checks it where it lies (a model of any size); `full_check`: its shapes too."""
     onnx.save(model, path)
-    onnx.checker.check_model(str(path), full_check=True)
+    onnx.checker.check_model(str(path), full_check=full_check)
