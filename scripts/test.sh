@@ -2,7 +2,7 @@
 # Test: test.sh core | server [cargo test arguments]
 # Promise: the exit code is the tests'; the server tests' cluster is stopped in every case.
 #
-#   core     everything that knows no PostgreSQL, with the real text model
+#   core     everything that knows no PostgreSQL, with the real text model; and the scripts of setup and install
 #   server   SQL on a real server (target/test-cluster) that has the installed extension, and no network where the
 #            system allows to take it away
 . "$(dirname "$0")/lib.sh"
@@ -17,6 +17,10 @@ export ORT_DISABLE_TELEMETRY=1
 
 case $what in
 core)
+  if [ $# -eq 0 ]; then # the arguments are cargo's
+    say "tests of the scripts"
+    PYTHONDONTWRITEBYTECODE=1 "$VENV/bin/python" -m unittest discover --buffer -s pgrx-tests/scripts
+  fi
   say "tests of the core (no server)"
   cargo test -p vector_migrate_core --features onnx "$@"
   ;;

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Uninstall: takes away what install.sh put into PG_CONFIG's PostgreSQL.
-# Promise: removes only files named vector_migrate; databases, pgvector and target/ stay as they are.
+# Promise: removes only files named vector_migrate, and what an interrupted install has left beside them (place.sh);
+# databases, pgvector and target/ stay as they are.
 . "$(dirname "$0")/lib.sh"
 need_pg
 

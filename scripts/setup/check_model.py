@@ -1,8 +1,8 @@
 """Check an exported all-MiniLM-L6-v2: `check_model.py MODEL_DIR`; exit code 1 when it is not that model.
 
 Three sentences against the vectors that the published model gives: their cosines and the first components. Also that
-a sentence's vector does not depend on the padding beside it, and that the folder says what a loader needs to know
-(mean pooling, 256 tokens).
+a sentence's vector does not depend on the padding beside it, that the folder says what a loader needs to know
+(mean pooling, 256 tokens), and that every file of weights is the one that model.onnx states (SHA-1).
 """
 
 import json
@@ -11,7 +11,11 @@ import sys
 
 import numpy as np
 import onnxruntime
+from onnx import TensorProto
 from tokenizers import Tokenizer
+
+from external_data import entries, tensors
+from model_source import Source
 
 SENTENCES = ["The weather is lovely today.", "It's so sunny outside!", "He drove to the stadium."]
 COSINES = {(0, 1): 0.6660, (0, 2): 0.1046, (1, 2): 0.1411}
@@ -34,11 +38,28 @@ def embed(session, tokenizer, texts):
     return pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
 
 
+def weights(folder):
+    """What is wrong with the files that the weights are in."""
+    source = Source(folder, "model.onnx")
+    model = source.model()
+    beside = [t for t in tensors(model.graph, model.functions) if t.data_location == TensorProto.EXTERNAL]
+    if not beside:
+        return ["the weights are inside model.onnx: sessions cannot share them"]
+    for place in map(entries, beside):
+        if "checksum" not in place:
+            return [f"model.onnx does not state the SHA-1 of {place['location']}"]
+        try:
+            source.checked(place["location"], place["checksum"])
+        except (ValueError, OSError) as cause:
+            return [str(cause)]
+    return []
+
+
 def main(folder):
     folder = pathlib.Path(folder)
     max_tokens = read(folder / "sentence_bert_config.json")["max_seq_length"]
     pooling = read(folder / "1_Pooling" / "config.json")
-    problems = []
+    problems = weights(folder)
     if max_tokens != 256 or not pooling["pooling_mode_mean_tokens"]:
         problems.append("the folder does not say mean pooling and 256 tokens")
     for name in ("tokenizer_config.json", "special_tokens_map.json", "modules.json", "config.json"):

