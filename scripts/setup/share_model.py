@@ -102,7 +102,8 @@ def main(folder, new):
     for path in (new, work):
         if os.path.lexists(path):
             refuse(f"{path} exists")
-    signal.signal(signal.SIGTERM, lambda *_: refuse("interrupted"))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: refuse("interrupted"))
     work.mkdir()
     try:
         convert(folder, work)
