@@ -211,7 +211,9 @@ pub fn embed_threads() -> usize {
 pub fn model_idle_timeout() -> Option<Duration> {
     match MODEL_IDLE_TIMEOUT.get() {
         0 => None,
-        milliseconds => Some(Duration::from_millis(u64::from(milliseconds.unsigned_abs()))),
+        milliseconds => Some(Duration::from_millis(u64::from(
+            milliseconds.unsigned_abs(),
+        ))),
     }
 }
 

@@ -199,4 +199,3 @@ pub struct Embedded {
     /// How many of the texts were longer than the model takes.
     pub truncated: u64,
 }
-

@@ -190,7 +190,7 @@ fn a_file_is_bounded_and_must_be_one() {
     let file = directory.path().join("tokenizer.json");
     fs::File::create(&file).unwrap().set_len(1 << 40).unwrap();
     assert!(
-        Folder::read(directory.path())
+        tokenizer_file(directory.path())
             .unwrap_err()
             .to_string()
             .contains("larger than 64 MB")
@@ -198,7 +198,7 @@ fn a_file_is_bounded_and_must_be_one() {
     fs::remove_file(&file).unwrap();
     fs::create_dir(&file).unwrap();
     assert!(
-        Folder::read(directory.path())
+        tokenizer_file(directory.path())
             .unwrap_err()
             .to_string()
             .contains("regular file")

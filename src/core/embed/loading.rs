@@ -16,6 +16,7 @@ use crossbeam_channel::{Receiver, bounded};
 use super::parts::Parts;
 use super::session::{Model, Profile};
 use super::thread::{Canceler, Joined};
+use super::trim::trim;
 use super::{About, EmbedError};
 
 /// How often a folder is read again that was replaced meanwhile.
@@ -46,8 +47,10 @@ impl Loader {
         let (directory, library) = (directory.to_owned(), library.to_owned());
         let for_thread = canceler.clone();
         let thread = Builder::new().name("embed load".into()).spawn(move || {
+            let loaded = load(&directory, &library, &for_thread);
+            trim();
             // Nobody waits for a load that was given up.
-            let _ = sender.send(load(&directory, &library, &for_thread));
+            let _ = sender.send(loaded);
         })?;
         Ok(Loader {
             canceler,
@@ -75,7 +78,11 @@ impl Drop for Loader {
 }
 
 fn load(directory: &Path, library: &Path, canceler: &Canceler) -> Result<Loaded, EmbedError> {
-    let place = || fs::metadata(directory).map(|found| (found.dev(), found.ino())).ok();
+    let place = || {
+        fs::metadata(directory)
+            .map(|found| (found.dev(), found.ino()))
+            .ok()
+    };
     for _ in 0..ATTEMPTS {
         let before = place();
         let loaded = load_once(directory, library, canceler);

@@ -35,6 +35,8 @@ mod trim;
 #[cfg(feature = "onnx")]
 mod weights;
 #[cfg(feature = "onnx")]
+mod wordpiece;
+#[cfg(feature = "onnx")]
 mod work;
 #[cfg(feature = "onnx")]
 mod worker;

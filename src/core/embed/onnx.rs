@@ -216,7 +216,11 @@ impl OnnxEmbedder {
         };
         self.batch_texts = self.batch_texts.saturating_add(texts);
         let profile = Profile::batch(threads);
-        if self.batch.as_ref().is_some_and(|it| it.profile() == profile) {
+        if self
+            .batch
+            .as_ref()
+            .is_some_and(|it| it.profile() == profile)
+        {
             return true;
         }
         self.batch = None;

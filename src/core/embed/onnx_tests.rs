@@ -2,6 +2,7 @@
 //! variables `VECTOR_MIGRATE_MODEL` (all-MiniLM-L6-v2) and `VECTOR_MIGRATE_ORT`, and are skipped without;
 //! `ORT_DISABLE_TELEMETRY=1` goes with them.
 
+use std::fs;
 use std::path::PathBuf;
 
 use super::super::folder::tests::directory;
@@ -29,11 +30,29 @@ fn installed() -> Option<(PathBuf, PathBuf)> {
 
 fn loaded() -> Option<OnnxEmbedder> {
     let (model, library) = installed()?;
-    Some(OnnxEmbedder::load(&model, &library, 2).unwrap())
+    Some(OnnxEmbedder::load(&model, &library).unwrap())
+}
+
+const BATCH: Request<'_> = Request {
+    prompt: "",
+    budget: 2048,
+    idle: None,
+    batch: Some(2),
+};
+
+/// The vectors of `texts`.
+fn all(embedder: &mut OnnxEmbedder, texts: &[&str], request: &Request<'_>) -> Embedded {
+    let mut call = embedder.begin(texts, request).unwrap();
+    loop {
+        call.wake().unwrap();
+        if call.poll(PATIENCE).unwrap() {
+            return call.finish().unwrap();
+        }
+    }
 }
 
 fn failure(directory: &Path, library: &Path) -> EmbedError {
-    match OnnxEmbedder::load(directory, library, 1) {
+    match OnnxEmbedder::load(directory, library) {
         Ok(_) => panic!("loaded {}", directory.display()),
         Err(error) => error,
     }
@@ -207,9 +226,7 @@ fn many_windows_keep_the_order_and_count_what_was_cut() {
         .map(|n| format!("{n}{}", " w".repeat(if n % 100 == 7 { 300 } else { n % 5 })))
         .collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let mut call = embedder.begin(&texts, "", 2048).unwrap();
-    while !call.poll(PATIENCE).unwrap() {}
-    let all = call.finish().unwrap();
+    let all = all(&mut embedder, &texts, &BATCH);
     assert_eq!((all.vectors.len(), all.truncated), (700, 7));
     for at in [0, 7, 127, 128, 699] {
         let alone = embedder.embed(&[texts[at]]).unwrap();
@@ -224,7 +241,11 @@ fn a_call_that_is_dropped_is_stopped_and_the_next_one_goes_on() {
         .map(|n| format!("{n}{}", " w".repeat(300)))
         .collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let mut call = embedder.begin(&texts, "", 1 << 14).unwrap();
+    let budget = 1 << 14;
+    let mut call = embedder
+        .begin(&texts, &Request { budget, ..BATCH })
+        .unwrap();
+    call.wake().unwrap();
     assert!(!call.poll(PATIENCE).unwrap());
     drop(call);
     assert_eq!(embedder.embed(&["after it"]).unwrap().len(), 1);
@@ -234,9 +255,89 @@ fn a_call_that_is_dropped_is_stopped_and_the_next_one_goes_on() {
 fn a_prompt_stands_before_every_text() {
     let Some(mut embedder) = loaded() else { return };
     let expected = embedder.embed(&["query: a", "query: b"]).unwrap();
-    let mut call = embedder.begin(&["a", "b"], "query: ", 2048).unwrap();
-    while !call.poll(PATIENCE).unwrap() {}
-    for (found, expected) in call.finish().unwrap().vectors.iter().zip(&expected) {
+    let prompt = "query: ";
+    let found = all(&mut embedder, &["a", "b"], &Request { prompt, ..BATCH });
+    for (found, expected) in found.vectors.iter().zip(&expected) {
         assert!(cosine(found, expected) >= 0.999_99);
+    }
+}
+
+#[test]
+fn many_texts_have_a_session_of_their_own_until_the_rest() {
+    let Some(mut embedder) = loaded() else { return };
+    let texts: Vec<String> = (0..40).map(|n| format!("text {n}")).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let batch = None;
+    let singly = all(&mut embedder, &texts, &Request { batch, ..BATCH });
+    assert!(embedder.batch.is_none(), "searches have none");
+    all(&mut embedder, &texts[..20], &BATCH);
+    assert!(embedder.batch.is_none(), "20 texts are not worth one");
+    let together = all(&mut embedder, &texts[20..], &BATCH);
+    let profile = embedder.batch.as_ref().map(Worker::profile);
+    assert_eq!(profile, Some(Profile::batch(2)));
+    for (one, other) in singly.vectors[20..].iter().zip(&together.vectors) {
+        assert!(cosine(one, other) >= 0.999_99);
+    }
+    embedder.rest();
+    assert!(embedder.batch.is_none());
+    all(&mut embedder, &texts[..1], &BATCH);
+    assert!(embedder.batch.is_none(), "it begins to count anew");
+}
+
+#[test]
+fn a_thread_that_ended_for_want_of_texts_is_started_again() {
+    let Some(mut embedder) = loaded() else { return };
+    let idle = Some(Duration::from_millis(1));
+    let texts: Vec<String> = (0..40).map(|n| format!("text {n}")).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    for batch in [None, Some(1), Some(2)] {
+        let request = Request {
+            idle,
+            batch,
+            ..BATCH
+        };
+        let first = all(&mut embedder, &texts, &request);
+        for batch in [false, true] {
+            // What has no thread yet has none to wait for.
+            while !embedder.worker(batch).rests() {
+                std::thread::yield_now();
+            }
+        }
+        let again = all(&mut embedder, &texts, &request);
+        for (first, again) in first.vectors.iter().zip(&again.vectors) {
+            assert!(cosine(first, again) >= 0.999_99);
+        }
+    }
+}
+
+#[test]
+fn after_the_files_were_replaced_the_first_session_goes_on_alone() {
+    let Some((model, library)) = installed() else {
+        return;
+    };
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("model");
+    copy(&model, &folder);
+    let mut embedder = OnnxEmbedder::load(&folder, &library).unwrap();
+    let before = embedder.embed(&SENTENCES).unwrap();
+    fs::rename(&folder, place.path().join("old")).unwrap();
+    copy(&model, &folder);
+    let many = [SENTENCES[0]; 40];
+    all(&mut embedder, &many, &BATCH);
+    assert!(embedder.batch.is_none());
+    fs::remove_dir_all(place.path()).unwrap();
+    assert_eq!(embedder.embed(&SENTENCES).unwrap(), before);
+}
+
+/// A directory with all that is in it.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &target),
+            false => fs::copy(entry.path(), target).map(drop).unwrap(),
+        }
     }
 }

@@ -7,11 +7,11 @@ use std::thread;
 
 use ort::environment::Environment;
 
+use super::EmbedError;
 use super::folder::{Folder, onnx_file, tokenizer_file};
 use super::runtime;
 use super::tokens::TextTokenizer;
 use super::weights::Weights;
-use super::EmbedError;
 
 /// A model's parts.
 pub(super) struct Parts {
@@ -47,9 +47,9 @@ impl Parts {
                     path: directory.display().to_string(),
                     cause,
                 })?;
-            let weights = weights
-                .join()
-                .map_err(|_| EmbedError::Inference("a thread of the model has failed".to_owned()))??;
+            let weights = weights.join().map_err(|_| {
+                EmbedError::Inference("a thread of the model has failed".to_owned())
+            })??;
             Ok(Parts {
                 folder,
                 weights,

@@ -3,10 +3,14 @@
 //! Promise: the tokens are those of the whole text, cut to the model's limit, and it is told when something was
 //! cut. Of a text, no more than its first [`LOOKED_AT`] bytes are ever looked at. Must not import other stages.
 
-use tokenizers::{AddedToken, Tokenizer, TruncationDirection};
+use tokenizers::{
+    AddedToken, DecoderWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper,
+    TokenizerImpl, TruncationDirection,
+};
 
 use super::folder::Folder;
 use super::runtime::without_panic;
+use super::wordpiece::Vocabulary;
 
 /// Bytes of a text that count at most: enough for any text that has words. What has not reached the token
 /// limit by then (a run of white space, one endless word) is cut here.
@@ -30,6 +34,15 @@ pub(super) struct Tokens {
     pub truncated: bool,
 }
 
+/// The library's tokenizer, but for the vocabulary.
+type Tokenizer = TokenizerImpl<
+    Vocabulary,
+    NormalizerWrapper,
+    PreTokenizerWrapper,
+    PostProcessorWrapper,
+    DecoderWrapper,
+>;
+
 /// A model's tokenizer.
 pub(super) struct TextTokenizer {
     tokenizer: Tokenizer,
@@ -49,7 +62,8 @@ impl TextTokenizer {
         let wrong =
             |cause: &dyn std::fmt::Display| format!("tokenizer.json is not usable: {cause}");
         without_panic(|| {
-            let mut tokenizer = Tokenizer::from_bytes(file).map_err(|cause| wrong(&cause))?;
+            let mut tokenizer: Tokenizer =
+                serde_json::from_slice(file).map_err(|cause| wrong(&cause))?;
             let known = |text: &&String| tokenizer.token_to_id(text).is_some();
             let special: Vec<AddedToken> = folder
                 .special_tokens

@@ -1,12 +1,13 @@
 //! Tests of [`super::TextTokenizer`] with the vocabulary of a test's directory.
 
 use super::super::folder::tests::directory;
+use super::super::folder::tokenizer_file;
 use super::*;
 
 fn tokenizer(max_tokens: usize) -> TextTokenizer {
     let mut folder = Folder::read(directory().path()).unwrap();
     folder.max_tokens = max_tokens;
-    TextTokenizer::new(&folder).unwrap()
+    TextTokenizer::new(&folder, &tokenizer_file(directory().path()).unwrap()).unwrap()
 }
 
 #[test]
@@ -41,9 +42,19 @@ fn a_long_text_has_the_tokens_of_the_whole_of_it() {
 #[test]
 fn the_padding_is_the_folders() {
     let mut folder = Folder::read(directory().path()).unwrap();
-    assert_eq!(TextTokenizer::new(&folder).unwrap().pad_id, 1);
+    assert_eq!(
+        TextTokenizer::new(&folder, &tokenizer_file(directory().path()).unwrap())
+            .unwrap()
+            .pad_id,
+        1
+    );
     folder.pad_id = Some(7);
-    assert_eq!(TextTokenizer::new(&folder).unwrap().pad_id, 7);
+    assert_eq!(
+        TextTokenizer::new(&folder, &tokenizer_file(directory().path()).unwrap())
+            .unwrap()
+            .pad_id,
+        7
+    );
 }
 
 #[test]

@@ -74,11 +74,10 @@ impl Weights {
         if !found.is_file() {
             return Err(wrong(onnx, "is not a regular file"));
         }
-        let files =
-            data_files(BufReader::new(file), found.len()).map_err(|cause| match cause {
-                ExternalError::Read(cause) => unreadable(onnx, &cause),
-                other => wrong(onnx, &other.to_string()),
-            })?;
+        let files = data_files(BufReader::new(file), found.len()).map_err(|cause| match cause {
+            ExternalError::Read(cause) => unreadable(onnx, &cause),
+            other => wrong(onnx, &other.to_string()),
+        })?;
         let mut data = Vec::with_capacity(files.len());
         for (location, said) in files {
             data.push(find_data(onnx, &location, said)?);
@@ -180,7 +179,9 @@ fn find_data(onnx: &Path, location: &str, said: DataFile) -> Result<Data, EmbedE
         .map_err(failed)?;
     if found.len() < said.least_bytes {
         let (bytes, least) = (found.len(), said.least_bytes);
-        let cause = format!("is cut: it has {bytes} bytes, and the ONNX file has tensors in it up to {least}");
+        let cause = format!(
+            "is cut: it has {bytes} bytes, and the ONNX file has tensors in it up to {least}"
+        );
         return Err(wrong(&path, &cause));
     }
     Ok(Data {

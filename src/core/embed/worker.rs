@@ -80,9 +80,14 @@ impl Worker {
         self.current = Arc::downgrade(control);
     }
 
+    /// Whether it has no thread.
+    pub fn rests(&self) -> bool {
+        self.thread.as_ref().is_none_or(Joined::finished)
+    }
+
     /// Starts the thread if there is none any more. It ends when `idle` passes without a window.
     pub fn wake(&mut self, idle: Option<Duration>) -> io::Result<()> {
-        if self.thread.as_ref().is_some_and(|it| !it.finished()) {
+        if !self.rests() {
             return Ok(());
         }
         let (parts, inbox) = (self.parts.clone(), self.inbox.clone());
@@ -152,7 +157,10 @@ fn search(parts: &Parts, kept: &Kept, windows: Windows) {
     let lock = || kept.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(mut model) = lock().take() else {
         // A panic has ended the thread that had it.
-        windows.inbox.try_iter().for_each(|window| window.fail(gone()));
+        windows
+            .inbox
+            .try_iter()
+            .for_each(|window| window.fail(gone()));
         return;
     };
     for window in windows {
