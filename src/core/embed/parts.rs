@@ -3,13 +3,14 @@
 //! Promise: checked when it is there, so that a session may be made of it at any time. Must not import other stages.
 
 use std::path::Path;
-use std::thread;
+use std::thread::{self, Builder};
 
 use ort::environment::Environment;
 
 use super::EmbedError;
 use super::folder::{Folder, onnx_file, tokenizer_file};
 use super::runtime;
+use super::thread::gone;
 use super::tokens::TextTokenizer;
 use super::weights::Weights;
 
@@ -37,19 +38,20 @@ impl Parts {
         let tokenizer = tokenizer_file(directory)?;
         let onnx = onnx_file(directory)?;
         thread::scope(|scope| {
-            let weights = scope.spawn(|| {
-                let weights = Weights::find(&onnx)?;
-                weights.verify(stopped).map(|()| weights)
-            });
+            let weights = Builder::new()
+                .name("embed check".into())
+                .spawn_scoped(scope, || {
+                    let weights = Weights::find(&onnx)?;
+                    weights.verify(stopped).map(|()| weights)
+                })
+                .map_err(|cause| EmbedError::Inference(format!("no thread: {cause}")))?;
             let environment = runtime::environment(library)?;
             let tokenizer =
                 TextTokenizer::new(&folder, &tokenizer).map_err(|cause| EmbedError::Model {
                     path: directory.display().to_string(),
                     cause,
                 })?;
-            let weights = weights.join().map_err(|_| {
-                EmbedError::Inference("a thread of the model has failed".to_owned())
-            })??;
+            let weights = weights.join().map_err(|_| gone())??;
             Ok(Parts {
                 folder,
                 weights,
