@@ -13,7 +13,8 @@
 #   DEATHS=3 PAGE_ONE=4 COLLECTIONS=2000  for soak, test-server and test-core: rounds of private_copies; values for each
 #                                  byte of page_one; collections of many_collections
 #   TESTARGS='...'                 for the test targets: arguments for cargo test
-#   ROUNDS=5 THREADS=1              for bench-embed: rounds, threads of the model
+#   SESSIONS=10 ROUNDS=5 THREADS='1 2' BEFORE=  for bench-embed: new sessions, rounds, threads of the model; a pg_config whose
+#                                  version of the extension is measured beside
 #   SUDO=sudo                      let setup and install use sudo where root is needed
 
 PG_CONFIG ?=
@@ -64,7 +65,7 @@ soak: install ## what takes long: sessions beside pgbench, 2,000 cancels, swappe
 bench: install ## migrate_chroma against COPY and Python, stage by stage; the vector index (N=, DIM=, SPACE=, ROUNDS=, INDEX=)
 	@pgrx-tests/bench/run.sh
 
-bench-embed: setup ## embedding against bare ONNX Runtime and plain batches (ROUNDS=, THREADS=)
+bench-embed: install ## embedding: sessions of a pool, batches against bare ONNX Runtime (SESSIONS=, ROUNDS=, THREADS=, BEFORE=)
 	@pgrx-tests/bench/embed.sh
 
 fmt: ## format the Rust code
