@@ -99,8 +99,6 @@ class Server:
         """The table, and what there is to say about the version."""
         backend = Backend(self.host)
         session = backend.session
-        session.execute("DROP EXTENSION IF EXISTS vector_migrate CASCADE")
-        session.execute("DROP TABLE IF EXISTS content_vectors")
         session.execute("CREATE EXTENSION vector_migrate CASCADE")
         session.execute("SELECT init_content_tables(%s, entity_target => NULL)", (DIMENSIONS,))
         session.execute("SELECT setseed(0.5)")
