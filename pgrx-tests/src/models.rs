@@ -9,6 +9,25 @@ use crate::Session;
 use crate::server::setting;
 use crate::store::{Store, root};
 
+/// The data file of the tiny models that have one.
+pub const TINY_DATA: &str = "shared.onnx.data";
+
+/// The tiny models that have tensors in it, or in a file that they must not have.
+const BESIDE: [&str; 7] = [
+    "shared",
+    "no_checksum",
+    "beyond_end",
+    "bad_offset",
+    "in_memory",
+    "outside_parent",
+    "outside_absolute",
+];
+
+fn tiny_file(name: &str) -> Vec<u8> {
+    let file = root().join("pgrx-tests/fixtures/model/tiny").join(name);
+    fs::read(file).expect("a tiny model")
+}
+
 /// A model's directory that the server can read, removed at the end.
 pub struct ModelFolder(Store);
 
@@ -18,14 +37,14 @@ impl ModelFolder {
         ModelFolder(Store::copy_of(Path::new(&setting("VECTOR_MIGRATE_MODEL"))))
     }
 
-    /// The tiny model of this name (see `fixtures/make/tiny_models.py`), with a vocabulary of a few words.
+    /// The tiny model of this name (see `fixtures/make/tiny_models.py`), with a vocabulary of a few words. Those with
+    /// their weights beside it have them in [`TINY_DATA`].
     pub fn tiny(name: &str) -> ModelFolder {
         let folder = ModelFolder(Store::empty());
-        let onnx = format!("pgrx-tests/fixtures/model/tiny/{name}.onnx");
-        folder.write(
-            "model.onnx",
-            &fs::read(root().join(onnx)).expect("a tiny model"),
-        );
+        folder.write("model.onnx", &tiny_file(&format!("{name}.onnx")));
+        if BESIDE.contains(&name) {
+            folder.write(TINY_DATA, &tiny_file(TINY_DATA));
+        }
         let words = [
             "[PAD]", "[UNK]", "[CLS]", "[SEP]", "one", "two", "three", "query", "passage",
         ];

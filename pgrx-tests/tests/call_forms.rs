@@ -192,7 +192,7 @@ fn the_functions_return_the_documented_columns() {
     assert_eq!(
         columns("model_info"),
         "path text, name text, digest text, dimension integer, pooling text, max_tokens integer, onnxruntime text, loaded boolean, \
-         memory_bytes bigint"
+         memory_bytes bigint, shared boolean, private_bytes bigint, shared_bytes bigint"
     );
     assert_eq!(
         columns("search_entities"),

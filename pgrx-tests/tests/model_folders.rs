@@ -4,7 +4,7 @@ use std::process::Command;
 
 use pgvector::Vector;
 use serde_json::json;
-use vector_migrate_tests::models::{ModelFolder, cosine, reference};
+use vector_migrate_tests::models::{ModelFolder, TINY_DATA, cosine, reference};
 use vector_migrate_tests::{Db, Session, Store, store};
 
 fn embed(session: &Session, text: &str) -> Vec<f32> {
@@ -155,8 +155,9 @@ fn a_missing_file_is_named() {
         "special_tokens_map.json",
         "tokenizer_config.json",
         "model.onnx",
+        TINY_DATA,
     ] {
-        let folder = ModelFolder::tiny("good");
+        let folder = ModelFolder::tiny("shared");
         folder.remove(file);
         refused(&folder, "55000").names(file);
     }
