@@ -21,7 +21,7 @@ use fastembed::{
 use ort::environment::Environment;
 use serde_json::{Value, json};
 use tokenizers::Tokenizer;
-use vector_migrate_core::embed::onnx::{OnnxEmbedder, environment};
+use vector_migrate_core::embed::onnx::{OnnxEmbedder, Request, environment};
 
 use bare::{Bare, Options};
 use sets::Set;
@@ -33,7 +33,8 @@ const PATIENCE: Duration = Duration::from_millis(50);
 
 /// What embeds texts.
 enum Way {
-    Ours(Box<OnnxEmbedder>),
+    /// With the threads of a batch.
+    Ours(Box<OnnxEmbedder>, usize),
     Bare(Box<Bare>),
     Plain(Box<TextEmbedding>),
 }
@@ -41,10 +42,13 @@ enum Way {
 impl Way {
     fn run(&mut self, set: &Set) -> Result<(), Failure> {
         match self {
-            Way::Ours(embedder) => {
+            Way::Ours(embedder, threads) => {
+                // Texts that come singly are searches.
+                let batch = (set.call > 1).then_some(*threads);
                 for texts in set.texts.chunks(set.call) {
-                    ours(embedder, texts)?;
+                    ours(embedder, texts, batch)?;
                 }
+                embedder.rest();
                 Ok(())
             }
             Way::Bare(session) => session.run(&set.batches),
@@ -83,10 +87,25 @@ fn plain(
     Ok(TextEmbedding::try_new_from_user_defined(model, options)?)
 }
 
-fn ours(embedder: &mut OnnxEmbedder, texts: &[String]) -> Result<(), Failure> {
+fn ours(
+    embedder: &mut OnnxEmbedder,
+    texts: &[String],
+    batch: Option<usize>,
+) -> Result<(), Failure> {
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let mut call = embedder.begin(&texts, "", BUDGET)?;
-    while !call.poll(PATIENCE)? {}
+    let request = Request {
+        prompt: "",
+        budget: BUDGET,
+        idle: None,
+        batch,
+    };
+    let mut call = embedder.begin(&texts, &request)?;
+    loop {
+        call.wake()?;
+        if call.poll(PATIENCE)? {
+            break;
+        }
+    }
     assert_eq!(call.finish()?.vectors.len(), texts.len());
     Ok(())
 }
@@ -118,7 +137,7 @@ fn main() -> Result<(), Failure> {
         Set::equal("1 x 16", &tokenizer, (1, 16), 128)?,
         Set::mixed(&tokenizer, 256)?,
     ];
-    let embedder = OnnxEmbedder::load(&directory, &library, threads)?;
+    let embedder = OnnxEmbedder::load(&directory, &library)?;
     let (runtime, model) = (embedder.runtime_version(), embedder.about().name.clone());
     let environment = environment(&library)?;
     let bare = |directory: &Path, options| -> Result<Way, Failure> {
@@ -131,7 +150,7 @@ fn main() -> Result<(), Failure> {
         Ok(Way::Bare(Box::new(session)))
     };
     let mut ways = [
-        ("ours", Way::Ours(Box::new(embedder))),
+        ("ours", Way::Ours(Box::new(embedder), threads)),
         ("before", bare(&single, Options::Before)?),
         ("light", bare(&directory, Options::Light)?),
         ("no arena", bare(&directory, Options::NoArena)?),
