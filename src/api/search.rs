@@ -70,7 +70,8 @@ impl Search {
         let table = place.qualified();
         let oid = place.oid.ok_or_else(|| Error::NoTable(table.clone()))?;
         let pgvector = Pgvector::find()?;
-        let nearest = Nearest::find(oid, &table, &pgvector)?;
+        let columns = tables::attributes(oid)?;
+        let nearest = Nearest::find(oid, &columns, &table, &pgvector)?;
         let (model, dimension) = model::describe(WHY)?;
         if let Some(wants) = nearest.dimension.filter(|&n| n != dimension) {
             return Err(Error::WrongDimension {
@@ -85,7 +86,7 @@ impl Search {
         }
         Ok(Search {
             oid,
-            columns: tables::attributes(oid)?,
+            columns,
             embedding: model::embed_query(WHY, query)?,
             vector: pgvector.schema,
             table,

@@ -87,6 +87,8 @@ pub fn attributes(oid: pg_sys::Oid) -> Result<Vec<Attribute>, Error> {
            JOIN pg_catalog.pg_type d ON d.oid OPERATOR(pg_catalog.=) a.atttypid \
            JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) d.typnamespace \
           CROSS JOIN LATERAL ( \
+                SELECT a.atttypid, a.atttypmod WHERE d.typtype OPERATOR(pg_catalog.<>) 'd' \
+                UNION ALL ( \
                 WITH RECURSIVE base(oid, typmod) AS ( \
                   SELECT a.atttypid, a.atttypmod \
                   UNION ALL \
@@ -95,7 +97,8 @@ pub fn attributes(oid: pg_sys::Oid) -> Result<Vec<Attribute>, Error> {
                    WHERE x.typtype OPERATOR(pg_catalog.=) 'd') \
                 SELECT base.oid, base.typmod FROM base \
                   JOIN pg_catalog.pg_type x ON x.oid OPERATOR(pg_catalog.=) base.oid \
-                 WHERE x.typtype OPERATOR(pg_catalog.<>) 'd') b \
+                 WHERE x.typtype OPERATOR(pg_catalog.<>) 'd' \
+                   AND d.typtype OPERATOR(pg_catalog.=) 'd')) b(oid, typmod) \
            JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) b.oid \
           WHERE a.attrelid OPERATOR(pg_catalog.=) $1 AND a.attnum OPERATOR(pg_catalog.>) 0 \
             AND NOT a.attisdropped \

@@ -5,8 +5,8 @@
 
 use pgrx::pg_sys;
 
+use super::Attribute;
 use super::Pgvector;
-use super::attributes::attributes;
 use crate::error::Error;
 use crate::spi;
 
@@ -24,13 +24,18 @@ pub struct Nearest {
 }
 
 impl Nearest {
-    /// Looks up column and index of the table `oid`, which `name` is in errors.
+    /// Looks up the index of the table `oid` with these columns, which `name` is in errors.
     ///
     /// # Errors
     /// [`Error::MissingColumn`] without a column `embedding`, [`Error::ColumnType`] if it has no vectors.
-    pub fn find(oid: pg_sys::Oid, name: &str, pgvector: &Pgvector) -> Result<Nearest, Error> {
-        let column = attributes(oid)?
-            .into_iter()
+    pub fn find(
+        oid: pg_sys::Oid,
+        columns: &[Attribute],
+        name: &str,
+        pgvector: &Pgvector,
+    ) -> Result<Nearest, Error> {
+        let column = columns
+            .iter()
             .find(|column| column.name == "embedding")
             .ok_or_else(|| Error::MissingColumn {
                 target: name.to_owned(),
@@ -43,7 +48,7 @@ impl Nearest {
                 return Err(Error::ColumnType {
                     target: name.to_owned(),
                     column: "embedding",
-                    has: column.shown,
+                    has: column.shown.clone(),
                     wanted: "vector or halfvec",
                 });
             }
