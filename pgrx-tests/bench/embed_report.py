@@ -96,7 +96,7 @@ def aims(sessions, runs):
     for run in runs:
         for one in ratios(run):
             if one["least"]:
-                yield f"{one['title']}, texts/s", f"{one['value']:.2f}", f">= {one['least']:g}", one["value"] >= one["least"]
+                yield f"{one['title']}, texts/s", f"{one['value']:.3f}", f">= {one['least']:g}", one["value"] >= one["least"]
 
 
 def text(sessions, runs):

@@ -58,7 +58,7 @@ def pool(server, count):
 
 def batches(servers, rounds):
     """Seconds of large batches, one before the count, and the memory of a session that has had them."""
-    found = {server.name: {"seconds": []} for server in servers}
+    found = {server.name: {"seconds": [], "processor": []} for server in servers}
     backends = {server.name: server.connect(LONG) for server in servers}
     for server in servers:
         for number in range(SEARCHES):
@@ -68,9 +68,10 @@ def batches(servers, rounds):
         # Others in every round: a session keeps some of the vectors that it has made.
         texts = [text(10_000 * (number + 1) + at, WORDS) for at in range(TEXTS)]
         for server in turn(servers, number):
-            seconds = backends[server.name].embed(texts)
+            seconds, processor = backends[server.name].embed(texts)
             if number > 0:
                 found[server.name]["seconds"].append(seconds)
+                found[server.name]["processor"].append(processor)
             else:
                 found[server.name]["first_batch"] = look([backends[server.name]])
     for server in servers:

@@ -3,6 +3,7 @@
 Memory is what Linux says of a backend in `smaps_rollup`; reading it takes root's rights or those of the server's OS user.
 """
 
+import os
 import random
 import time
 from pathlib import Path
@@ -52,6 +53,12 @@ def threads(pid):
     return sum(1 for _ in Path(f"/proc/{pid}/task").iterdir())
 
 
+def processor_time(pid):
+    """Seconds that all threads of a process have had, also those that have ended, in hundredths."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class Backend:
     """A session and the process that serves it."""
 
@@ -74,13 +81,13 @@ class Backend:
         return seconds
 
     def embed(self, texts):
-        """Seconds that embedding these takes."""
-        began = time.perf_counter()
+        """Seconds that embedding these takes, and the backend's processor time."""
+        spent, began = processor_time(self.pid), time.perf_counter()
         ((count,),) = self.rows("SELECT count(*) FROM embed_text(%s::text[])", texts)
         seconds = time.perf_counter() - began
         if count != len(texts):
             raise SystemExit(f"error: {len(texts)} texts have been given {count} vectors")
-        return seconds
+        return seconds, processor_time(self.pid) - spent
 
     def close(self):
         """Ends the session, and waits for the end of its process: nothing of it is in what comes next."""
