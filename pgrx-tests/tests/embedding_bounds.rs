@@ -93,8 +93,10 @@ fn memory_does_not_grow_with_the_texts() {
     let before = kilobytes(&session, "VmHWM");
     session.run(&many(160));
     let grown = kilobytes(&session, "VmHWM") - before;
-    // The texts are 3 MB, their vectors and what SQL makes of them less than one.
-    assert!(grown < 24 << 10, "{grown} kB");
+    // The texts are 3 MB, their vectors and what SQL makes of them less than one; the runtime's arena, which is a new
+    // one for each batch, takes another 20 MB after its first steps, and then no more. 120 texts more in one step
+    // would take a gigabyte.
+    assert!(grown < 48 << 10, "{grown} kB");
 }
 
 #[test]
