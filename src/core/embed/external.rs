@@ -18,6 +18,10 @@ const DEEPEST: usize = 100;
 /// Different files that one model may name.
 const MOST_FILES: usize = 1000;
 
+/// The largest field number. Protobuf's own parser drops the bits beyond 32 of a tag (`ReadTagFallback` in
+/// parse_context.cc), and would find a field where this one finds none.
+const LAST_FIELD: u64 = (1 << 29) - 1;
+
 /// A key, a path, an offset or a checksum.
 const LONGEST_WORD: u64 = 4096;
 
@@ -196,7 +200,8 @@ impl<R: BufRead + Seek> Reader<R> {
         let tag = self.varint()?;
         match tag >> 3 {
             0 => Err(Malformed("a field has the number 0")),
-            field => Ok((field, tag & 7)),
+            field if field <= LAST_FIELD => Ok((field, tag & 7)),
+            _ => Err(Malformed("a field has a number that there is none of")),
         }
     }
 

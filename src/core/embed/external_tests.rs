@@ -139,6 +139,13 @@ fn what_is_no_onnx_file_is_an_error_and_never_a_panic() {
         assert!(found(&model[..size]).is_err(), "cut to {size} bytes");
     }
     assert!(found(b"not a model").is_err());
+    // Protobuf drops the highest bits of such a number, and reads the field of the others.
+    let mut beyond = vec![13 << 3 | 2 | 0x80, 0x80, 0x80, 0x80, 0x10];
+    beyond.extend(&entry("location", "weights")[1..]);
+    let error = found(&bytes(7, &bytes(5, &beyond)))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("a number that there is none of"), "{error}");
     let mut deep = bytes(5, &tensor(&PLACE));
     for _ in 0..40 {
         deep = bytes(1, &bytes(5, &bytes(6, &deep)));

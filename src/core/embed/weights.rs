@@ -17,6 +17,10 @@ use super::EmbedError;
 use super::external::{DataFile, ExternalError, data_files};
 use super::runtime::unreadable;
 
+/// How ONNX Runtime calls tensors that are somewhere in its memory (`*/_ORT_MEM_ADDR_/*` and others, in its
+/// tensorprotoutils.h), where offsets are addresses. A file may have such a name.
+const IN_MEMORY: &str = "*/_ORT_";
+
 /// Bytes that are hashed between two looks at whether to go on.
 const CHUNK: usize = 1 << 20;
 
@@ -158,7 +162,8 @@ fn find_data(onnx: &Path, location: &str, said: DataFile) -> Result<Data, EmbedE
         let cause = format!("has a tensor in \"{location}\", which is outside its folder");
         wrong(onnx, &cause)
     };
-    if location.is_empty() || !Path::new(location).components().all(plain) {
+    let nowhere = location.is_empty() || location.starts_with(IN_MEMORY);
+    if nowhere || !Path::new(location).components().all(plain) {
         return Err(outside());
     }
     let folder = onnx.parent().unwrap_or(Path::new("."));
