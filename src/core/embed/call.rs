@@ -18,7 +18,7 @@ use super::EmbedError;
 use super::cache::Made;
 use super::onnx::OnnxEmbedder;
 use super::tokens::{LOOKED_AT, prefix};
-use super::work::{Control, Done, Text, Vectored, Window};
+use super::work::{Control, Done, Text, Undone, Vectored, Window};
 use crate::key::{Key, KeyMap};
 
 /// Texts of a window: enough of them that sorting by length pays. The first window is smaller, as the
@@ -49,8 +49,8 @@ pub struct Call<'e, 't> {
     pub(super) twins: Vec<(usize, usize)>,
     /// The next text to look at.
     pub(super) next: usize,
-    /// A window that there was no room for.
-    pub(super) waiting: Option<Window>,
+    /// Windows that there was no room for.
+    pub(super) waiting: Vec<Window>,
     /// Texts that were handed over and have no vector yet.
     pub(super) open: usize,
 }
@@ -75,28 +75,28 @@ impl Call<'_, '_> {
     /// # Errors
     /// [`EmbedError::Inference`].
     pub fn poll(&mut self, patience: Duration) -> Result<bool, EmbedError> {
-        while self.waiting.is_some() || self.next < self.texts.len() {
-            let window = match self.waiting.take() {
+        while !self.waiting.is_empty() || self.next < self.texts.len() {
+            let window = match self.waiting.pop() {
                 Some(window) => window,
                 None => self.window(),
             };
             if window.texts.is_empty() {
                 continue;
             }
-            self.waiting = self.embedder.worker(self.batch).offer(window)?;
-            if self.waiting.is_some() {
+            if let Some(window) = self.embedder.worker(self.batch).offer(window)? {
+                self.waiting.push(window);
                 break;
             }
         }
         if self.open > 0 {
             if let Ok(done) = self.results_in.recv_timeout(patience) {
-                self.take(done?);
+                self.take(done)?;
             }
             while let Ok(done) = self.results_in.try_recv() {
-                self.take(done?);
+                self.take(done)?;
             }
         }
-        Ok(self.open == 0 && self.next == self.texts.len() && self.waiting.is_none())
+        Ok(self.open == 0 && self.next == self.texts.len() && self.waiting.is_empty())
     }
 
     /// The vectors, in the order of the texts; only after [`Call::poll`] has answered true.
@@ -161,8 +161,34 @@ impl Call<'_, '_> {
         }
     }
 
-    fn take(&mut self, done: Vec<Vectored>) {
-        for one in done {
+    fn take(&mut self, done: Done) -> Result<(), EmbedError> {
+        match done {
+            Ok(vectors) => self.keep(vectors),
+            Err(Undone::Failed(error)) => return Err(error),
+            Err(Undone::Back(window)) => {
+                self.waiting.push(window);
+                self.without_batch()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Turns to the session for searches, with all that the one for many texts has not begun.
+    fn without_batch(&mut self) -> Result<(), EmbedError> {
+        if self.batch {
+            self.waiting.extend(self.embedder.end_batch());
+            self.batch = false;
+            (self.control, self.budget) = self.embedder.admit(false, self.budget)?;
+        }
+        for window in &mut self.waiting {
+            window.control = self.control.clone();
+            window.budget = self.budget;
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, vectors: Vec<Vectored>) {
+        for one in vectors {
             let made = Made {
                 vector: one.vector.into(),
                 truncated: one.truncated,

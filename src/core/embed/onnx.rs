@@ -24,7 +24,7 @@ use super::parts::Parts;
 use super::runtime;
 pub use super::runtime::{TELEMETRY_SWITCH, environment};
 use super::session::Profile;
-use super::work::Control;
+use super::work::{Control, Window};
 use super::worker::Worker;
 use super::{About, EmbedError, Embedder};
 use crate::key::{KeyMap, Keys};
@@ -175,13 +175,8 @@ impl OnnxEmbedder {
         request: &Request<'t>,
     ) -> Result<Call<'e, 't>, EmbedError> {
         let batch = self.choose(texts.len(), request.batch);
-        let control = Arc::new(Control::new(!batch)?);
-        self.worker(batch).begin(&control);
+        let (control, budget) = self.admit(batch, request.budget)?;
         let (results, results_in) = unbounded();
-        let budget = match batch {
-            true => request.budget,
-            false => request.budget.min(SEARCH_BUDGET),
-        };
         Ok(Call {
             embedder: self,
             texts,
@@ -196,7 +191,7 @@ impl OnnxEmbedder {
             on_the_way: KeyMap::default(),
             twins: Vec::new(),
             next: 0,
-            waiting: None,
+            waiting: Vec::new(),
             open: 0,
         })
     }
@@ -230,6 +225,26 @@ impl OnnxEmbedder {
             self.batch = Some(Worker::batch(self.parts.clone(), profile));
         }
         self.batch.is_some()
+    }
+
+    /// Begins a call of this kind: what stops it, and the padded tokens of its steps, of those that are asked for.
+    pub(super) fn admit(
+        &mut self,
+        batch: bool,
+        budget: usize,
+    ) -> Result<(Arc<Control>, usize), EmbedError> {
+        let control = Arc::new(Control::new(!batch)?);
+        self.worker(batch).begin(&control);
+        let budget = match batch {
+            true => budget,
+            false => budget.min(SEARCH_BUDGET),
+        };
+        Ok((control, budget))
+    }
+
+    /// Ends the batch worker alone; what it was given and has not begun.
+    pub(super) fn end_batch(&mut self) -> Vec<Window> {
+        self.batch.take().map_or_else(Vec::new, Worker::end)
     }
 
     /// The worker that a call of this kind has.

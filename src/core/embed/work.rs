@@ -83,7 +83,15 @@ pub(super) struct Vectored {
 }
 
 /// What comes back of a step.
-pub(super) type Done = Result<Vec<Vectored>, EmbedError>;
+pub(super) type Done = Result<Vec<Vectored>, Undone>;
+
+/// What comes back instead of vectors.
+pub(super) enum Undone {
+    /// They cannot be made.
+    Failed(EmbedError),
+    /// There was no session to make them with; another one may.
+    Back(Window),
+}
 
 /// Texts that go through the model together.
 pub(super) struct Step {
@@ -104,7 +112,14 @@ impl Window {
     /// Tells who waits for the window.
     pub fn fail(&self, error: EmbedError) {
         // Nobody waits for a call that was stopped.
-        let _ = self.results.send(Err(error));
+        let _ = self.results.send(Err(Undone::Failed(error)));
+    }
+
+    /// Gives itself back to who waits for it.
+    pub fn give_back(self) {
+        let results = self.results.clone();
+        // Nobody waits for a call that was stopped.
+        let _ = results.send(Err(Undone::Back(self)));
     }
 
     fn try_steps(
@@ -147,7 +162,8 @@ impl Step {
         }
         let tokens: Vec<&Tokens> = self.texts.iter().map(|(_, tokens)| tokens).collect();
         let vectors = model.run(&tokens, &self.control.options);
-        let done = vectors.map_err(EmbedError::Inference).map(|vectors| {
+        let failed = |cause| Undone::Failed(EmbedError::Inference(cause));
+        let done = vectors.map_err(failed).map(|vectors| {
             let texts = self.texts.iter().zip(vectors);
             texts
                 .map(|((index, tokens), vector)| Vectored {

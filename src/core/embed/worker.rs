@@ -51,7 +51,8 @@ impl Worker {
         Worker::new(parts, profile, Some(Arc::new(Mutex::new(Some(model)))))
     }
 
-    /// For many texts; its session is made by the thread.
+    /// For many texts; its session is made by the thread, which gives the texts back where that fails: the model's files
+    /// may have been replaced by now, or there may be too little memory.
     pub fn batch(parts: Arc<Parts>, profile: Profile) -> Worker {
         Worker::new(parts, profile, None)
     }
@@ -106,6 +107,12 @@ impl Worker {
         }?;
         self.thread = Some(Joined::new(vec![thread]));
         Ok(())
+    }
+
+    /// Ends it; what it was given and has not begun. What it has begun is computed to its end.
+    pub fn end(mut self) -> Vec<Window> {
+        self.current = Weak::new();
+        self.inbox.try_iter().collect()
     }
 
     /// Hands a window over; gives it back if there is no room yet.
@@ -194,10 +201,9 @@ fn batch(parts: &Parts, profile: Profile, canceler: &Canceler, windows: Windows)
             Ok(())
         })
     });
-    if let Err(cause) = ended {
-        for window in inbox.try_iter() {
-            window.fail(EmbedError::Inference(cause.clone()));
-        }
+    if ended.is_err() {
+        // The session for searches is there in any case.
+        inbox.try_iter().for_each(Window::give_back);
     }
     trim();
 }
