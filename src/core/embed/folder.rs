@@ -54,8 +54,8 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Reads every small file of `directory`.
-    pub fn read(directory: &Path) -> Result<Folder, EmbedError> {
+    /// Reads every small file of `directory`. `called` is a path to it that may be over links: the model has its name.
+    pub fn read(directory: &Path, called: &Path) -> Result<Folder, EmbedError> {
         let mistake = |cause: String| EmbedError::Model {
             path: directory.display().to_string(),
             cause,
@@ -75,7 +75,7 @@ impl Folder {
         let (query_prompt, passage_prompt) = prompts_of(&prompts).map_err(mistake)?;
         let pad_id = config.get("pad_token_id").and_then(Json::as_u64);
         Ok(Folder {
-            name: name(directory, &config),
+            name: name(called, &config),
             pooling,
             normalize: modules.normalize,
             max_tokens,

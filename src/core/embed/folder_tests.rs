@@ -33,7 +33,7 @@ fn with(files: &[(&str, &str)]) -> Result<Folder, EmbedError> {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
-    Folder::read(directory.path())
+    Folder::read(directory.path(), directory.path())
 }
 
 fn refused(files: &[(&str, &str)]) -> String {

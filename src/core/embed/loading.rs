@@ -14,6 +14,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, bounded};
 
 use super::parts::Parts;
+use super::runtime::unreadable;
 use super::session::{Model, Profile};
 use super::thread::{Canceler, Joined};
 use super::trim::trim;
@@ -78,14 +79,16 @@ impl Drop for Loader {
 }
 
 fn load(directory: &Path, library: &Path, canceler: &Canceler) -> Result<Loaded, EmbedError> {
-    let place = || {
-        fs::metadata(directory)
-            .map(|found| (found.dev(), found.ino()))
-            .ok()
-    };
     for _ in 0..ATTEMPTS {
+        // All files are of the folder that a link leads to now, wherever it leads later.
+        let real = fs::canonicalize(directory).map_err(|cause| unreadable(directory, &cause))?;
+        let place = || {
+            fs::metadata(&real)
+                .map(|found| (found.dev(), found.ino()))
+                .ok()
+        };
         let before = place();
-        let loaded = load_once(directory, library, canceler);
+        let loaded = load_once(&real, directory, library, canceler);
         let replaced = place() != before
             || loaded
                 .as_ref()
@@ -100,13 +103,19 @@ fn load(directory: &Path, library: &Path, canceler: &Canceler) -> Result<Loaded,
     })
 }
 
-fn load_once(directory: &Path, library: &Path, canceler: &Canceler) -> Result<Loaded, EmbedError> {
+/// Loads what is in the folder `directory`, which was asked for by the path `called`.
+fn load_once(
+    directory: &Path,
+    called: &Path,
+    library: &Path,
+    canceler: &Canceler,
+) -> Result<Loaded, EmbedError> {
     let failed = |cause| EmbedError::Model {
-        path: directory.display().to_string(),
+        path: called.display().to_string(),
         cause,
     };
     let before = Memory::now();
-    let parts = Parts::load(directory, library, &|| canceler.cancelled())?;
+    let parts = Parts::load(directory, called, library, &|| canceler.cancelled())?;
     let profile = Profile::search(parts.weights.shared());
     let mut model = Model::load(&parts, &profile, canceler).map_err(failed)?;
     let probe = parts.tokenizer.tokens("dimension", true).map_err(failed)?;

@@ -27,14 +27,16 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// Reads and checks the model in `directory`, and loads the runtime in `library`. The weights are checked on a
+    /// Reads and checks the model in `directory`, which is called by the name of the path `called`, and loads the runtime
+    /// in `library`. The weights are checked on a
     /// second thread meanwhile. Ends early when `stopped` says so.
     pub fn load(
         directory: &Path,
+        called: &Path,
         library: &Path,
         stopped: &(dyn Fn() -> bool + Sync),
     ) -> Result<Parts, EmbedError> {
-        let folder = Folder::read(directory)?;
+        let folder = Folder::read(directory, called)?;
         let tokenizer = tokenizer_file(directory)?;
         let onnx = onnx_file(directory)?;
         thread::scope(|scope| {

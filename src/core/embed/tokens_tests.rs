@@ -5,7 +5,8 @@ use super::super::folder::tokenizer_file;
 use super::*;
 
 fn tokenizer(max_tokens: usize) -> TextTokenizer {
-    let mut folder = Folder::read(directory().path()).unwrap();
+    let place = directory();
+    let mut folder = Folder::read(place.path(), place.path()).unwrap();
     folder.max_tokens = max_tokens;
     TextTokenizer::new(&folder, &tokenizer_file(directory().path()).unwrap()).unwrap()
 }
@@ -41,7 +42,8 @@ fn a_long_text_has_the_tokens_of_the_whole_of_it() {
 
 #[test]
 fn the_padding_is_the_folders() {
-    let mut folder = Folder::read(directory().path()).unwrap();
+    let place = directory();
+    let mut folder = Folder::read(place.path(), place.path()).unwrap();
     assert_eq!(
         TextTokenizer::new(&folder, &tokenizer_file(directory().path()).unwrap())
             .unwrap()
