@@ -232,9 +232,10 @@ fn has_no_index(sink: &Sink, pgvector: &Pgvector) -> Result<bool, Error> {
         && index::indexes(content.oid, pgvector)?.is_empty())
 }
 
-/// The vector indexes of an empty table into which rows go straight. One on a cast stays in the load, as it may refuse a row.
+/// The vector indexes of an empty table into which rows go straight. One on a cast stays in the load, as it may refuse a row; and
+/// a trigger of the table's own may search while rows come.
 fn late(content: &Target<ContentColumn>, pgvector: &Pgvector) -> Result<Vec<VectorIndex>, Error> {
-    if content.created || content.via != Via::Heap {
+    if content.created || content.via != Via::Heap || tables::has_triggers(content.oid)? {
         return Ok(Vec::new());
     }
     let mut indexes = index::indexes(content.oid, pgvector)?;

@@ -185,7 +185,10 @@ pub fn shorten(sink: &mut Sink) -> Form {
     let Some(content) = sink.into_content.as_mut() else {
         return Form::Copy;
     };
-    if guc::direct_load() && inserts && content.via == Via::Copy && sink::takes(content) {
+    // A dry run in the table itself leaves sequences alone.
+    let spends = sink.dry_in_place && !content.fillers.is_empty();
+    let may = guc::direct_load() && inserts && !spends;
+    if may && content.via == Via::Copy && sink::takes(content) {
         message::send(
             message::Level::Debug,
             &format!("rows go into {} without COPY", content.name),

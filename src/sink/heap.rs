@@ -2,20 +2,23 @@
 //!
 //! COPY receives each value anew: it reads JSON and takes vectors apart, in the backend's own time, while the reader's
 //! thread has written both already. So into a plain table (see `plain`) the rows go as the reader made them
-//! ([`Form::Heap`]), by what COPY itself calls at its end: `heap_multi_insert`, `ExecConstraints`, `ExecInsertIndexTuples`.
+//! ([`Form::Heap`]), by what COPY itself calls at its end: `heap_multi_insert`, `ExecConstraints`, `ExecInsertIndexTuples`,
+//! `ExecARInsertTriggers`.
 //! Like COPY, it checks neither privileges nor row-level security: whoever describes a target does.
 
 use std::ffi::c_int;
 
-use pgrx::pg_sys;
 use pgrx::prelude::*;
+use pgrx::{PgRelation, pg_sys};
 use vector_migrate_core::encode::{TableColumn, varlena};
 
 #[cfg(doc)]
 use vector_migrate_core::encode::Form;
 
+use super::after::After;
 use super::copy::Supply;
-use super::plain::{self, Field, Value};
+use super::defaults::Defaults;
+use super::plain::{self, Coercion, Field, Value};
 use crate::tables::Target;
 use crate::{lock, pg};
 
@@ -41,7 +44,7 @@ pub fn put_supply<C: TableColumn>(target: &Target<C>, supply: &mut dyn Supply) -
         );
     };
     // SAFETY: the relation is open and a plain table, and stays so until `finish`.
-    let mut heap = unsafe { Heap::begin(relation.as_ptr(), &target.late) };
+    let mut heap = unsafe { Heap::begin(&relation, &fields, &target.late) };
     loop {
         let piece = supply.more();
         if piece.is_empty() {
@@ -80,6 +83,10 @@ struct Heap {
     columns: usize,
     constrained: bool,
     indexed: bool,
+    /// What rows do not bring.
+    defaults: Defaults,
+    /// What comes after them.
+    after: Option<After>,
     /// Rows in slots.
     filled: usize,
     bytes: usize,
@@ -88,10 +95,11 @@ struct Heap {
 
 impl Heap {
     /// # Safety
-    /// On the backend's thread, inside a subtransaction; `relation` is an open plain table, and outlives this.
-    unsafe fn begin(relation: pg_sys::Relation, late: &[pg_sys::Oid]) -> Heap {
-        // SAFETY: the calls are those of COPY (copyfrom.c) for one table without triggers; the table is in no range
-        // table, as in the catalog's own inserts (indexing.c).
+    /// On the backend's thread, inside a subtransaction; `opened` is a plain table, and outlives this.
+    unsafe fn begin(opened: &PgRelation, fields: &[Field], late: &[pg_sys::Oid]) -> Heap {
+        let relation = opened.as_ptr();
+        // SAFETY: the calls are those of COPY (copyfrom.c) for one table; the table is in no range table, as in the catalog's
+        // own inserts (indexing.c).
         unsafe {
             let state = pg_sys::CreateExecutorState();
             let result = pg_sys::palloc0(size_of::<pg_sys::ResultRelInfo>()).cast();
@@ -111,6 +119,8 @@ impl Heap {
                 columns: usize::try_from((*descriptor).natts).unwrap_or(0),
                 constrained: !(*descriptor).constr.is_null(),
                 indexed,
+                defaults: Defaults::new(opened, fields),
+                after: After::begin(relation),
                 filled: 0,
                 bytes: 0,
                 stored: 0,
@@ -170,14 +180,19 @@ impl Heap {
                 }
                 let whole = piece.get(at..at.checked_add(varlena::total(header))?)?;
                 let bytes = whole.get(4..)?;
-                *values.get_mut(field.column)? = match field.value {
+                let value = match field.value {
                     Value::Whole => pg_sys::Datum::from(whole.as_ptr()),
                     Value::Bytes => pg_sys::Datum::from(bytes.as_ptr()),
                     Value::Number => number(bytes)?,
                 };
+                *values.get_mut(field.column)? = match field.coercion {
+                    Some(coercion) => self.coerced(value, coercion),
+                    None => value,
+                };
                 *nulls.get_mut(field.column)? = false;
                 at = (at + whole.len()).next_multiple_of(4);
             }
+            self.defaults.evaluate(self.state, values, nulls)?;
             pg_sys::ExecStoreVirtualTuple(slot);
             // As CopyFrom (copyfrom.c) does: constraints and indexes may ask which table a row is in.
             (*slot).tts_tableOid = (*self.relation).rd_id;
@@ -185,6 +200,24 @@ impl Heap {
                 pg_sys::ExecConstraints(self.result, slot, self.state);
             }
             Some(at)
+        }
+    }
+
+    /// The value as its column's modifier wants it, in the memory of one tuple: there until the slots are empty again.
+    ///
+    /// # Safety
+    /// As [`Heap::begin`]; the value is of the coercion's type.
+    unsafe fn coerced(&self, value: pg_sys::Datum, coercion: Coercion) -> pg_sys::Datum {
+        // SAFETY: a length coercion takes the value, the modifier and, if it has a third argument, whether it is a cast
+        // (build_coercion_expression in parse_coerce.c); COPY's is none. One of two arguments does not look at a third.
+        unsafe {
+            let before = pg_sys::MemoryContextSwitchTo(self.memory);
+            let (modifier, cast) = (pg_sys::Datum::from(coercion.modifier), false.into());
+            let none = pg_sys::InvalidOid;
+            let value =
+                pg_sys::OidFunctionCall3Coll(coercion.function, none, value, modifier, cast);
+            pg_sys::MemoryContextSwitchTo(before);
+            value
         }
     }
 
@@ -229,9 +262,13 @@ impl Heap {
                 0,
                 self.bulk,
             );
-            if self.indexed {
-                for slot in self.slots.iter().take(self.filled) {
-                    insert_index_tuples(self.result, *slot, self.state);
+            for slot in self.slots.iter().take(self.filled) {
+                let recheck = match self.indexed {
+                    true => insert_index_tuples(self.result, *slot, self.state),
+                    false => std::ptr::null_mut(),
+                };
+                if let Some(after) = &self.after {
+                    after.queue(self.result, *slot, recheck, self.state);
                 }
             }
             pg_sys::MemoryContextSwitchTo(before);
@@ -249,6 +286,9 @@ impl Heap {
         // SAFETY: each was made by `begin` or `slot`, and is let go once.
         unsafe {
             pg_sys::FreeBulkInsertState(self.bulk);
+            if let Some(after) = self.after {
+                after.fire(self.state);
+            }
             for slot in self.slots {
                 pg_sys::ExecDropSingleTupleTableSlot(slot);
             }
@@ -304,7 +344,7 @@ fn number(bytes: &[u8]) -> Option<pg_sys::Datum> {
     })
 }
 
-/// Puts a row that is in the table into its indexes. Nothing is checked later: that would take a trigger.
+/// Puts a row that is in the table into its indexes; gives those whose uniqueness is to be checked later, by a trigger.
 ///
 /// # Safety
 /// `slot` holds a row that was just put into the table of `result`, whose indexes are open.
@@ -312,13 +352,22 @@ unsafe fn insert_index_tuples(
     result: *mut pg_sys::ResultRelInfo,
     slot: *mut pg_sys::TupleTableSlot,
     state: *mut pg_sys::EState,
-) {
+) -> *mut pg_sys::List {
     let none = std::ptr::null_mut();
     // SAFETY: as this function's own.
     unsafe {
         #[cfg(any(feature = "pg14", feature = "pg15"))]
-        pg_sys::ExecInsertIndexTuples(result, slot, state, false, false, none, none.cast());
+        return pg_sys::ExecInsertIndexTuples(result, slot, state, false, false, none, none.cast());
         #[cfg(not(any(feature = "pg14", feature = "pg15")))]
-        pg_sys::ExecInsertIndexTuples(result, slot, state, false, false, none, none.cast(), false);
+        return pg_sys::ExecInsertIndexTuples(
+            result,
+            slot,
+            state,
+            false,
+            false,
+            none,
+            none.cast(),
+            false,
+        );
     }
 }

@@ -3,10 +3,14 @@
 //! Promise: what the server refuses becomes that record's error and nothing else's; what is counted is
 //! what the server stored. Must not import anything of the store or the model's library.
 
+#[allow(unsafe_code)]
+mod after;
 mod batch;
 mod bulk;
 #[allow(unsafe_code)]
 mod copy;
+#[allow(unsafe_code)]
+mod defaults;
 mod existing;
 mod fillers;
 #[allow(unsafe_code)]

@@ -1,7 +1,7 @@
-//! Plain tables: those that have nothing to do for a row but to take it, so that it may go in without COPY (see `heap`).
+//! Plain tables: those for whose rows nothing is to be done before they are in, so that they may go in without COPY (see `heap`).
 //!
-//! Triggers, partitions, defaults that rows do not fill, and types that the reader does not write as a table keeps them
-//! are COPY's.
+//! Foreign keys, and all that AFTER ROW triggers do, come after the rows. Other triggers, partitions, generated columns,
+//! defaults that might read the table, and types that the reader does not write as a table keeps them are COPY's.
 
 use pgrx::{PgRelation, PgTupleDesc, pg_sys};
 use vector_migrate_core::encode::{Column, ColumnType, TableColumn};
@@ -27,6 +27,17 @@ pub(super) struct Field {
     pub column: usize,
     /// How its value is written.
     pub value: Value,
+    /// What its column's modifier asks for.
+    pub coercion: Option<Coercion>,
+}
+
+/// A type's own function for its modifier, as the n of varchar(n): it raises, cuts or pads as with COPY.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Coercion {
+    /// The function: a value, the modifier, and perhaps whether it is a cast.
+    pub function: pg_sys::Oid,
+    /// The modifier.
+    pub modifier: i32,
 }
 
 /// Whether rows of these columns can go straight into the table.
@@ -46,7 +57,6 @@ pub(super) fn fields<C: TableColumn>(
     let (class, triggers) = unsafe { (&*relation.rd_rel, relation.trigdesc.as_ref()) };
     let idle = triggers.is_none_or(|it| {
         !(it.trig_insert_before_row
-            || it.trig_insert_after_row
             || it.trig_insert_instead_row
             || it.trig_insert_before_statement
             || it.trig_insert_after_statement
@@ -63,24 +73,28 @@ pub(super) fn fields<C: TableColumn>(
         let filled = columns
             .iter()
             .any(|it| attribute.name() == it.column.name());
-        if attribute.attgenerated != 0 || (!filled && has_default(attribute)) {
+        if attribute.attgenerated != 0 || (!filled && !is_filled(relation, attribute)) {
             return None;
         }
     }
     columns.iter().map(|it| field(&there, it)).collect()
 }
 
-/// Whether a column that is left out would get another value than NULL, or be checked by its type.
-fn has_default(attribute: &pg_sys::FormData_pg_attribute) -> bool {
-    // SAFETY: looks at the catalog, which knows a column's type.
-    let (kind, default) = unsafe {
-        (
-            pg_sys::get_typtype(attribute.atttypid),
-            pg_sys::get_typdefault(attribute.atttypid),
-        )
-    };
-    let domain = kind == pg_sys::TYPTYPE_DOMAIN as std::ffi::c_char;
-    attribute.atthasdef || attribute.attidentity != 0 || domain || !default.is_null()
+/// Whether a column that is left out can be filled without COPY: with NULL, or with a default that cannot see how far the
+/// rows have come.
+fn is_filled(relation: &PgRelation, attribute: &pg_sys::FormData_pg_attribute) -> bool {
+    // SAFETY: get_typtype (lsyscache.c) looks at the catalog, which knows a column's type.
+    let kind = unsafe { pg_sys::get_typtype(attribute.atttypid) };
+    // Its type may refuse NULL.
+    if kind == pg_sys::TYPTYPE_DOMAIN as std::ffi::c_char {
+        return false;
+    }
+    // SAFETY: build_column_default (rewriteHandler.c) and the walk over its result (clauses.c) take a column of an open
+    // relation; the expression is in the current memory context. BeginCopyFrom (copyfrom.c) asks the same.
+    unsafe {
+        let default = pg_sys::build_column_default(relation.as_ptr(), attribute.attnum.into());
+        default.is_null() || !pg_sys::contain_volatile_functions_not_nextval(default)
+    }
 }
 
 /// Where a column's field goes; `None` if its value is not written as the table has it.
@@ -90,12 +104,13 @@ fn field<C: TableColumn>(there: &PgTupleDesc<'_>, wanted: &Column<C>) -> Option<
         .enumerate()
         .find(|(_, it)| !it.attisdropped && it.name() == wanted.column.name())?;
     let ty = attribute.atttypid;
-    let free = attribute.atttypmod < 0;
     let (value, fits) = match wanted.ty {
         ColumnType::Text => (
             Value::Whole,
-            ty == pg_sys::TEXTOID || (ty == pg_sys::VARCHAROID && free),
+            matches!(ty, pg_sys::TEXTOID | pg_sys::VARCHAROID | pg_sys::BPCHAROID),
         ),
+        // What the reader writes into it is JSON.
+        ColumnType::Json => (Value::Whole, ty == pg_sys::JSONOID),
         ColumnType::Jsonb => (Value::Whole, ty == pg_sys::JSONBOID),
         // The one type of that name, whose modifier the reader has compared with its vectors; no domain over it.
         ColumnType::Vector | ColumnType::HalfVec => {
@@ -112,12 +127,33 @@ fn field<C: TableColumn>(there: &PgTupleDesc<'_>, wanted: &Column<C>) -> Option<
         ColumnType::Int8 => (Value::Number, ty == pg_sys::INT8OID),
         ColumnType::Float8 => (Value::Number, ty == pg_sys::FLOAT8OID),
         ColumnType::Bool => (Value::Number, ty == pg_sys::BOOLOID),
-        ColumnType::Timestamp => (Value::Number, ty == pg_sys::TIMESTAMPOID && free),
-        ColumnType::TimestampTz => (Value::Number, ty == pg_sys::TIMESTAMPTZOID && free),
+        ColumnType::Timestamp => (Value::Number, ty == pg_sys::TIMESTAMPOID),
+        ColumnType::TimestampTz => (Value::Number, ty == pg_sys::TIMESTAMPTZOID),
         ColumnType::Date => (Value::Number, ty == pg_sys::DATEOID),
-        ColumnType::Json | ColumnType::TextArray { .. } => return None,
+        ColumnType::TextArray { .. } => return None,
     };
     // Where 64 bits do not fit into a Datum, they are passed by reference.
     let passed = attribute.attbyval == (value == Value::Number);
-    (fits && passed).then_some(Field { column, value })
+    let coercion = match wanted.ty {
+        // The reader has compared it with its vectors.
+        ColumnType::Vector | ColumnType::HalfVec => None,
+        _ => coercion(attribute),
+    };
+    (fits && passed).then_some(Field {
+        column,
+        value,
+        coercion,
+    })
+}
+
+fn coercion(attribute: &pg_sys::FormData_pg_attribute) -> Option<Coercion> {
+    let modifier = attribute.atttypmod;
+    if modifier < 0 {
+        return None;
+    }
+    let mut function = pg_sys::InvalidOid;
+    // SAFETY: find_typmod_coercion_function (parse_coerce.c) looks at the catalog, which knows a column's type.
+    let path = unsafe { pg_sys::find_typmod_coercion_function(attribute.atttypid, &mut function) };
+    let is_function = path == pg_sys::CoercionPathType::COERCION_PATH_FUNC;
+    is_function.then_some(Coercion { function, modifier })
 }

@@ -148,6 +148,20 @@ fn describe<C: TableColumn>(
     Ok((target, attributes))
 }
 
+/// Whether the table has triggers that somebody made: not those of constraints.
+///
+/// # Errors
+/// The server's own.
+pub fn has_triggers(oid: pg_sys::Oid) -> Result<bool, Error> {
+    let found = spi::look_up_one(
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger \
+                         WHERE tgrelid OPERATOR(pg_catalog.=) $1 AND NOT tgisinternal)",
+        &[oid.into()],
+        |row| row.get::<bool>(1),
+    )?;
+    Ok(found.flatten().unwrap_or(true))
+}
+
 /// Whether the table refuses or changes rows in ways that a plain copy of it would not show: triggers,
 /// foreign keys other than that of `user_id` or to the content row, unique indexes other than the key's, checks of system
 /// columns (their numbers are below zero), as of the table that a row is in.

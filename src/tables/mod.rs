@@ -20,7 +20,7 @@ mod run_table;
 mod versions;
 
 pub use attributes::{Attribute, attributes, type_name};
-pub use describe::{describe_content, describe_entity};
+pub use describe::{describe_content, describe_entity, has_triggers};
 pub use empty::is_empty;
 pub use filler::Filler;
 pub use foreign_keys::ForeignKey;
