@@ -191,9 +191,17 @@ fn json_of_every_shape_is_stored_as_the_server_stores_it() {
 
 #[test]
 fn a_table_that_asks_for_more_gets_copy() {
-    let trigger =
-        "CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
-                   CREATE TRIGGER t AFTER INSERT ON content_vectors EXECUTE FUNCTION nothing()";
+    let trigger = |when: &str| {
+        format!(
+            "CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+             CREATE TRIGGER t {when} EXECUTE FUNCTION nothing()"
+        )
+    };
+    let statement = &trigger("AFTER INSERT ON content_vectors");
+    let before = &trigger("BEFORE INSERT ON content_vectors FOR EACH ROW");
+    let row = &trigger("AFTER INSERT ON content_vectors FOR EACH ROW");
+    let transition =
+        &trigger("AFTER INSERT ON content_vectors REFERENCING NEW TABLE AS added FOR EACH ROW");
     let domain = "CREATE DOMAIN words AS text CHECK (value <> 'no')";
     let partitions = "CREATE TABLE parts (LIKE content_vectors) PARTITION BY RANGE (user_id);
                       DROP TABLE content_vectors; ALTER TABLE parts RENAME TO content_vectors;
@@ -212,25 +220,31 @@ fn a_table_that_asks_for_more_gets_copy() {
             "",
             true,
         ),
-        ("", ", serial_number serial", "", false),
+        ("", ", serial_number serial", "", true),
+        ("", ", number bigint GENERATED ALWAYS AS IDENTITY", "", true),
+        ("", ", made_by text NOT NULL DEFAULT current_user", "", true),
+        ("", ", dice float DEFAULT random()", "", false),
         (
             "",
             ", made int GENERATED ALWAYS AS (length(id)) STORED",
             "",
             false,
         ),
-        ("", ", mode varchar(50)", "", false),
-        ("", ", topics json", "", false),
-        ("", ", created_at timestamptz(0)", "", false),
+        ("", ", mode varchar(50), uri char(300)", "", true),
+        ("", ", topics json", "", true),
+        ("", ", created_at timestamptz(0)", "", true),
         (domain, ", mode words", "", false),
         (domain, ", other words", "", false),
-        ("", "", trigger, false),
+        ("", "", row, true),
+        ("", "", statement, false),
+        ("", "", before, false),
+        ("", "", transition, false),
         ("", "", partitions, false),
         (
             "CREATE TABLE users (id bigint PRIMARY KEY); INSERT INTO users SELECT generate_series(0, 1000)",
             ", FOREIGN KEY (user_id) REFERENCES users",
             "",
-            false,
+            true,
         ),
     ] {
         let (db, source) = (Db::new(), demo_store());
@@ -268,10 +282,9 @@ fn rows_that_the_table_refuses_are_refused_alone() {
         let (db, source) = (Db::new(), store("special/many"));
         db.run(&minimal(
             4,
-            ", number serial, CHECK (id NOT LIKE '%7'), note text, UNIQUE (title, searchable_text)",
+            ", dropped int, CHECK (id NOT LIKE '%7'), note text, UNIQUE (title, searchable_text)",
         ));
-        // A default is COPY's.
-        db.run("ALTER TABLE content_vectors DROP COLUMN number");
+        db.run("ALTER TABLE content_vectors DROP COLUMN dropped");
         let session = db.session();
         session.run(&format!("SET vector_migrate.direct_load = {on}"));
         let arguments = "embeddings => 'stored', entity_target => NULL, orphans => 'keep'";
