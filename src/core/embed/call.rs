@@ -55,12 +55,15 @@ pub struct Call<'e, 't> {
     pub(super) open: usize,
 }
 impl Call<'_, '_> {
-    /// Starts the thread that computes, if it has ended. **Block all signals around this call**, or a signal meant for
+    /// Starts the thread that computes, if it has ended and there is something to compute: not for texts that are remembered. **Block all signals around this call**, or a signal meant for
     /// the caller may arrive on a thread that must not handle it. To be called before each [`Call::poll`].
     ///
     /// # Errors
     /// The system has no thread to give.
     pub fn wake(&mut self) -> io::Result<()> {
+        if self.open == 0 {
+            return Ok(());
+        }
         let (batch, idle) = (self.batch, self.idle);
         self.embedder.worker(batch).wake(idle)
     }
@@ -70,7 +73,8 @@ impl Call<'_, '_> {
         self.batch
     }
 
-    /// Goes on for at most about `patience`; true when every text has its vector.
+    /// Goes on for at most about `patience`, and no longer than there is a thread that computes; true when every text has
+    /// its vector.
     ///
     /// # Errors
     /// [`EmbedError::Inference`].
@@ -88,6 +92,10 @@ impl Call<'_, '_> {
                 break;
             }
         }
+        let patience = match self.embedder.worker(self.batch).rests() {
+            true => Duration::ZERO,
+            false => patience,
+        };
         if self.open > 0 {
             if let Ok(done) = self.results_in.recv_timeout(patience) {
                 self.take(done)?;
