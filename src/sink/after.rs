@@ -15,8 +15,8 @@ impl After {
     /// On the backend's thread, inside a subtransaction, which takes the queue back after an error (AfterTriggerEndSubXact in
     /// trigger.c); `relation` is open.
     pub unsafe fn begin(relation: pg_sys::Relation) -> Option<After> {
-        // SAFETY: an open relation's descriptors are valid for as long as it is open (RelationIncrementReferenceCount in
-        // relcache.c). CopyFrom (copyfrom.c) makes the same call before its first row.
+        // SAFETY: RelationIncrementReferenceCount (relcache.c): an open relation's descriptors stay valid. CopyFrom (copyfrom.c)
+        // makes the same call before its first row.
         unsafe {
             let triggers = (*relation).trigdesc.as_ref()?;
             triggers.trig_insert_after_row.then(|| {

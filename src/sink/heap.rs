@@ -208,8 +208,8 @@ impl Heap {
     /// # Safety
     /// As [`Heap::begin`]; the value is of the coercion's type.
     unsafe fn coerced(&self, value: pg_sys::Datum, coercion: Coercion) -> pg_sys::Datum {
-        // SAFETY: a length coercion takes the value, the modifier and, if it has a third argument, whether it is a cast
-        // (build_coercion_expression in parse_coerce.c); COPY's is none. One of two arguments does not look at a third.
+        // SAFETY: build_coercion_expression (parse_coerce.c): a length coercion takes the value, the modifier and, if it has a third
+        // argument, whether it is a cast; COPY's is none. One of two arguments does not look at a third.
         unsafe {
             let before = pg_sys::MemoryContextSwitchTo(self.memory);
             let (modifier, cast) = (pg_sys::Datum::from(coercion.modifier), false.into());
