@@ -55,8 +55,9 @@ pub struct Call<'e, 't> {
     pub(super) open: usize,
 }
 impl Call<'_, '_> {
-    /// Starts the thread that computes, if it has ended and there is something to compute: not for texts that are remembered. **Block all signals around this call**, or a signal meant for
-    /// the caller may arrive on a thread that must not handle it. To be called before each [`Call::poll`].
+    /// Starts the thread that computes, if it has ended and there is something to compute: not for texts that are
+    /// remembered. **Block all signals around this call**, or a signal meant for the caller may arrive on a thread that
+    /// must not handle it. To be called before each [`Call::poll`].
     ///
     /// # Errors
     /// The system has no thread to give.
