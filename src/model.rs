@@ -161,10 +161,10 @@ fn embed_for(purpose: Purpose, why: &str, texts: &[&str]) -> Result<Vec<Vec<f32>
             idle: guc::model_idle_timeout(),
             batch: (purpose == Purpose::Passage).then(guc::embed_threads),
         };
-        let mut call = model.begin(texts, &request)?;
-        if call.is_batch() {
+        if request.batch.is_some() {
             rest_at_the_end();
         }
+        let mut call = model.begin(texts, &request)?;
         loop {
             interrupt::without_signals(|| call.wake()).map_err(Error::Thread)?;
             if call.poll(PATIENCE)? {
@@ -178,7 +178,7 @@ fn embed_for(purpose: Purpose, why: &str, texts: &[&str]) -> Result<Vec<Vec<f32>
     })
 }
 
-/// Makes the end of the transaction end what a batch needs.
+/// Makes the end of the transaction end what a batch needs, and the count of texts that says whether one pays.
 fn rest_at_the_end() {
     if RESTS.replace(true) {
         return;

@@ -204,6 +204,24 @@ fn the_end_of_a_transaction_ends_the_threads_of_many_texts() {
 }
 
 #[test]
+fn texts_that_come_singly_are_many_only_within_a_transaction() {
+    let db = Db::new();
+    let one = Watched::new(&db);
+    for n in 0..40 {
+        one.session.run("BEGIN");
+        embed(&one.session, &format!("text {n}"));
+        one.no_more_than_a_search();
+        one.session.run("COMMIT");
+    }
+    one.session
+        .run("BEGIN; SELECT embed_text('row ' || n) FROM generate_series(1, 40) n");
+    let threads = threads(&one.pid);
+    assert!(threads.iter().any(|it| it == "embed batch"), "{threads:?}");
+    one.session.run("COMMIT");
+    one.no_more_than_a_search();
+}
+
+#[test]
 fn an_error_ends_the_threads_of_many_texts() {
     let db = Db::new();
     let one = Watched::new(&db);
@@ -290,6 +308,24 @@ fn a_batch_gives_its_memory_back() {
     assert!(
         after < usual + 24,
         "{after} MB, and {usual} MB without a batch"
+    );
+}
+
+#[test]
+fn a_long_text_gives_its_memory_back() {
+    let db = Db::new();
+    let (short, long) = (Watched::new(&db), Watched::new(&db));
+    embed(&short.session, "a search");
+    for n in 0..5 {
+        embed(&long.session, &format!("{n} {}", "word ".repeat(300)));
+        long.session.run(&format!(
+            "SELECT embed_text(array_agg(n || repeat(' text', 250))) FROM generate_series({n}0, {n}5) n"
+        ));
+    }
+    let (usual, after) = (short.own_megabytes(), long.own_megabytes());
+    assert!(
+        after < usual + 6,
+        "{after} MB, and {usual} MB of a short one"
     );
 }
 

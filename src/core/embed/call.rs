@@ -69,11 +69,6 @@ impl Call<'_, '_> {
         self.embedder.worker(batch).wake(idle)
     }
 
-    /// Whether the texts have a session of their own, which stays until [`OnnxEmbedder::rest`].
-    pub fn is_batch(&self) -> bool {
-        self.batch
-    }
-
     /// Goes on for at most about `patience`, and no longer than there is a thread that computes; true when every text has
     /// its vector.
     ///
