@@ -18,6 +18,7 @@ use super::EmbedError;
 use super::cache::Made;
 use super::onnx::OnnxEmbedder;
 use super::tokens::{LOOKED_AT, prefix};
+use super::trim::trim;
 use super::work::{Control, Done, Text, Undone, Vectored, Window};
 use crate::key::{Key, KeyMap};
 
@@ -28,6 +29,9 @@ const FIRST_WINDOW: usize = 128;
 
 /// Bytes of a window, but for its last text.
 const WINDOW_BYTES: usize = 4 << 20;
+
+/// Bytes of texts whose steps take megabytes: more than the text of a search has.
+const LONG_BYTES: usize = 512;
 
 /// Texts that are being embedded.
 pub struct Call<'e, 't> {
@@ -113,6 +117,11 @@ impl Call<'_, '_> {
             if let Some(slot) = self.made.get_mut(twin) {
                 *slot = made;
             }
+        }
+        // The search session has given its steps' memory back to the allocator, which keeps what is between other pieces.
+        let bytes: usize = self.texts.iter().map(|text| text.len()).sum();
+        if !self.batch && bytes > LONG_BYTES {
+            trim();
         }
         let mut embedded = Embedded::default();
         for made in mem::take(&mut self.made) {
