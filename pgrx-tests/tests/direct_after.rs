@@ -24,6 +24,8 @@ fn the_same_both_ways(
         let notices = session.notices();
         let directly = notices.iter().any(|it| it.text.contains("without COPY"));
         assert_eq!(directly, on == "on");
+        let warned = notices.iter().filter(|it| it.severity == "WARNING");
+        assert_eq!(warned.count(), 0, "{notices:?}");
         left.push(queries.iter().map(|sql| db.lines(sql)).collect::<Vec<_>>());
     }
     assert!(left[0] == left[1], "{:?}", left);

@@ -49,10 +49,11 @@ impl After {
     /// # Safety
     /// As [`After::begin`]; all rows are in the table, and their slots are not needed any more.
     pub unsafe fn fire(self, state: *mut pg_sys::EState) {
-        // SAFETY: as at the end of CopyFrom (copyfrom.c). The relations that the triggers made the executor open are closed, as
-        // by ExecutorEnd (ExecCloseResultRelations in execMain.c).
+        // SAFETY: as at the end of CopyFrom (copyfrom.c). The triggers' slots let go of the table's descriptor, and the relations
+        // that the executor opened for them are closed, as by ExecEndPlan and ExecCloseResultRelations (execMain.c).
         unsafe {
             pg_sys::AfterTriggerEndQuery(state);
+            pg_sys::ExecResetTupleTable((*state).es_tupleTable, false);
             pg_sys::ExecCloseResultRelations(state);
         }
     }
