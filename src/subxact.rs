@@ -44,10 +44,14 @@ pub fn run<R>(keep: impl FnOnce(&R) -> bool, work: impl FnOnce() -> R) -> Result
         .catch_others(Err)
         .execute();
     let stays = outcome.as_ref().is_ok_and(keep);
-    // SAFETY: the subtransaction begun above is the current one: `work` has ended every one of its own.
+    // SAFETY: the subtransaction begun above is the current one: `work` has ended every one of its own. errfinish (elog.c) obeys a
+    // cancel at a warning, also at one within CommitSubTransaction (xact.c), which must not end halfway; CommitTransaction holds
+    // interrupts for that, and an error sets the count to 0.
     unsafe {
         if stays {
+            pg_sys::InterruptHoldoffCount += 1;
             pg_sys::ReleaseCurrentSubTransaction();
+            pg_sys::InterruptHoldoffCount -= 1;
         } else {
             pg_sys::RollbackAndReleaseCurrentSubTransaction();
         }

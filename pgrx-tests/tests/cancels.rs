@@ -5,6 +5,7 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use vector_migrate_tests::tables::minimal;
 use vector_migrate_tests::{Db, Session, Store, store};
 
 /// Loads the model, which a run that creates an entity table does, too: its threads stay.
@@ -238,6 +239,35 @@ fn a_run_can_be_ended_at_any_moment() {
 }
 
 #[test]
+fn a_run_into_a_table_with_keys_and_triggers_can_be_ended_at_any_moment() {
+    let (db, source) = (Db::new(), copied_store());
+    db.run(&minimal(
+        8,
+        ", number serial, made timestamptz DEFAULT now()",
+    ));
+    db.run(
+        "CREATE TABLE users (id bigint PRIMARY KEY); INSERT INTO users SELECT generate_series(0, 99);
+         ALTER TABLE content_vectors ADD FOREIGN KEY (user_id) REFERENCES users;
+         CREATE TABLE log (id text);
+         CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS
+             'BEGIN INSERT INTO log VALUES (NEW.id); RETURN NULL; END';
+         CREATE TRIGGER tell AFTER INSERT ON content_vectors FOR EACH ROW EXECUTE FUNCTION tell()",
+    );
+    let call = format!(
+        "migrate_chroma({}, embeddings => 'stored', entity_target => NULL)",
+        source.sql()
+    );
+    // Each row has its line in the log, or neither is there.
+    let whole = "DO $$ BEGIN
+        ASSERT (SELECT count(*) FROM content_vectors) = (SELECT count(*) FROM log);
+        ASSERT (SELECT count(*) FROM content_vectors) = coalesce((SELECT sum(migrated) FROM vector_migrate.runs), 0);
+        END $$;
+        DELETE FROM content_vectors; DELETE FROM log;
+        DELETE FROM vector_migrate.run_rows; DELETE FROM vector_migrate.runs";
+    storm(&db, &source, 17, &call, MODEL, "SELECT 1", whole);
+}
+
+#[test]
 fn a_rollback_can_be_ended_at_any_moment() {
     let (db, source) = (Db::new(), copied_store());
     let before = format!(
@@ -278,6 +308,14 @@ fn embedding_can_be_ended_at_any_moment() {
     let (db, source) = (Db::new(), copied_store());
     let call = "embed_text(ARRAY(SELECT 'a sentence of some words, and number ' || n || ' ' || random() FROM generate_series(1, 12) n))";
     storm(&db, &source, 15, call, MODEL, "SELECT 1", "SELECT 1");
+}
+
+#[test]
+fn embedding_many_texts_can_be_ended_at_any_moment() {
+    let (db, source) = (Db::new(), copied_store());
+    // So many that they have a session of the runtime and threads of their own, which end with each call.
+    let call = "embed_text(ARRAY(SELECT n || ' and ' || random() FROM generate_series(1, 64) n))";
+    storm(&db, &source, 18, call, MODEL, "SELECT 1", "SELECT 1");
 }
 
 #[test]
