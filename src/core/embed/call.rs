@@ -58,6 +58,7 @@ pub struct Call<'e, 't> {
     /// Texts that were handed over and have no vector yet.
     pub(super) open: usize,
 }
+
 impl Call<'_, '_> {
     /// Starts the thread that computes, if it has ended and there is something to compute: not for texts that are
     /// remembered. **Block all signals around this call**, or a signal meant for the caller may arrive on a thread that

@@ -17,7 +17,7 @@ use super::parts::Parts;
 use super::runtime::unreadable;
 use super::session::{Model, Profile};
 use super::thread::{Canceler, Joined};
-use super::trim::{one_heap, trim};
+use super::trim::{keep_little, trim};
 use super::{About, EmbedError};
 
 /// How often a folder is read again that was replaced meanwhile.
@@ -47,7 +47,7 @@ impl Loader {
         let canceler = Arc::new(Canceler::default());
         let (directory, library) = (directory.to_owned(), library.to_owned());
         let for_thread = canceler.clone();
-        one_heap();
+        keep_little();
         let thread = Builder::new().name("embed load".into()).spawn(move || {
             let loaded = load(&directory, &library, &for_thread);
             trim();
@@ -57,7 +57,7 @@ impl Loader {
         Ok(Loader {
             canceler,
             result,
-            _thread: Joined::new(vec![thread]),
+            _thread: Joined::new(thread),
         })
     }
 

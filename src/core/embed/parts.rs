@@ -28,8 +28,10 @@ pub(super) struct Parts {
 
 impl Parts {
     /// Reads and checks the model in `directory`, which is called by the name of the path `called`, and loads the runtime
-    /// in `library`. The weights are checked on a
-    /// second thread meanwhile. Ends early when `stopped` says so.
+    /// in `library`. The weights are checked on a second thread meanwhile. Ends early when `stopped` says so.
+    ///
+    /// # Errors
+    /// Those of the parts; the first file that is missing or wrong is named.
     pub fn load(
         directory: &Path,
         called: &Path,

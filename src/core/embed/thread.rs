@@ -44,31 +44,29 @@ impl Canceler {
     }
 }
 
-/// Threads that are waited for when this is dropped; who owns it tells them to end first.
-pub(super) struct Joined(Vec<JoinHandle<()>>);
+/// A thread that is waited for when this is dropped; who owns it tells it to end first.
+pub(super) struct Joined(Option<JoinHandle<()>>);
 
 impl Joined {
-    pub fn new(threads: Vec<JoinHandle<()>>) -> Joined {
-        Joined(threads)
+    pub fn new(thread: JoinHandle<()>) -> Joined {
+        Joined(Some(thread))
     }
 
-    /// Whether all have ended.
+    /// Whether it has ended.
     pub fn finished(&self) -> bool {
-        self.0.iter().all(JoinHandle::is_finished)
+        self.0.as_ref().is_none_or(JoinHandle::is_finished)
     }
 }
 
 impl Drop for Joined {
     fn drop(&mut self) {
         let deadline = Instant::now() + FAREWELL;
-        for thread in self.0.drain(..) {
-            while !thread.is_finished() && Instant::now() < deadline {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            if thread.is_finished() {
-                // A panic has ended it; its queue tells so.
-                let _ = thread.join();
-            }
+        while !self.finished() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if let Some(thread) = self.0.take().filter(JoinHandle::is_finished) {
+            // A panic has ended it; its queue tells so.
+            let _ = thread.join();
         }
     }
 }

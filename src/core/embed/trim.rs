@@ -2,17 +2,22 @@
 //!
 //! Promise: only unused memory. Imports nothing.
 
-/// Makes threads that start from now on share the heap of the process. glibc gives each of them one of its own, and
-/// [`trim`] does not reach the free end of such a heap: up to 64 MB (`mtrim` in malloc.c trims the end of the main one
-/// only). The model's threads allocate seldom, so they do not wait for each other.
-pub(super) fn one_heap() {
+/// From here on memory that is freed in large pieces goes back to the system at once, whatever was freed before.
+/// By itself glibc raises both limits with every large piece that is freed, up to 32 and 64 MB, and then keeps so much in the
+/// heap of each thread, where [`trim`] does not reach it (`free` and `mtrim` in malloc.c, `heap_trim` in arena.c).
+pub(super) fn keep_little() {
     #[cfg(target_env = "gnu")]
     // SAFETY: `__libc_mallopt` in glibc's malloc.c takes the lock of the main heap, so any thread may call it at any
-    // time; M_ARENA_MAX is a number that `arena_get2` in arena.c reads when a thread has no heap yet.
+    // time; both are numbers that later calls of malloc and free compare with.
     unsafe {
-        libc::mallopt(libc::M_ARENA_MAX, 1);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 2 * LARGE);
     }
 }
+
+/// Bytes of a piece that is mapped by itself: more than the buffers of a run (2 MB), less than those of long texts.
+#[cfg(target_env = "gnu")]
+const LARGE: libc::c_int = 4 << 20;
 
 /// glibc keeps what large texts took, up to twice 32 MB a heap (`M_MMAP_THRESHOLD` of mallopt(3)); no other allocator is
 /// known to have the call.

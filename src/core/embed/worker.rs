@@ -105,7 +105,7 @@ impl Worker {
                 name.spawn(move || batch(&parts, profile, &canceler, windows))
             }
         }?;
-        self.thread = Some(Joined::new(vec![thread]));
+        self.thread = Some(Joined::new(thread));
         Ok(())
     }
 
