@@ -86,7 +86,8 @@ fn start(why: &str, slot: &mut Option<Model>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Begins to load the model, as it will be needed, and does not wait. What is wrong with it is told where it is needed.
+/// Begins to load the model, as it will be needed, and does not wait. What is wrong with it is told where it is needed. Runs no
+/// query.
 pub fn expect() {
     // Nothing to tell yet.
     let _ = MODEL.with_borrow_mut(|slot| start("", slot));

@@ -167,9 +167,6 @@ pub fn prepare(
         pool: Pool::default(),
         collections,
     };
-    if plan.sampling.is_some() {
-        model::expect();
-    }
     let space = common_space(&plan.collections, &content.name, content.created);
     let embeds = options.mode != Mode::Stored;
     let mut sink = Sink::new(content, entity, run, options.on_conflict, embeds, names);
