@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use pgvector::Vector;
 use serde_json::{Value, json};
 
 use crate::Session;
@@ -158,6 +159,20 @@ pub fn reference() -> Vec<ReferenceText> {
             length: one["length"].as_f64().expect("a number"),
         })
         .collect()
+}
+
+/// The vector that the session's model makes of `text`.
+pub fn embed(session: &Session, text: &str) -> Vec<f32> {
+    session.query("SELECT embed_text($1::text)", &[&text])[0]
+        .get::<_, Vector>(0)
+        .to_vec()
+}
+
+/// The vectors of all `texts`, by one call.
+pub fn embed_all(session: &Session, texts: &[String]) -> Vec<Vec<f32>> {
+    let rows = session.query("SELECT embed_text($1::text[])", &[&texts]);
+    let vector = |row: &postgres::Row| row.get::<_, Vector>(0).to_vec();
+    rows.iter().map(vector).collect()
 }
 
 /// The cosine of two vectors.

@@ -1,7 +1,7 @@
 //! Vectors made in the server: `embed_text`, missing vectors, new ones, search by text.
 
 use pgvector::Vector;
-use vector_migrate_tests::models::{self, reference};
+use vector_migrate_tests::models::{self, embed, reference};
 use vector_migrate_tests::{Db, demo_store, store};
 
 /// all-MiniLM-L6-v2 in fp32, mean pooling, normalised: cosines of these three and the first's first components.
@@ -12,12 +12,6 @@ const SENTENCES: [&str; 3] = [
 ];
 const COSINES: [(usize, usize, f32); 3] = [(0, 1, 0.6660), (0, 2, 0.1046), (1, 2, 0.1411)];
 const FIRST: [f32; 4] = [0.019_195_73, 0.120_085_4, 0.159_598_33, 0.067_065_92];
-
-fn embed(db: &Db, text: &str) -> Vec<f32> {
-    db.query("SELECT embed_text($1::text)", &[&text])[0]
-        .get::<_, Vector>(0)
-        .to_vec()
-}
 
 fn cosine(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()

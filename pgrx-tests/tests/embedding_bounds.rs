@@ -4,16 +4,9 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pgvector::Vector;
 use postgres::NoTls;
-use vector_migrate_tests::models::{cosine, reference};
+use vector_migrate_tests::models::{cosine, embed, reference};
 use vector_migrate_tests::{Db, Session, store};
-
-fn embed(session: &Session, text: &str) -> Vec<f32> {
-    session.query("SELECT embed_text($1::text)", &[&text])[0]
-        .get::<_, Vector>(0)
-        .to_vec()
-}
 
 /// A number from the backend's `/proc/<pid>/status`.
 fn kilobytes(session: &Session, line: &str) -> i64 {

@@ -2,16 +2,9 @@
 
 use std::process::Command;
 
-use pgvector::Vector;
 use serde_json::json;
-use vector_migrate_tests::models::{ModelFolder, TINY_DATA, cosine, reference};
+use vector_migrate_tests::models::{ModelFolder, TINY_DATA, cosine, embed, reference};
 use vector_migrate_tests::{Db, Session, Store, store};
-
-fn embed(session: &Session, text: &str) -> Vec<f32> {
-    session.query("SELECT embed_text($1::text)", &[&text])[0]
-        .get::<_, Vector>(0)
-        .to_vec()
-}
 
 /// The error of embedding with `folder`; the backend is the same one before and after.
 fn refused(folder: &ModelFolder, code: &str) -> vector_migrate_tests::Failure {

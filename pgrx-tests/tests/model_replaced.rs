@@ -8,26 +8,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pgvector::Vector;
-use vector_migrate_tests::models::{ModelFolder, TINY_DATA, cosine};
+use vector_migrate_tests::models::{ModelFolder, TINY_DATA, cosine, embed, embed_all};
 use vector_migrate_tests::{Db, Session, quote};
 
 const SESSIONS: usize = 10;
 
 /// What everything here has to come to.
 const PATIENCE: Duration = Duration::from_secs(120);
-
-fn embed(session: &Session, text: &str) -> Vec<f32> {
-    session.query("SELECT embed_text($1::text)", &[&text])[0]
-        .get::<_, Vector>(0)
-        .to_vec()
-}
-
-fn embed_all(session: &Session, texts: &[String]) -> Vec<Vec<f32>> {
-    let rows = session.query("SELECT embed_text($1::text[])", &[&texts]);
-    let vector = |row: &postgres::Row| row.get::<_, Vector>(0).to_vec();
-    rows.iter().map(vector).collect()
-}
 
 /// A session with the model in `path`, which it has not loaded yet.
 fn session_with(db: &Db, path: &Path) -> Session {

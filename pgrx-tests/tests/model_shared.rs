@@ -5,9 +5,8 @@ use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use pgvector::Vector;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
-use vector_migrate_tests::models::{ModelFolder, TINY_DATA, cosine, reference};
+use vector_migrate_tests::models::{ModelFolder, TINY_DATA, cosine, embed, embed_all, reference};
 use vector_migrate_tests::{Db, Failure, Session, quote};
 
 /// The data file of the real model.
@@ -15,18 +14,6 @@ const DATA: &str = "model.onnx.data";
 
 /// What is left of a cosine where only the order of additions may differ.
 const SAME: f64 = 0.99999;
-
-fn embed(session: &Session, text: &str) -> Vec<f32> {
-    session.query("SELECT embed_text($1::text)", &[&text])[0]
-        .get::<_, Vector>(0)
-        .to_vec()
-}
-
-fn embed_all(session: &Session, texts: &[String]) -> Vec<Vec<f32>> {
-    let rows = session.query("SELECT embed_text($1::text[])", &[&texts]);
-    let vector = |row: &postgres::Row| row.get::<_, Vector>(0).to_vec();
-    rows.iter().map(vector).collect()
-}
 
 /// The error of embedding with `folder`, in a session that lives on. A file that nobody writes to would be waited for.
 #[track_caller]

@@ -5,7 +5,7 @@ use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use pgvector::Vector;
-use vector_migrate_tests::models::cosine;
+use vector_migrate_tests::models::{cosine, embed};
 use vector_migrate_tests::{Db, Session, demo_store};
 
 /// What everything here has to come to.
@@ -19,12 +19,6 @@ const MANY: &str =
 const ENDLESS: &str = "SELECT count(*) FROM embed_text(ARRAY(SELECT n || repeat(' many words', 200) FROM generate_series(1, 20000) n))";
 
 const SOON: &str = "SET vector_migrate.model_idle_timeout = '100ms'";
-
-fn embed(session: &Session, text: &str) -> Vec<f32> {
-    session.query("SELECT embed_text($1::text)", &[&text])[0]
-        .get::<_, Vector>(0)
-        .to_vec()
-}
 
 /// Names of the threads of the process `pid`, but for its first.
 fn threads(pid: &str) -> Vec<String> {
