@@ -23,7 +23,7 @@ SUDO ?=
 TESTARGS ?=
 export PG_CONFIG CHROMA SUDO
 
-.PHONY: help setup install uninstall test test-core test-server fidelity property fuzz live soak bench bench-embed fmt lint demo demo-stop clean-clusters
+.PHONY: help setup install uninstall sql test test-core test-server fidelity property fuzz live soak bench bench-embed fmt lint demo demo-stop clean-clusters
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -36,6 +36,9 @@ install: setup ## build the extension and install it into PG_CONFIG's PostgreSQL
 
 uninstall: ## remove everything that install put there
 	@scripts/uninstall.sh
+
+sql: setup ## write sql/vector_migrate--VERSION.sql anew: after a change of a function's SQL or of sql/
+	@scripts/sql.sh
 
 test: install ## all tests, on a private server under target/
 	@scripts/test.sh core $(TESTARGS)
@@ -71,7 +74,7 @@ bench-embed: install ## embedding: sessions of a pool, batches against bare ONNX
 fmt: ## format the Rust code
 	cargo fmt --all
 
-lint: setup ## formatting, clippy, and pgspot over the install script; warnings are errors
+lint: setup ## formatting, clippy, the install script against the code, and pgspot over it; warnings are errors
 	@scripts/lint.sh
 
 demo: install ## migrate a Chroma store on a private server, step by step

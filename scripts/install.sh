@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Install: the extension into PG_CONFIG's PostgreSQL, with ONNX Runtime and the text model beside it.
+# Install: the extension into PG_CONFIG's PostgreSQL, with ONNX Runtime and the text model beside it. Plain cargo builds it; the
+# install script is the committed one (scripts/sql.sh).
 # Promise: what is already identical is not copied again; sessions that use the old files keep them (place.sh);
 # `make uninstall` removes all of it.
 . "$(dirname "$0")/lib.sh"
@@ -14,9 +15,25 @@ for dir in "$libdir" "$sharedir" "$sharedir/extension"; do
     "run 'make install' as root or with SUDO=sudo, or name a PostgreSQL of your own: PG_CONFIG=/path/to/pg_config"
 done
 
-say "extension: building for PostgreSQL $PG_MAJOR and installing (cargo pgrx install --release)"
-cargo pgrx install -p vector_migrate -c "$PG_CONFIG" --release --no-default-features --features "pg$PG_MAJOR" ${SUDO:+--sudo}
+version=$(extension_version)
+[ -f "sql/vector_migrate--$version.sql" ] || die "there is no sql/vector_migrate--$version.sql" "run 'make sql'"
 
+say "extension: building for PostgreSQL $PG_MAJOR"
+build_extension
+
+# What is installed keeps its symbols: a crash's backtrace names functions. Its line tables, four fifths of the size, stay in the
+# file that cargo has built, which has the same build id: addr2line and gdb find the lines there (-e, or symbol-file).
+staged=$ROOT/target/install
+mkdir -p "$staged"
+strip --strip-debug -o "$staged/vector_migrate.so" "$LIBRARY"
+sed "s/@CARGO_VERSION@/$version/" vector_migrate.control >"$staged/vector_migrate.control"
+
+say "extension: installing"
+put "$staged/vector_migrate.so" "$libdir/vector_migrate.so"
+for script in "sql/vector_migrate--$version.sql" sql/vector_migrate--*--*.sql; do # the latter bring older versions up to date
+  [ ! -f "$script" ] || put "$script" "$sharedir/extension/$(basename "$script")"
+done
+put "$staged/vector_migrate.control" "$sharedir/extension/vector_migrate.control"
 $SUDO mkdir -p "$libdir/vector_migrate" "$sharedir/vector_migrate"
 $SUDO chmod 755 "$libdir/vector_migrate" "$sharedir/vector_migrate"
 put "$ORT_LIB" "$libdir/vector_migrate/libonnxruntime.so"

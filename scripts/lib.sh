@@ -11,7 +11,6 @@ MODEL_DIR=$DEPS/model
 ORT_LIB=$DEPS/onnxruntime/libonnxruntime.so
 VENV=$DEPS/venv
 SETUP=$ROOT/scripts/setup
-PATH=$DEPS/cargo/bin:$PATH
 # Set SUDO=sudo to let an ordinary user's run do what needs root.
 SUDO=${SUDO:-}
 
@@ -55,13 +54,21 @@ need_pg() {
   PG_MAJOR=$("$PG_CONFIG" --version | sed -E 's/^[^0-9]*([0-9]+).*/\1/')
   PG_BIN=$("$PG_CONFIG" --bindir)
   export PG_CONFIG
-  # pgrx builds for the pgNN of its configuration; another PostgreSQL of the same version has to be named.
-  if [ "$(pgrx_configured "$PG_MAJOR")" != "$PG_CONFIG" ]; then export PGRX_PG_CONFIG_PATH=$PG_CONFIG; fi
+  # For pgrx's build script, which needs no `cargo pgrx init` then. Set in every case: cargo builds anew when it changes.
+  export PGRX_PG_CONFIG_PATH=$PG_CONFIG
 }
 
-# pgrx_configured NN: the pg_config that `cargo pgrx init` knows for pgNN.
-pgrx_configured() {
-  sed -nE "s/^pg$1 *= *[\"'](.*)[\"'] *\$/\1/p" "${PGRX_HOME:-$HOME/.pgrx}/config.toml" 2>/dev/null || true
+# The extension's version, which cargo-pgrx would put for @CARGO_VERSION@.
+extension_version() { sed -nE 's/^version = "(.*)"$/\1/p' "$ROOT/Cargo.toml"; }
+
+# build_extension: after need_pg; builds the library for PG_CONFIG and sets LIBRARY to its path.
+build_extension() {
+  local messages
+  messages=$(cd "$ROOT" && cargo build -p vector_migrate --lib --release --no-default-features --features "pg$PG_MAJOR" \
+    --message-format=json-render-diagnostics) || die "the extension could not be built"
+  # Where it is depends on the person's settings of cargo (CARGO_TARGET_DIR, build.target).
+  LIBRARY=$(grep -oE '"[^"]*/libvector_migrate\.so"' <<<"$messages" | tail -n 1 | tr -d '"')
+  [ -f "$LIBRARY" ] || die "cargo does not say where the library is that it has built"
 }
 
 # The OS user that runs private clusters: PostgreSQL refuses root.

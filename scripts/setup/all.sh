@@ -8,6 +8,6 @@ mkdir -p "$DEPS"
 exec 9>"$DEPS/setup.lock"
 flock 9 # two makes at once: the second one waits and then finds all in place
 
-for step in postgres pgvector pgrx venv onnxruntime model; do
+for step in postgres pgvector venv onnxruntime model; do
   "$SETUP/$step.sh" 9>&-
 done
