@@ -26,6 +26,7 @@ core)
   ;;
 server)
   need_pg
+  scripts/sql.sh --check # what is installed is the committed script
   say "tests on a server: building"
   cargo test -p vector_migrate_tests --no-run
   mkdir -p target

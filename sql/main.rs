@@ -61,24 +61,3 @@ fn without_line_number(line: &str) -> &str {
         _ => line,
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::without_line_number;
-
-    #[test]
-    fn only_the_lines_of_pgrx_that_name_a_place_lose_its_number() {
-        assert_eq!(
-            without_line_number("-- src/api/check.rs:48"),
-            "-- src/api/check.rs"
-        );
-        for line in [
-            "-- as of 10:48",
-            "SELECT 'src/api/check.rs:48'",
-            "-- src/api/check.rs: 48",
-            "",
-        ] {
-            assert_eq!(without_line_number(line), line);
-        }
-    }
-}
