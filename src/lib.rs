@@ -39,6 +39,11 @@
 
 #![deny(rustdoc::broken_intra_doc_links)]
 
+// pgrx turns every error of the server into a panic, which has to unwind to the function that the server called: there
+// it becomes an error again. Built with `panic = "abort"`, each ERROR would end the backend, and with it every session.
+#[cfg(not(panic = "unwind"))]
+compile_error!("vector_migrate has to be built with panic = \"unwind\"");
+
 use pgrx::prelude::*;
 
 mod access;

@@ -4,7 +4,7 @@
 //! - [`Db`] is a database of one test's own, made from a template that has the extension, dropped at the end.
 //! - [`Session`] is a connection to it: SQL in, text, errors in parts and notices out.
 //! - [`Store`] is a private copy of a fixture that the server can read (and could change: see [`Snapshot`]).
-//! - [`store_of`] makes one of a test's own records.
+//! - [`store_of`] makes one of a test's own records, [`store_like`] one of many that are alike.
 //! - [`graph`] damages the files of a store's graph.
 //! - [`indexes`] asks what became of a vector index.
 //! - [`Expected`] is what chromadb itself returned for a fixture.
@@ -23,6 +23,7 @@ mod records;
 mod report;
 mod server;
 mod session;
+mod shapes;
 mod store;
 pub mod tables;
 pub mod traps;
@@ -32,6 +33,7 @@ pub use records::{Record, store_of};
 pub use report::{Counts, Line, Report};
 pub use server::{Db, FUNCTIONS};
 pub use session::{Failure, Notice, Session};
+pub use shapes::{Shape, store_like};
 pub use store::{Snapshot, Store, demo_store, many_records, queued_demo_store, store};
 
 /// SQL literal of a text.

@@ -21,10 +21,6 @@ struct Sample {
 }
 
 impl Consumer for Sample {
-    fn knows(&mut self, _: &str) -> bool {
-        false
-    }
-
     fn wants_vector(&mut self, record: &Record) -> bool {
         self.sampling.wants(record, true)
     }
@@ -32,10 +28,6 @@ impl Consumer for Sample {
     fn take(&mut self, record: Record) -> ControlFlow<()> {
         self.pairs.extend(self.sampling.take(&record));
         ControlFlow::Continue(())
-    }
-
-    fn ready(&mut self) -> bool {
-        true
     }
 }
 

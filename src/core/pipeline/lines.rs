@@ -109,10 +109,6 @@ struct Batches<'a> {
 }
 
 impl Consumer for Batches<'_> {
-    fn knows(&mut self, _: &str) -> bool {
-        false
-    }
-
     fn wants_vector(&mut self, record: &Record) -> bool {
         self.wanted = self
             .filter

@@ -30,9 +30,9 @@ pub trait Source {
     fn read(
         &self,
         collection: &Collection,
-        each: &mut dyn FnMut(Record) -> ControlFlow<()>,
+        mut each: &mut dyn FnMut(Record) -> ControlFlow<()>,
     ) -> Result<(), SourceError> {
-        self.feed(collection, &mut AtOnce(each))
+        self.feed(collection, &mut each)
     }
 
     /// Counts what `collection` holds.
@@ -42,41 +42,33 @@ pub trait Source {
     fn inventory(&self, collection: &Collection) -> Result<Inventory, SourceError>;
 }
 
-/// Takes records, at its own pace.
+/// Takes records, at its own pace. Without more it knows none, wants every vector and is always ready.
 pub trait Consumer {
     /// Whether the consumer has the record of this id already, and only needs to know whose it is: then of its
     /// metadata just `user_id` is read, and no document.
-    fn knows(&mut self, id: &str) -> bool;
+    fn knows(&mut self, _id: &str) -> bool {
+        false
+    }
 
     /// Whether the vector of `record`, which comes without it, is wanted: reading it costs time. Asked before each
     /// record that is not damaged is given.
-    fn wants_vector(&mut self, record: &Record) -> bool;
+    fn wants_vector(&mut self, _record: &Record) -> bool {
+        true
+    }
 
     /// Takes a record; breaks to end the reading.
     fn take(&mut self, record: Record) -> ControlFlow<()>;
 
     /// Asked after each record: whether there is room for another. Waits a moment for room, but not for long: a
     /// source that holds a lock gives it back while the consumer is not ready.
-    fn ready(&mut self) -> bool;
-}
-
-/// A consumer that is always ready.
-struct AtOnce<'a>(&'a mut dyn FnMut(Record) -> ControlFlow<()>);
-
-impl Consumer for AtOnce<'_> {
-    fn knows(&mut self, _: &str) -> bool {
-        false
-    }
-
-    fn wants_vector(&mut self, _: &Record) -> bool {
-        true
-    }
-
-    fn take(&mut self, record: Record) -> ControlFlow<()> {
-        (self.0)(record)
-    }
-
     fn ready(&mut self) -> bool {
         true
+    }
+}
+
+/// A function that takes each record at once.
+impl<F: FnMut(Record) -> ControlFlow<()>> Consumer for F {
+    fn take(&mut self, record: Record) -> ControlFlow<()> {
+        self(record)
     }
 }

@@ -4,11 +4,8 @@
 //! read; a store whose records cannot all be read is still described. May import `record`, `source`, `map` and
 //! `encode`.
 
-mod pages;
-mod pglz;
-mod sample;
+mod ratios;
 mod size;
-mod toast;
 
 use std::ops::ControlFlow;
 

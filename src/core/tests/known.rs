@@ -35,10 +35,6 @@ impl Consumer for Knowing {
         self.taken.push(record);
         ControlFlow::Continue(())
     }
-
-    fn ready(&mut self) -> bool {
-        true
-    }
 }
 
 /// What is left of a record that is known.

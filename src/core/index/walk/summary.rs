@@ -121,14 +121,6 @@ impl Summary {
             u64::try_from(count).unwrap_or(u64::MAX),
         );
     }
-
-    /// The share of elements that a search cannot come to; 0 where it was not looked for.
-    pub fn unreachable_share(&self) -> f64 {
-        match self.unreachable {
-            Some(count) if self.elements > 0 => count as f64 / self.elements as f64,
-            _ => 0.0,
-        }
-    }
 }
 
 /// Adds to a level's counter.

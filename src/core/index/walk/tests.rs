@@ -200,10 +200,9 @@ fn elements_without_a_link_to_them_cannot_be_reached() {
     assert_eq!(summary.not_full, 151);
     let links = summary.links[0];
     assert_eq!(links, 8);
-    assert!(
-        summary.unreachable.unwrap() <= 151 - links && summary.unreachable_share() > 0.8,
-        "{summary:?}"
-    );
+    let unreachable = summary.unreachable.unwrap();
+    // More than four fifths of the 151.
+    assert!((121..=151 - links).contains(&unreachable), "{summary:?}");
     assert_eq!(
         after(|pages| pages[0] = Meta {
             entry: None,
