@@ -27,7 +27,7 @@ fn migrate(path: Option<&str>, arguments: Arguments) -> Result<Vec<Row>, ErrorRe
     let place = access::check(path)?;
     let options = Options::check(arguments)?;
     let lines = run::migrate(place, &options)?;
-    let row = |line: run::Line| {
+    let row = |line: run::ResultRow| {
         let counts = line.counts;
         (
             line.run_id,
