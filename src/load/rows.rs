@@ -22,6 +22,8 @@ struct Feed {
     ended: bool,
     /// It was read from before.
     started: bool,
+    /// The scan that reads it.
+    scan: *const pg_sys::FmgrInfo,
     values: Vec<pg_sys::Datum>,
     nulls: Vec<bool>,
 }
@@ -60,6 +62,7 @@ impl<'a> FeedGuard<'a> {
             at: 0,
             ended: false,
             started: false,
+            scan: std::ptr::null(),
             values: vec![pg_sys::Datum::from(0); decoder.columns()],
             nulls: vec![true; decoder.columns()],
         };
@@ -180,23 +183,24 @@ pub unsafe extern "C-unwind" fn bulk_rows(fcinfo: pg_sys::FunctionCallInfo) -> p
     let feed = FEEDS.with_borrow_mut(|feeds| feeds.last_mut().and_then(Option::take));
     let Some(mut feed) = feed else { not_loading() };
     // SAFETY: RelationIncrementReferenceCount (relcache.c): the guard's relation is open.
-    if unsafe { (*(*feed.relation).rd_rel).reltype } != wanted {
+    let ty = unsafe { (*(*feed.relation).rd_rel).reltype };
+    // A trigger that calls the function in the middle of another scan is no statement of ours.
+    // SAFETY: fmgr_info (fmgr.c) has filled what the call points to; each scan of a statement has its own.
+    let scan = unsafe { (*fcinfo).flinfo.cast_const() };
+    if ty != wanted || !(feed.scan.is_null() || feed.scan == scan) {
         FEEDS.with_borrow_mut(|feeds| give_back(feeds, feed));
         not_loading();
     }
-    // SAFETY: the guard of the feed on top (FeedGuard, this file) is dropped by the caller of the statement only. fmgr_info
-    // (fmgr.c) gives each scan of a statement a place of its own for what the function keeps, at first NULL.
+    // SAFETY: the guard of the feed on top (FeedGuard, this file) is dropped by the caller of the statement only.
     let row = unsafe {
-        let scan = &raw mut (*(*fcinfo).flinfo).fn_extra;
-        if (*scan).is_null() {
+        if feed.scan.is_null() {
             feed.begin();
         }
-        let row = feed.next();
-        *scan = match row {
-            Some(_) => std::ptr::dangling_mut::<u8>().cast(),
-            None => std::ptr::null_mut(),
-        };
-        row
+        feed.next()
+    };
+    feed.scan = match row {
+        Some(_) => scan,
+        None => std::ptr::null(),
     };
     FEEDS.with_borrow_mut(|feeds| give_back(feeds, feed));
     let done = match row {
