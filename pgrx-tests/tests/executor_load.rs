@@ -63,7 +63,7 @@ fn values_of_every_type_are_the_same_both_ways_and_none_is_cut() {
         (
             ", file_size_bytes smallint, has_transcript bool",
             "file_size_bytes, has_transcript",
-            "",
+            "out of range for type smallint",
         ),
     ] {
         let direct = run_into(types, columns, "on", shown);
