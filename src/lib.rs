@@ -16,7 +16,7 @@
 //! | `run` | one `migrate_chroma` call from plan to report | no |
 //! | `tables` | the tables: described, created | no |
 //! | `sink` | records sorted out, embedded, loaded, recorded | no |
-//! | `load` | rows into one table: directly, or by the executor | `after`, `conversion`, `decode`, `defaults`, `direct`, `rows`, `way` |
+//! | `load` | rows into one table: directly, or by the executor | `after`, `conversion`, `decode`, `defaults`, `bulk_rows`, `direct`, `way` |
 //! | `index` | the vector index: imported from Chroma's graph, or built | `buffers`, `define`, `fill`, `late`, `opened`, `scan`, `search`, `values` |
 //! | `lock` | locks on tables, held to the end of the transaction | yes |
 //! | `ledger` | which run put which row where, and undoing it | `owner` |
@@ -37,7 +37,7 @@
 //! call, none of which can raise where it is made: ereport's own functions below ERROR, which `message` guards itself;
 //! `tts_virtual_clear` (execTuples.c) by its pointer in `load::direct`, which frees nothing, as those slots own no memory; and plain reads and
 //! writes of the server's variables. An expression is evaluated by its pointer in `load::defaults`, guarded there. Functions given to the server
-//! from Rust (`load::rows`, `rows`) are `#[pg_guard]`.
+//! from Rust (`load::bulk_rows`, `rows`) are `#[pg_guard]`.
 
 #![deny(rustdoc::broken_intra_doc_links)]
 

@@ -38,7 +38,7 @@ mod which;
 
 pub use check::check;
 pub use make::{Job, Made, Subject, make};
-pub use which::{EFFORT, VectorIndex, indexes, statement, vector_type};
+pub use which::{EFFORT, VectorIndex, indexes, statement};
 
 /// The argument `index` of `migrate_chroma`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

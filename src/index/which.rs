@@ -93,37 +93,6 @@ pub fn statement(
     ))
 }
 
-/// The type of the column `embedding` of the table, `name` in errors.
-///
-/// # Errors
-/// [`Error::MissingColumn`], [`Error::ColumnType`]; the server's own.
-pub fn vector_type(
-    table: pg_sys::Oid,
-    name: &str,
-    pgvector: &Pgvector,
-) -> Result<VectorType, Error> {
-    let column = attributes(table)?
-        .into_iter()
-        .find(|column| column.name == "embedding")
-        .ok_or_else(|| Error::MissingColumn {
-            target: name.to_owned(),
-            column: "embedding",
-        })?;
-    let half = Some(column.base) == pgvector.halfvec;
-    if column.base != pgvector.vector && !half {
-        return Err(Error::ColumnType {
-            target: name.to_owned(),
-            column: "embedding",
-            has: column.shown,
-            wanted: "vector or halfvec",
-        });
-    }
-    Ok(VectorType {
-        half,
-        dimension: u32::try_from(column.typmod).ok().filter(|n| *n > 0),
-    })
-}
-
 /// The HNSW indexes on the column `embedding` of the table that hold every row, and that pgvector can use.
 ///
 /// # Errors
@@ -135,10 +104,9 @@ pub fn indexes(table: pg_sys::Oid, pgvector: &Pgvector) -> Result<Vec<VectorInde
     let Some(column) = column else {
         return Ok(Vec::new());
     };
-    let half_column = Some(column.base) == pgvector.halfvec;
-    if column.base != pgvector.vector && !half_column {
+    let Some(ty) = column.vector_type(pgvector) else {
         return Ok(Vec::new());
-    }
+    };
     // format_type writes the type as pg_get_expr does: qualified if search_path does not have it.
     let found = spi::look_up(
         "SELECT i.indexrelid, o.opcname::pg_catalog.text, a.atttypmod, \
@@ -191,7 +159,7 @@ pub fn indexes(table: pg_sys::Oid, pgvector: &Pgvector) -> Result<Vec<VectorInde
             oid: oid?,
             table,
             column: column.number,
-            half_column,
+            half_column: ty.half,
             half,
             dimensions: u32::try_from(typmod).ok().filter(|n| *n > 0)?,
             space,

@@ -1,7 +1,7 @@
 //! Rows by a statement: for tables whose rows the server has to plan or change on their way in.
 
 use super::decode::Decoder;
-use super::{Destination, Supply, rows};
+use super::{Destination, Supply, bulk_rows};
 use crate::error::Error;
 use crate::{lock, spi};
 
@@ -36,7 +36,7 @@ pub(super) fn run(
     let relation = lock::open_for_writing(to.oid);
     let decoder = Decoder::new(&relation, to);
     let sql = sql(&subquery(to));
-    rows::supplying(&relation, &decoder, supply, || spi::write(&sql, &[]))
+    bulk_rows::supplying(&relation, &decoder, supply, || spi::write(&sql, &[]))
 }
 
 /// The columns that are filled.

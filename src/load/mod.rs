@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Supply -> decode -> direct:   heap_multi_insert, indexes, AFTER ROW triggers
-//!                  '-> executor: INSERT ... SELECT from rows (a set-returning function)
+//!                  '-> executor: INSERT ... SELECT from bulk_rows (a set-returning function)
 //! ```
 //!
 //! Promise: both ways store the same rows, and raise the server's own errors; `way` alone chooses between them. Neither
@@ -11,6 +11,8 @@
 
 #[allow(unsafe_code)]
 mod after;
+#[allow(unsafe_code)]
+mod bulk_rows;
 mod column;
 #[allow(unsafe_code)]
 mod conversion;
@@ -22,8 +24,6 @@ mod destination;
 #[allow(unsafe_code)]
 mod direct;
 mod executor;
-#[allow(unsafe_code)]
-mod rows;
 mod sequence;
 mod take;
 #[allow(unsafe_code)]

@@ -75,7 +75,8 @@ pub fn import_index(
         .max_by_key(records)
         .ok_or_else(|| Error::NoImport("the store has no vectors".to_owned()))?;
     lock::hold(oid, lock::Mode::Read);
-    let vector = index::vector_type(oid, &name, &pgvector)?;
+    let columns = tables::attributes(oid)?;
+    let (_, vector) = tables::embedding(&columns, &name, &pgvector)?;
     let wish = GraphWish {
         collection: largest,
         form: Some(match vector.half {

@@ -1,7 +1,7 @@
 //! A table's columns, as the catalog has them.
 
 use pgrx::pg_sys;
-use vector_migrate_core::encode::ColumnType;
+use vector_migrate_core::encode::{ColumnType, VectorType};
 
 use super::Pgvector;
 use crate::error::Error;
@@ -122,6 +122,41 @@ pub fn attributes(oid: pg_sys::Oid) -> Result<Vec<Attribute>, Error> {
             })
         },
     )
+}
+
+impl Attribute {
+    /// The type of the vectors in the column; `None`: it has none.
+    pub fn vector_type(&self, pgvector: &Pgvector) -> Option<VectorType> {
+        let half = Some(self.base) == pgvector.halfvec;
+        (half || self.base == pgvector.vector).then(|| VectorType {
+            half,
+            dimension: u32::try_from(self.typmod).ok().filter(|n| *n > 0),
+        })
+    }
+}
+
+/// The column `embedding` among those of the table that `name` is in errors, and the type of its vectors.
+///
+/// # Errors
+/// [`Error::MissingColumn`], [`Error::ColumnType`].
+pub fn embedding<'a>(
+    columns: &'a [Attribute],
+    name: &str,
+    pgvector: &Pgvector,
+) -> Result<(&'a Attribute, VectorType), Error> {
+    let column = columns.iter().find(|column| column.name == "embedding");
+    let column = column.ok_or_else(|| Error::MissingColumn {
+        target: name.to_owned(),
+        column: "embedding",
+    })?;
+    let ty = column.vector_type(pgvector);
+    let ty = ty.ok_or_else(|| Error::ColumnType {
+        target: name.to_owned(),
+        column: "embedding",
+        has: column.shown.clone(),
+        wanted: "vector or halfvec",
+    })?;
+    Ok((column, ty))
 }
 
 /// The type that rows are encoded for; `None`: rows cannot fill it.

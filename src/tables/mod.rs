@@ -18,7 +18,7 @@ mod remote;
 mod run_table;
 mod versions;
 
-pub use attributes::{Attribute, attributes, type_name};
+pub use attributes::{Attribute, attributes, embedding, type_name};
 pub use describe::{describe_content, describe_entity, has_triggers};
 pub use empty::is_empty;
 pub use foreign_keys::ForeignKey;

@@ -5,8 +5,8 @@
 
 use pgrx::pg_sys;
 
-use super::Attribute;
-use super::Pgvector;
+use super::attributes::{Attribute, embedding};
+use super::pgvector::Pgvector;
 use crate::error::Error;
 use crate::spi;
 
@@ -34,32 +34,15 @@ impl Nearest {
         name: &str,
         pgvector: &Pgvector,
     ) -> Result<Nearest, Error> {
-        let column = columns
-            .iter()
-            .find(|column| column.name == "embedding")
-            .ok_or_else(|| Error::MissingColumn {
-                target: name.to_owned(),
-                column: "embedding",
-            })?;
-        let own = match column.base {
-            base if base == pgvector.vector => "vector",
-            base if Some(base) == pgvector.halfvec => "halfvec",
-            _ => {
-                return Err(Error::ColumnType {
-                    target: name.to_owned(),
-                    column: "embedding",
-                    has: column.shown.clone(),
-                    wanted: "vector or halfvec",
-                });
-            }
-        };
+        let (column, ty) = embedding(columns, name, pgvector)?;
+        let own = if ty.half { "halfvec" } else { "vector" };
         let schema = &pgvector.schema;
         let distance = |expression: &str, operator: &str, ty: &str| {
             format!(
                 "({expression} OPERATOR({schema}.{operator}) $1::pg_catalog.float4[]::{schema}.{ty})"
             )
         };
-        let dimension = u32::try_from(column.typmod).ok().filter(|&n| n > 0);
+        let dimension = ty.dimension;
         let cosine = distance("t.embedding", "<=>", own);
         let order = match (
             index_on(oid, column.number, dimension, pgvector)?,
