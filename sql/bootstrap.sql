@@ -122,7 +122,7 @@ COMMENT ON TABLE vector_migrate.run_marks IS 'one row for each run, never change
 
 -- Rows of a bulk load, for the extension's own INSERT and UPDATE: nothing to call by hand.
 CREATE FUNCTION vector_migrate.bulk_rows(anyelement) RETURNS SETOF anyelement
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'bulk_rows';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'vector_migrate_bulk_rows';
 COMMENT ON FUNCTION vector_migrate.bulk_rows(anyelement) IS 'rows that migrate_chroma() is loading, for its own statements; an error elsewhere';
 
 SELECT pg_catalog.pg_extension_config_dump('vector_migrate.runs', '');

@@ -133,7 +133,7 @@ COMMENT ON TABLE vector_migrate.run_marks IS 'one row for each run, never change
 
 -- Rows of a bulk load, for the extension's own INSERT and UPDATE: nothing to call by hand.
 CREATE FUNCTION vector_migrate.bulk_rows(anyelement) RETURNS SETOF anyelement
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'bulk_rows';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'vector_migrate_bulk_rows';
 COMMENT ON FUNCTION vector_migrate.bulk_rows(anyelement) IS 'rows that migrate_chroma() is loading, for its own statements; an error elsewhere';
 
 SELECT pg_catalog.pg_extension_config_dump('vector_migrate.runs', '');
@@ -518,7 +518,8 @@ AS 'MODULE_PATHNAME', 'search_entities_wrapper';
 -- Who may do what. The ledger is written by the extension as its owner; roles see the runs of roles that
 -- they are members of. Functions that read the server's disk, or that load the model, are nobody's until granted;
 -- the former ask for pg_read_server_files themselves, too. PUBLIC keeps init_content_tables and rollback_migration,
--- which do what their caller could do by hand, and check_vector_index, which asks for the index's owner. Every name is qualified, as in bootstrap.sql.
+-- which do what their caller could do by hand, check_vector_index, which asks for the index's owner, and bulk_rows, which is an
+-- error but within the extension's own statements, which run as their caller. Every name is qualified, as in bootstrap.sql.
 
 GRANT USAGE ON SCHEMA vector_migrate TO PUBLIC;
 GRANT SELECT ON vector_migrate.runs, vector_migrate.run_errors, vector_migrate.run_rows TO PUBLIC;

@@ -156,7 +156,7 @@ fn not_loading() -> ! {
 
 /// The call's information that CREATE FUNCTION asks for.
 #[unsafe(no_mangle)]
-pub extern "C" fn pg_finfo_bulk_rows() -> &'static pg_sys::Pg_finfo_record {
+pub extern "C" fn pg_finfo_vector_migrate_bulk_rows() -> &'static pg_sys::Pg_finfo_record {
     const VERSION_1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
     &VERSION_1
 }
@@ -167,7 +167,7 @@ pub extern "C" fn pg_finfo_bulk_rows() -> &'static pg_sys::Pg_finfo_record {
 /// The server calls it, as sql/bootstrap.sql declares it.
 #[unsafe(no_mangle)]
 #[pg_guard]
-pub unsafe extern "C-unwind" fn bulk_rows(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+pub unsafe extern "C-unwind" fn vector_migrate_bulk_rows(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
     let value_per_call = pg_sys::SetFunctionReturnMode::SFRM_ValuePerCall.cast_signed();
     // SAFETY: ExecMakeFunctionResultSet (execSRF.c) puts a ReturnSetInfo there for a function that returns a set, with the modes
     // that the caller can take; get_fn_expr_argtype (fmgr.c) reads the call's expression.
