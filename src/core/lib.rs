@@ -23,7 +23,7 @@
 //! | [`index`] | Chroma's graph as the pages of pgvector's index | std |
 //! | [`pipeline`] | reads, maps and encodes on a thread of its own, bounded by bytes | all of the above but survey |
 //!
-//! `unsafe` is in two files only: `source/chroma/calls.rs`, where SQLite is led to a store's files, and `embed/trim.rs`,
+//! `unsafe` is in two files only: `source/chroma/sqlite/system_calls.rs`, where SQLite is led to a store's files, and `embed/trim.rs`,
 //! where the allocator is asked to give memory back.
 
 #![cfg_attr(

@@ -4,10 +4,11 @@
 //! source (`chroma`) adds its file formats.
 
 pub mod chroma;
+mod error;
 
 use std::ops::ControlFlow;
 
-pub use chroma::error::SourceError;
+pub use error::SourceError;
 
 use crate::record::{Collection, Inventory, Record};
 

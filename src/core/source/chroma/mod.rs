@@ -18,56 +18,21 @@
 //!                        summary, skim             the store in one row; records without vectors
 //! ```
 
-#[allow(unsafe_code)]
-mod calls;
 mod catalog;
-mod content;
-mod copies;
-mod cut;
-mod database;
-mod doubts;
-mod elements;
-pub mod error;
-mod fingerprint;
-mod folder;
-mod grades;
-mod graph;
+mod damage;
+mod files;
 mod hnsw;
-mod json;
-mod labels;
-mod layout;
-mod listing;
-mod locks;
-mod losses;
 mod metadata;
-mod opening;
-mod options;
-mod owners;
-mod pickle;
-mod place;
 mod queue;
-mod reading;
-mod rounding;
-mod salvage;
-mod schema;
-mod scratch;
-mod sectors;
-mod segment;
-mod skim;
 mod snapshot;
-mod space;
-mod spans;
+mod sqlite;
 mod store;
-mod stream;
-mod summary;
-mod tail;
-mod values;
 mod vectors;
 
-pub use copies::{remove_copies, removed_copies};
-pub use fingerprint::Fingerprint;
-pub use layout::{FileStat, SegmentFiles};
-pub use options::{Options, Snapshot};
-pub use place::Place;
-pub use store::ChromaStore;
-pub use summary::StoreSummary;
+pub use files::layout::{FileStat, SegmentFiles};
+pub use files::persist_dir::Place;
+pub use snapshot::options::{Options, Snapshot};
+pub use snapshot::registry::{remove_copies, removed_copies};
+pub use store::chroma_store::ChromaStore;
+pub use store::fingerprint::Fingerprint;
+pub use store::summary::StoreSummary;

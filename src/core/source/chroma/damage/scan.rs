@@ -1,0 +1,222 @@
+//! What can still be read of a table some of whose pages cannot.
+//!
+//! Stage: source. Promise: nothing here runs while SQLite reports no damage; a row is either found, or in a range
+//! that is named; the number of searches is bounded. May import this folder.
+//!
+//! SQLite ends a statement at the first page that is not one. The rows behind that page are found by searching for
+//! larger row numbers, which leads around it.
+
+use std::fmt;
+
+use rusqlite::{ErrorCode, Row, Statement};
+
+use crate::source::chroma::sqlite::database::Database;
+use crate::source::error::SourceError;
+
+/// The most searches for what lies behind unreadable pages of one table.
+const SEARCHES: u32 = 100_000;
+
+/// Why a statement ended before its last row.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// A page of the table or its index cannot be read.
+    Page,
+    /// Anything else, which ends the reading.
+    Other(SourceError),
+}
+
+impl From<SourceError> for Trouble {
+    fn from(error: SourceError) -> Trouble {
+        Trouble::Other(error)
+    }
+}
+
+impl Trouble {
+    /// SQLite's error.
+    pub fn of(database: &Database, error: rusqlite::Error) -> Trouble {
+        match &error {
+            rusqlite::Error::SqliteFailure(failure, _)
+                if failure.code == ErrorCode::DatabaseCorrupt =>
+            {
+                match database.check_stop() {
+                    Ok(()) => Trouble::Page,
+                    Err(stopped) => Trouble::Other(stopped),
+                }
+            }
+            _ => Trouble::Other(database.failed(error)),
+        }
+    }
+}
+
+/// `None` where a page cannot be read.
+pub(crate) fn readable<T>(result: Result<T, Trouble>) -> Result<Option<T>, SourceError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(Trouble::Page) => Ok(None),
+        Err(Trouble::Other(error)) => Err(error),
+    }
+}
+
+/// Row numbers, first and last, of which nothing is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Hole {
+    /// The first.
+    pub first: i64,
+    /// The last; `i64::MAX` if the table's end is not known.
+    pub last: i64,
+}
+
+impl fmt::Display for Hole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.first, self.last) {
+            (i64::MIN, i64::MAX) => f.write_str("all rows"),
+            (i64::MIN, last) => write!(f, "rows up to {last}"),
+            (first, i64::MAX) => write!(f, "rows from {first} on"),
+            (first, last) if first == last => write!(f, "row {first}"),
+            (first, last) => write!(f, "rows {first} to {last}"),
+        }
+    }
+}
+
+/// Holes as words: "rows 3 to 9, row 12 and 2 other ranges".
+pub(crate) fn listed(holes: &[Hole]) -> String {
+    const SHOWN: usize = 5;
+    let shown: Vec<String> = holes.iter().take(SHOWN).map(Hole::to_string).collect();
+    match holes.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} other ranges", shown.join(", ")),
+    }
+}
+
+/// Gives every readable row of a table to `each`, ascending by the row number in its first column.
+///
+/// `rows` takes the least row number as its parameter. The answer is where rows may be that cannot be read.
+pub(crate) fn scan(
+    database: &Database,
+    rows: &str,
+    mut each: impl FnMut(i64, &Row<'_>),
+) -> Result<Vec<Hole>, SourceError> {
+    let mut statement = database.prepare(rows)?;
+    let mut holes: Vec<Hole> = Vec::new();
+    let mut searches = None;
+    let mut next = i64::MIN;
+    loop {
+        match pass(database, &mut statement, &mut next, &mut each) {
+            Ok(()) => return Ok(holes),
+            Err(Trouble::Page) => {}
+            Err(Trouble::Other(error)) => return Err(error),
+        }
+        let search = match &mut searches {
+            Some(search) => search,
+            None => searches.insert(Search::new(database, rows)?),
+        };
+        let behind = search.behind(next)?;
+        // A hole that begins where the last one ends is the same one.
+        match holes.last_mut() {
+            Some(last) if last.last.checked_add(1) == Some(next) => last.last = behind.hole_ends,
+            _ => holes.push(Hole {
+                first: next,
+                last: behind.hole_ends,
+            }),
+        }
+        match behind.hole_ends.checked_add(1) {
+            Some(number) if !behind.at_end => next = number,
+            _ => return Ok(holes),
+        }
+    }
+}
+
+/// Reads on from `next` until the end or a page that cannot be read; `next` is then the first number not given.
+fn pass(
+    database: &Database,
+    statement: &mut Statement<'_>,
+    next: &mut i64,
+    each: &mut impl FnMut(i64, &Row<'_>),
+) -> Result<(), Trouble> {
+    let failed = |error| Trouble::of(database, error);
+    let mut rows = statement.query([*next]).map_err(failed)?;
+    while let Some(row) = rows.next().map_err(failed)? {
+        let number = row.get(0).map_err(failed)?;
+        // A page that is overwritten in part may give rows that are none.
+        if number < *next {
+            return Err(Trouble::Page);
+        }
+        each(number, row);
+        *next = number.saturating_add(1);
+    }
+    Ok(())
+}
+
+struct Behind {
+    hole_ends: i64,
+    at_end: bool,
+}
+
+/// Searches for the first row that can be read behind a page that cannot.
+struct Search<'a> {
+    database: &'a Database,
+    first: Statement<'a>,
+    left: u32,
+}
+
+impl<'a> Search<'a> {
+    fn new(database: &'a Database, rows: &str) -> Result<Search<'a>, SourceError> {
+        Ok(Search {
+            database,
+            first: database.prepare(&format!("{rows} LIMIT 1"))?,
+            left: SEARCHES,
+        })
+    }
+
+    /// The first row from `number` on, if there is one; `Page` if the way there cannot be read.
+    fn at(&mut self, number: i64) -> Result<Option<i64>, Trouble> {
+        self.database.check_stop()?;
+        self.left = self.left.saturating_sub(1);
+        let failed = |error| Trouble::of(self.database, error);
+        let mut rows = self.first.query([number]).map_err(failed)?;
+        match rows.next().map_err(failed)? {
+            Some(row) => row.get(0).map(Some).map_err(failed),
+            None => Ok(None),
+        }
+    }
+
+    /// Where the hole that begins at `start` ends. What is readable is looked for at growing distances, each only a
+    /// bit larger than the last, so that a page between two bad ones is seldom missed; then between the last two.
+    fn behind(&mut self, start: i64) -> Result<Behind, SourceError> {
+        let nothing = Behind {
+            hole_ends: i64::MAX,
+            at_end: true,
+        };
+        // SQLite gives out numbers from 1 on.
+        let from = start.max(0);
+        let (mut bad, mut distance) = (from, 1_i64);
+        let mut good = loop {
+            let at = from.saturating_add(distance);
+            if self.left == 0 || bad == i64::MAX {
+                return Ok(nothing);
+            }
+            match readable(self.at(at))? {
+                Some(found) => break (at, found),
+                None => bad = at,
+            }
+            distance = distance.saturating_add((distance / 16).max(1));
+        };
+        while good.0.saturating_sub(bad) > 1 {
+            let middle = bad.midpoint(good.0);
+            match readable(self.at(middle))? {
+                Some(found) => good = (middle, found),
+                None => bad = middle,
+            }
+        }
+        Ok(match good {
+            (_, Some(row)) => Behind {
+                hole_ends: row.saturating_sub(1),
+                at_end: false,
+            },
+            (number, None) => Behind {
+                hole_ends: number.saturating_sub(1),
+                at_end: true,
+            },
+        })
+    }
+}

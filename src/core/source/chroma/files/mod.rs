@@ -1,0 +1,5 @@
+//! TODO.
+
+pub(super) mod folder;
+pub(super) mod layout;
+pub(super) mod persist_dir;

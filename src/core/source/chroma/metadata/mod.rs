@@ -1,0 +1,5 @@
+//! TODO.
+
+pub(super) mod owners;
+pub(super) mod tables;
+pub(super) mod values;

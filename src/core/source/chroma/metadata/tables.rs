@@ -1,0 +1,422 @@
+//! The metadata tables of a segment, streamed in the order of insertion.
+//!
+//! Stage: source. Promise: one pass over `embeddings`, `embedding_metadata` and `embedding_metadata_array` side by
+//! side, each read by ranges of the row number; what is held is one record and the collection's row numbers. Where
+//! a page cannot be read, the records of the range are read one by one, and what is lost of one is said of it. May
+//! import `record` and this folder.
+//!
+//! | table | key | order |
+//! | --- | --- | --- |
+//! | `embeddings` | `id` | ascending: the order of insertion |
+//! | `embedding_metadata` | (`id`, `key`) | one value a key |
+//! | `embedding_metadata_array` (1.5.0) | `id`, `key` | one row an element, in the order of `rowid` |
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use rusqlite::Statement;
+
+use super::owners::{OWNER, Owners};
+use super::values::{Cursor, Pair, Pairs, Values, lists};
+use crate::record::Record;
+use crate::source::chroma::catalog::collections::Entry;
+use crate::source::chroma::catalog::schema::Schema;
+use crate::source::chroma::damage::record_ids::Listing;
+use crate::source::chroma::damage::scan::{Hole, Trouble, readable};
+use crate::source::chroma::sqlite::columns::{Content, spoiled, timestamp};
+use crate::source::chroma::sqlite::database::{Database, sequence, text};
+use crate::source::chroma::sqlite::rowids::{ends, spans};
+use crate::source::error::SourceError;
+
+/// After damage, so many records are looked up singly before a range is read again.
+const SINGLY: usize = 256;
+
+/// A record as the metadata tables have it.
+#[derive(Debug, Default)]
+pub(crate) struct Row {
+    /// The application's id.
+    pub id: String,
+    /// Sequence number of the last write applied to it.
+    pub sequence: i64,
+    /// Microseconds since 1970.
+    pub created_at: Option<i64>,
+    /// Document, uri and metadata.
+    pub content: Content,
+    /// What of it cannot be read.
+    pub damage: Option<Damage>,
+}
+
+/// Why a record is not whole.
+#[derive(Debug)]
+pub(crate) struct Damage {
+    /// The table that cannot be read in part.
+    pub table: &'static str,
+    /// What is missing, as a sentence.
+    pub what: String,
+}
+
+impl Row {
+    /// The record without its vector.
+    pub fn into_record(self) -> Record {
+        Record {
+            id: self.id,
+            document: self.content.document,
+            uri: self.content.uri,
+            metadata: self.content.metadata,
+            vector: None,
+            missing: false,
+            created_at: self.created_at,
+            stale: false,
+            damage: self.damage.map(|damage| damage.what),
+        }
+    }
+
+    /// Marks the record as not whole; the first cause stays.
+    pub fn lose(&mut self, table: &'static str, what: impl Into<String>) {
+        let what = what.into();
+        self.damage.get_or_insert(Damage { table, what });
+    }
+}
+
+/// So many records in a row of which a cursor's values are not wanted are stepped over.
+const STEPPED_OVER: usize = 4;
+
+/// How much of a record is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// All of it.
+    Full,
+    /// Whether it has a document, and its `user_id`.
+    Counts,
+}
+
+/// Whether only the owner of the record with this id is of interest.
+pub(crate) type Knows<'a> = dyn FnMut(&str) -> bool + 'a;
+
+/// Reads the metadata tables of one collection.
+pub(crate) struct Tables<'a> {
+    database: &'a Database,
+    segment: &'a str,
+    keys: Option<&'a BTreeSet<String>>,
+    /// The row numbers of its records, where they are known already.
+    numbers: Option<Vec<i64>>,
+    records: Statement<'a>,
+    values: Values<'a>,
+    /// Whose the records are that are known.
+    owners: Owners<'a>,
+    arrays: Option<Values<'a>>,
+    /// Read only where pages of `embeddings` or its index cannot be.
+    listing: Option<Listing>,
+}
+
+impl<'a> Tables<'a> {
+    /// Prepares to read `entry`, of which `numbers` may be known; `None` if it has no metadata segment.
+    pub fn new(
+        database: &'a Database,
+        schema: &Schema,
+        entry: &'a Entry,
+        depth: Depth,
+        numbers: Option<Vec<i64>>,
+    ) -> Result<Option<Tables<'a>>, SourceError> {
+        let Some(segment) = entry.metadata_segment.as_deref() else {
+            return Ok(None);
+        };
+        Ok(Some(Tables {
+            database,
+            segment,
+            keys: entry.keys.as_ref(),
+            numbers,
+            records: database.prepare(
+                "SELECT id, embedding_id, seq_id, created_at FROM embeddings WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
+            )?,
+            values: Values::scalars(database, schema.bools, depth)?,
+            owners: Owners::new(database, schema.bools)?,
+            arrays: match depth {
+                Depth::Full if schema.arrays => Some(Values::arrays(database)?),
+                _ => None,
+            },
+            listing: None,
+        }))
+    }
+
+    /// Gives every row to `each`, in the order of insertion, until it breaks.
+    pub fn read(
+        &mut self,
+        knows: &mut Knows<'_>,
+        mut each: impl FnMut(Row) -> Result<ControlFlow<()>, SourceError>,
+    ) -> Result<ControlFlow<()>, SourceError> {
+        let numbers = match self.numbers.take() {
+            Some(numbers) => Some(numbers),
+            None => readable(numbers_of(self.database, self.segment))?,
+        };
+        let numbers = match numbers {
+            Some(numbers) => numbers,
+            None => self.listing()?.ids.keys().copied().collect(),
+        };
+        self.owners.expect(numbers.len());
+        for span in spans(&numbers) {
+            let mut rest = span;
+            while !rest.is_empty() {
+                let flow = readable(self.together(&mut rest, knows, &mut each))?;
+                if flow.is_some_and(|flow| flow.is_break()) {
+                    return Ok(ControlFlow::Break(()));
+                }
+                let (some, later) = rest.split_at(rest.len().min(SINGLY));
+                for number in some {
+                    let row = self.singly(*number, &numbers)?;
+                    if each(row)?.is_break() {
+                        return Ok(ControlFlow::Break(()));
+                    }
+                }
+                rest = later;
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Gives the records `rest`, which are one span, and takes off those that were given.
+    fn together(
+        &mut self,
+        rest: &mut &[i64],
+        knows: &mut Knows<'_>,
+        each: &mut impl FnMut(Row) -> Result<ControlFlow<()>, SourceError>,
+    ) -> Result<ControlFlow<()>, Trouble> {
+        while !rest.is_empty() {
+            if self.some_together(rest, knows, each)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// As [`Tables::together`], but may stop early, after some records.
+    fn some_together(
+        &mut self,
+        rest: &mut &[i64],
+        knows: &mut Knows<'_>,
+        each: &mut impl FnMut(Row) -> Result<ControlFlow<()>, SourceError>,
+    ) -> Result<ControlFlow<()>, Trouble> {
+        let (first, last) = ends(rest);
+        let failed = |error| Trouble::of(self.database, error);
+        let mut records = self.records.query([first, last]).map_err(failed)?;
+        let mut values = Stepping::new(&mut self.values);
+        let mut owners = Stepping::new(&mut self.owners);
+        let mut arrays = match &mut self.arrays {
+            Some(arrays) => Some(arrays.range(first, last)?),
+            None => None,
+        };
+        while let Some(row) = records.next().map_err(failed)? {
+            let number: i64 = row.get(0).map_err(failed)?;
+            match rest.first() {
+                Some(wanted) if *wanted == number => {}
+                // The index has a row that the table has not.
+                Some(wanted) if *wanted < number => return Err(Trouble::Page),
+                _ => continue,
+            }
+            self.database.check_stop()?;
+            let mut found = head(row).map_err(failed)?.ok_or(Trouble::Page)?;
+            let more = |arrays: &mut Option<Cursor<'_>>| match arrays {
+                Some(arrays) => arrays.all(number),
+                None => Ok(Pairs::new()),
+            };
+            if knows(&found.id) {
+                values.pass();
+                let Some(cursor) = owners.at(|table| table.range(number, last))? else {
+                    return Ok(ControlFlow::Continue(()));
+                };
+                let owner = cursor.of(number)?;
+                let mut more = more(&mut arrays)?;
+                more.retain(|(key, _)| **key == *OWNER);
+                fill(&mut found.content, owner, more, self.keys);
+            } else {
+                owners.pass();
+                let Some(cursor) = values.at(|table| table.range(number, last))? else {
+                    return Ok(ControlFlow::Continue(()));
+                };
+                let pairs = cursor.all(number)?;
+                fill(&mut found.content, pairs, more(&mut arrays)?, self.keys);
+            }
+            *rest = rest.get(1..).unwrap_or(&[]);
+            if each(found)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        if rest.is_empty() {
+            Ok(ControlFlow::Continue(()))
+        } else {
+            Err(Trouble::Page)
+        }
+    }
+
+    /// The record `number`, one of `numbers`, with what can be read of it.
+    fn singly(&mut self, number: i64, numbers: &[i64]) -> Result<Row, SourceError> {
+        self.database.check_stop()?;
+        let mut row = match readable(self.own(number))?.flatten() {
+            Some(row) => row,
+            None => {
+                let mut row = Row {
+                    id: self
+                        .listing()?
+                        .ids
+                        .get(&number)
+                        .cloned()
+                        .unwrap_or_default(),
+                    sequence: i64::MIN,
+                    ..Row::default()
+                };
+                row.lose(
+                    "embeddings",
+                    format!("row {number} of table embeddings cannot be read"),
+                );
+                row
+            }
+        };
+        let pairs = self.values.of(number, numbers)?;
+        let more = match &mut self.arrays {
+            Some(arrays) => arrays.of(number, numbers)?,
+            None => Some(Pairs::new()),
+        };
+        if pairs.is_none() {
+            row.lose(
+                "embedding_metadata",
+                "not all of its rows in table embedding_metadata can be read",
+            );
+        }
+        if more.is_none() {
+            row.lose(
+                "embedding_metadata_array",
+                "not all of its rows in table embedding_metadata_array can be read",
+            );
+        }
+        let more = more.unwrap_or_default();
+        match pairs {
+            Some(pairs) => fill(&mut row.content, pairs, more, self.keys),
+            None => {
+                let owner = self.owners.of(number)?;
+                fill(&mut row.content, owner, more, self.keys);
+            }
+        }
+        Ok(row)
+    }
+
+    fn own(&mut self, number: i64) -> Result<Option<Row>, Trouble> {
+        let failed = |error| Trouble::of(self.database, error);
+        let mut rows = self.records.query([number, number]).map_err(failed)?;
+        match rows.next().map_err(failed)? {
+            Some(row) => head(row).map_err(failed),
+            None => Ok(None),
+        }
+    }
+
+    fn listing(&mut self) -> Result<&Listing, SourceError> {
+        let listing = match self.listing.take() {
+            Some(listing) => listing,
+            None => Listing::read(self.database, self.segment)?,
+        };
+        Ok(self.listing.insert(listing))
+    }
+
+    /// Rows that may be records of the collection, but nothing is known of them.
+    pub fn holes(&self) -> &[Hole] {
+        self.listing
+            .as_ref()
+            .map_or(&[], |listing| listing.holes.as_slice())
+    }
+}
+
+/// The values of some records, from one cursor `C` over the table `T`.
+struct Stepping<T, C> {
+    table: Option<T>,
+    cursor: Option<C>,
+    /// Records since the last one whose values were wanted.
+    passed: usize,
+}
+
+impl<T, C> Stepping<T, C> {
+    fn new(table: T) -> Stepping<T, C> {
+        Stepping {
+            table: Some(table),
+            cursor: None,
+            passed: 0,
+        }
+    }
+
+    /// A record whose values are not wanted.
+    fn pass(&mut self) {
+        self.passed = self.passed.saturating_add(1);
+    }
+
+    /// The cursor, which `begin` opens for the first record whose values are wanted. `None`: to begin anew
+    /// costs less than to step over the values of those that were passed.
+    fn at(
+        &mut self,
+        begin: impl FnOnce(T) -> Result<C, Trouble>,
+    ) -> Result<Option<&mut C>, Trouble> {
+        if self.cursor.is_some() && self.passed > STEPPED_OVER {
+            return Ok(None);
+        }
+        self.passed = 0;
+        if let Some(table) = self.table.take() {
+            self.cursor = Some(begin(table)?);
+        }
+        Ok(self.cursor.as_mut())
+    }
+}
+
+/// What `embeddings` has of a record; `None` if it is not what Chroma writes.
+fn head(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<Row>> {
+    let id = row.get_ref(1)?;
+    let Ok(sequence) = sequence(row.get_ref(2)?) else {
+        return Ok(None);
+    };
+    Ok((!spoiled(id)).then(|| Row {
+        id: text(id).unwrap_or_default(),
+        sequence: sequence.unwrap_or(i64::MIN),
+        created_at: row.get_ref(3).ok().and_then(timestamp),
+        ..Row::default()
+    }))
+}
+
+/// Puts scalars and the elements of arrays into `content`.
+fn fill(
+    content: &mut Content,
+    pairs: impl IntoIterator<Item = Pair>,
+    elements: Pairs,
+    keys: Option<&BTreeSet<String>>,
+) {
+    let pairs = pairs.into_iter();
+    content.metadata.reserve(pairs.size_hint().0);
+    for (key, value) in pairs {
+        if value.is_some() {
+            content.put(key, value);
+        }
+    }
+    for (key, list) in lists(elements) {
+        // Rows of a deleted collection stay behind, and their row numbers are given out again.
+        let known = keys.is_none_or(|keys| keys.contains(&*key));
+        if known && !content.has(&key) {
+            content.put(key, Some(list));
+        }
+    }
+}
+
+/// The row numbers of the records of `entry`, ascending; `None` if they cannot be read, or are none.
+pub(crate) fn numbers(database: &Database, entry: &Entry) -> Result<Option<Vec<i64>>, SourceError> {
+    match entry.metadata_segment.as_deref() {
+        Some(segment) => readable(numbers_of(database, segment)),
+        None => Ok(None),
+    }
+}
+
+fn numbers_of(database: &Database, segment: &str) -> Result<Vec<i64>, Trouble> {
+    let failed = |error| Trouble::of(database, error);
+    let mut statement = database.prepare("SELECT id FROM embeddings WHERE segment_id = ?1")?;
+    let mut rows = statement.query([segment]).map_err(failed)?;
+    let mut numbers = Vec::new();
+    while let Some(row) = rows.next().map_err(failed)? {
+        numbers.push(row.get::<_, i64>(0).map_err(failed)?);
+        database.check_count(numbers.len())?;
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}

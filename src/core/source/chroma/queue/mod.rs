@@ -1,0 +1,5 @@
+//! TODO.
+
+pub(super) mod json;
+pub(super) mod pending;
+pub(super) mod rows;

@@ -1,0 +1,295 @@
+//! The write-ahead queue, `embeddings_queue`.
+//!
+//! Stage: source. Promise: the table is scanned once for where each collection's rows are; ids, vectors and
+//! metadata are fetched when they are needed. May import `record` and this folder.
+//!
+//! | column | meaning |
+//! | --- | --- |
+//! | `seq_id` | counter over all collections |
+//! | `operation` | 0 add, 1 update, 2 upsert, 3 delete; others have no effect |
+//! | `topic` | `persistent://default/default/<collection uuid>`; only the last part counts |
+//! | `id` | the application's id |
+//! | `vector` | dimension x f32, little-endian; NULL if the write has none |
+//! | `encoding` | `FLOAT32` |
+//! | `metadata` | JSON: the keys that change, `chroma:document` and `chroma:uri` among them |
+
+use std::collections::HashMap;
+
+use rusqlite::Statement;
+use rusqlite::types::ValueRef;
+
+use crate::source::chroma::damage::scan::{self, Hole, Trouble, listed, readable};
+use crate::source::chroma::sqlite::columns::{spoiled, timestamp};
+use crate::source::chroma::sqlite::database::{Database, text};
+use crate::source::chroma::sqlite::rowids::{ends, spans};
+use crate::source::error::SourceError;
+
+/// What a row does to its id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operation {
+    /// Inserts; ignored if the id exists.
+    Add,
+    /// Changes; ignored if the id does not exist.
+    Update,
+    /// Inserts or changes.
+    Upsert,
+    /// Removes.
+    Delete,
+}
+
+/// A row without its contents.
+#[derive(Debug)]
+pub(crate) struct QueueRow {
+    /// Its number.
+    pub sequence: i64,
+    /// What it does.
+    pub operation: Operation,
+    /// To which id.
+    pub id: String,
+    /// Bytes of its vector, if it has one.
+    pub vector: Option<u64>,
+}
+
+/// Where each collection's rows are.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    rows: HashMap<String, Vec<i64>>,
+    /// Sequence numbers whose rows cannot be read.
+    pub holes: Vec<Hole>,
+    /// The largest sequence number.
+    pub last: Option<i64>,
+}
+
+impl Queue {
+    /// Scans the table once.
+    pub fn index(database: &Database) -> Result<Queue, SourceError> {
+        let mut queue = Queue::default();
+        let sql = "SELECT seq_id, topic FROM embeddings_queue WHERE seq_id >= ?1 ORDER BY seq_id";
+        queue.holes = scan::scan(database, sql, |sequence, row| {
+            queue.last = Some(sequence);
+            let Ok(ValueRef::Text(topic)) = row.get_ref(1) else {
+                return;
+            };
+            let Some(collection) = topic
+                .rsplit(|byte| *byte == b'/')
+                .next()
+                .and_then(|name| std::str::from_utf8(name).ok())
+            else {
+                return;
+            };
+            match queue.rows.get_mut(collection) {
+                Some(numbers) => numbers.push(sequence),
+                None => {
+                    queue.rows.insert(collection.to_owned(), vec![sequence]);
+                }
+            }
+        })?;
+        Ok(queue)
+    }
+
+    /// What cannot be read of it, as a sentence.
+    pub fn warning(&self, database: &Database) -> Option<String> {
+        (!self.holes.is_empty()).then(|| {
+            format!(
+                "{:?}: parts of table embeddings_queue cannot be read, {}: vectors that only they hold are missing, \
+                 and a vector may be older than its record",
+                database.path,
+                listed(&self.holes)
+            )
+        })
+    }
+
+    /// What cannot be read of it after `mark`.
+    pub fn holes_after(&self, mark: Option<i64>) -> Vec<Hole> {
+        let after = |hole: &&Hole| mark.is_none_or(|mark| hole.last > mark);
+        self.holes.iter().filter(after).copied().collect()
+    }
+
+    /// The rows of a collection, ascending.
+    pub fn of(&self, collection: &str) -> &[i64] {
+        self.rows.get(collection).map_or(&[], Vec::as_slice)
+    }
+
+    /// The rows of a collection after `mark`; all of them if nothing is marked.
+    pub fn after(&self, collection: &str, mark: Option<i64>) -> &[i64] {
+        let all = self.of(collection);
+        let covered = mark.map_or(0, |mark| all.partition_point(|sequence| *sequence <= mark));
+        all.get(covered..).unwrap_or(&[])
+    }
+}
+
+/// Gives the rows `numbers` (ascending) to `each`, without their contents; the answer is those that cannot be read.
+pub(crate) fn scan(
+    database: &Database,
+    numbers: &[i64],
+    mut each: impl FnMut(QueueRow) -> Result<(), SourceError>,
+) -> Result<Vec<i64>, SourceError> {
+    let mut statement = database.prepare(
+        "SELECT seq_id, operation, id, length(vector) FROM embeddings_queue \
+         WHERE seq_id BETWEEN ?1 AND ?2 ORDER BY seq_id",
+    )?;
+    let mut lost = Vec::new();
+    for span in spans(numbers) {
+        let mut rest = span;
+        while let Some((first, later)) = rest.split_first() {
+            if readable(scan_span(database, &mut statement, &mut rest, &mut each))?.is_none() {
+                // The row that cannot be read, or the one before it once more.
+                if rest.len() == later.len().saturating_add(1) {
+                    lost.push(*first);
+                    rest = later;
+                }
+            }
+        }
+    }
+    Ok(lost)
+}
+
+/// Gives the rows `rest`, which are one span, and takes off those that were given.
+fn scan_span(
+    database: &Database,
+    statement: &mut Statement<'_>,
+    rest: &mut &[i64],
+    each: &mut impl FnMut(QueueRow) -> Result<(), SourceError>,
+) -> Result<(), Trouble> {
+    let failed = |error| Trouble::of(database, error);
+    let (first, last) = ends(rest);
+    let mut rows = statement.query([first, last]).map_err(failed)?;
+    while let Some(row) = rows.next().map_err(failed)? {
+        let sequence: i64 = row.get(0).map_err(failed)?;
+        if rest.first() != Some(&sequence) {
+            continue;
+        }
+        database.check_stop()?;
+        let bytes: Option<i64> = row.get(3).map_err(failed)?;
+        let id = row.get_ref(2).map_err(failed)?;
+        if spoiled(id) {
+            return Err(Trouble::Page);
+        }
+        *rest = rest.get(1..).unwrap_or(&[]);
+        let operation = match row.get_ref(1) {
+            Ok(ValueRef::Integer(0)) => Operation::Add,
+            Ok(ValueRef::Integer(1)) => Operation::Update,
+            Ok(ValueRef::Integer(2)) => Operation::Upsert,
+            Ok(ValueRef::Integer(3)) => Operation::Delete,
+            _ => continue,
+        };
+        each(QueueRow {
+            sequence,
+            operation,
+            id: text(id).unwrap_or_default(),
+            vector: bytes
+                .and_then(|bytes| u64::try_from(bytes).ok())
+                .filter(|bytes| *bytes > 0),
+        })?;
+    }
+    if rest.is_empty() {
+        Ok(())
+    } else {
+        Err(Trouble::Page)
+    }
+}
+
+/// Metadata and time of one row.
+#[derive(Debug, Default)]
+pub(crate) struct Body {
+    /// The JSON text.
+    pub metadata: Option<String>,
+    /// Microseconds since 1970.
+    pub created_at: Option<i64>,
+}
+
+/// Fetches contents of single rows.
+pub(crate) struct Contents<'a> {
+    database: &'a Database,
+    vectors: Statement<'a>,
+    bodies: Statement<'a>,
+    times: Statement<'a>,
+    /// How many vectors could not be read.
+    pub lost: u64,
+}
+
+impl<'a> Contents<'a> {
+    /// Prepares to fetch.
+    pub fn new(database: &'a Database) -> Result<Contents<'a>, SourceError> {
+        Ok(Contents {
+            database,
+            vectors: database
+                .prepare("SELECT vector, encoding FROM embeddings_queue WHERE seq_id = ?1")?,
+            bodies: database
+                .prepare("SELECT metadata, created_at FROM embeddings_queue WHERE seq_id = ?1")?,
+            times: database.prepare("SELECT created_at FROM embeddings_queue WHERE seq_id = ?1")?,
+            lost: 0,
+        })
+    }
+
+    /// The vector of row `sequence`; `None` if it has none that is a whole number of f32, or it cannot be read.
+    pub fn vector(&mut self, sequence: i64) -> Result<Option<Vec<f32>>, SourceError> {
+        let found = readable(self.find_vector(sequence))?;
+        if found.is_none() {
+            self.lost = self.lost.saturating_add(1);
+        }
+        Ok(found.flatten())
+    }
+
+    fn find_vector(&mut self, sequence: i64) -> Result<Option<Vec<f32>>, Trouble> {
+        let failed = |error| Trouble::of(self.database, error);
+        let mut rows = self.vectors.query([sequence]).map_err(failed)?;
+        let Some(row) = rows.next().map_err(failed)? else {
+            return Ok(None);
+        };
+        let plain = match row.get_ref(1).map_err(failed)? {
+            ValueRef::Null => true,
+            ValueRef::Text(word) if spoiled_word(word) => return Err(Trouble::Page),
+            ValueRef::Text(word) => word == b"FLOAT32",
+            _ => false,
+        };
+        match row.get_ref(0).map_err(failed)? {
+            ValueRef::Blob(bytes) if plain && !bytes.is_empty() => Ok(floats(bytes)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Metadata and time of row `sequence`; `None` if they cannot be read.
+    pub fn body(&mut self, sequence: i64) -> Result<Option<Body>, SourceError> {
+        readable(self.find_body(sequence))
+    }
+
+    fn find_body(&mut self, sequence: i64) -> Result<Body, Trouble> {
+        let failed = |error| Trouble::of(self.database, error);
+        let mut rows = self.bodies.query([sequence]).map_err(failed)?;
+        let Some(row) = rows.next().map_err(failed)? else {
+            return Ok(Body::default());
+        };
+        let metadata = row.get_ref(0).map_err(failed)?;
+        if spoiled(metadata) {
+            return Err(Trouble::Page);
+        }
+        Ok(Body {
+            metadata: text(metadata),
+            created_at: timestamp(row.get_ref(1).map_err(failed)?),
+        })
+    }
+
+    /// The time of row `sequence`, in microseconds since 1970.
+    pub fn time(&mut self, sequence: i64) -> Result<Option<i64>, SourceError> {
+        let failed = |error| Trouble::of(self.database, error);
+        let mut rows = self
+            .times
+            .query([sequence])
+            .map_err(|error| self.database.failed(error))?;
+        let row = readable(rows.next().map_err(failed))?.flatten();
+        Ok(row.and_then(|row| row.get_ref(0).ok().and_then(timestamp)))
+    }
+}
+
+/// Whether the name of an encoding is on a page that is lost, and so the end of the vector before it.
+fn spoiled_word(word: &[u8]) -> bool {
+    word.contains(&0) || !word.is_ascii()
+}
+
+/// Little-endian f32 values; `None` if the bytes are not a whole number of them.
+pub(crate) fn floats(bytes: &[u8]) -> Option<Vec<f32>> {
+    let (words, rest) = bytes.as_chunks::<4>();
+    rest.is_empty()
+        .then(|| words.iter().map(|word| f32::from_le_bytes(*word)).collect())
+}

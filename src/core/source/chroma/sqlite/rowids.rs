@@ -1,0 +1,32 @@
+//! Ascending row numbers as ranges that are cheap to read.
+//!
+//! Stage: source. Promise: every number is in exactly one range, and a range holds few others. Imports nothing.
+
+/// The largest hole in a range: reading over so many foreign rows costs about as much as a new search.
+const HOLE: i64 = 24;
+
+/// Ascending numbers, cut where the next one is far away; never an empty slice.
+pub(crate) fn spans(numbers: &[i64]) -> impl Iterator<Item = &[i64]> {
+    numbers.chunk_by(|left, right| right.saturating_sub(*left) <= HOLE)
+}
+
+/// First and last number of a span.
+pub(crate) fn ends(span: &[i64]) -> (i64, i64) {
+    match (span.first(), span.last()) {
+        (Some(first), Some(last)) => (*first, *last),
+        _ => (0, -1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_share_a_range_and_strangers_do_not() {
+        let cut: Vec<_> = spans(&[1, 2, 5, 100, 101, 5000]).map(ends).collect();
+        assert_eq!(cut, [(1, 5), (100, 101), (5000, 5000)]);
+        assert_eq!(spans(&[]).count(), 0);
+        assert_eq!(spans(&[i64::MIN, i64::MAX]).count(), 2);
+    }
+}

@@ -1,0 +1,455 @@
+//! A persist directory, open at one moment. `reading` makes it a [`Source`](crate::source::Source).
+//!
+//! Stage: source. Promise: one moment of the store for as long as it is open, nothing written, never a mixed
+//! result. May import `record` and this folder.
+//!
+//! # Stores that are written meanwhile
+//!
+//! A store is read where it lies, under SQLite's SHARED lock from the first read on. The lock is taken when no
+//! other process is inside a write transaction (asked with `F_GETLK`), so that the index files, which are looked at
+//! next, hold nothing that is not committed. Every block of them that is read later is followed by a look at the
+//! file's time and size, which a write changes before the bytes: no record is made of a changed file. Nothing is
+//! copied for a store that nobody writes.
+//!
+//! A writer's commits wait for the lock (Chroma waits 1000 seconds before it gives up). So between two records the
+//! reader asks whether somebody is inside a transaction. If so, or if index files have changed, it makes a private
+//! copy of the same moment (see `snapshot`), gives the lock back, and goes on in the copy after the records that it
+//! has given already: the order is the same. The same question is asked while the consumer has no room for more
+//! (see [`Consumer::ready`](crate::source::Consumer::ready)). A commit waits at most for the reader's search for the vectors (about a second for a
+//! million records) and the copying of the store (about its bytes divided by the disk's speed). A caller that may
+//! pause for long between two reads calls [`ChromaStore::copy_and_unlock`], or [`ChromaStore::unlock_for_writer`] from time to time, or asks
+//! for [`Snapshot::Always`].
+//!
+//! If no moment without a writer is found, or changed index files do not come to rest, the answer is
+//! [`SourceError::Busy`]; a consumer must then give up what it was given.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use super::fingerprint::Fingerprint;
+use super::opening::{PAUSE, open_database, purges, rest, unreadable};
+use crate::record::Collection;
+use crate::source::chroma::catalog::collections::{Catalog, Entry, in_order};
+use crate::source::chroma::catalog::schema::Schema;
+use crate::source::chroma::files::folder::Folder;
+use crate::source::chroma::files::layout::{self, DATABASE};
+use crate::source::chroma::files::persist_dir::Place;
+use crate::source::chroma::hnsw::segment::glance;
+use crate::source::chroma::metadata::tables::numbers;
+use crate::source::chroma::queue::rows::Queue;
+use crate::source::chroma::snapshot::options::{Options, Snapshot};
+use crate::source::chroma::snapshot::unlocked::{self, Loose, State};
+use crate::source::chroma::sqlite::database::{busy, check_stop};
+use crate::source::chroma::sqlite::database_file::Claim;
+use crate::source::chroma::vectors::of_collection::Vectors;
+use crate::source::error::SourceError;
+
+/// How long a moment without a writer is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Sentences about records that are kept: a hostile store has one for each.
+const MOST_NOTICES: usize = 1000;
+/// Damaged index files that are younger may be half written.
+const HALF_WRITTEN: Duration = Duration::from_millis(500);
+
+/// An open Chroma persist directory.
+pub struct ChromaStore {
+    directory: Folder,
+    database: PathBuf,
+    options: Options,
+    pub(crate) state: RefCell<State>,
+    pub(crate) schema: Schema,
+    pub(crate) tenants: u64,
+    pub(crate) databases: u64,
+    pub(crate) queue: Queue,
+    warnings: Vec<String>,
+    /// So many of the warnings are about damage, the first ones.
+    damage: usize,
+    pub(crate) collections: Vec<Collection>,
+    /// No row was ever removed from the queue, as far as its configuration tells.
+    complete: bool,
+    /// The vectors found last, kept from an inventory to the read that follows it.
+    pub(crate) found: RefCell<Option<(String, Vectors)>>,
+    /// The row numbers of the records of a collection that will be read next.
+    numbers: RefCell<Option<(String, Vec<i64>)>>,
+    notices: RefCell<Vec<String>>,
+}
+
+impl ChromaStore {
+    /// Opens the store at `path`: a persist directory, or the `chroma.sqlite3` in it. Raising `stop` ends
+    /// whatever the store is doing with [`SourceError::Interrupted`].
+    ///
+    /// # Errors
+    /// What [`SourceError`] lists.
+    pub fn open(path: &Path, stop: Arc<AtomicBool>) -> Result<ChromaStore, SourceError> {
+        ChromaStore::open_with(Place::open(path)?, Options::new(stop))
+    }
+
+    /// Opens the store in `place` as `options` say. Its path is not looked up again.
+    ///
+    /// # Errors
+    /// What [`SourceError`] lists.
+    pub fn open_with(place: Place, options: Options) -> Result<ChromaStore, SourceError> {
+        let Place { folder: directory } = place;
+        let database = directory.at(DATABASE);
+        layout::check(&directory)?;
+        let since = Instant::now();
+        let mut at_once = options.snapshot == Snapshot::Always;
+        let mut failing = false;
+        loop {
+            match ChromaStore::attempt(&directory, &options, failing) {
+                Err(error) if !failing && unreadable(&error, &database) => failing = true,
+                Err(SourceError::Busy { .. }) if since.elapsed() < PATIENCE => {
+                    at_once = true;
+                    check_stop(&options.stop)?;
+                    std::thread::sleep(PAUSE);
+                }
+                Ok(store) if at_once => match store.copy_and_unlock() {
+                    Err(SourceError::Busy { .. }) if since.elapsed() < PATIENCE => {}
+                    Err(error) => return Err(error),
+                    Ok(()) => return Ok(store),
+                },
+                other => return other,
+            }
+        }
+    }
+
+    /// Opens the store once. `failing`: the disk cannot read all of the database.
+    fn attempt(
+        directory: &Folder,
+        options: &Options,
+        failing: bool,
+    ) -> Result<ChromaStore, SourceError> {
+        let old = layout::has_old_files(directory);
+        let (database, loose) = open_database(directory, options, failing)?;
+        if old && !database.has_table("embeddings_queue") {
+            return Err(SourceError::OldLayout {
+                path: directory.path().to_owned(),
+            });
+        }
+        let schema = Schema::read(&database)?;
+        let Catalog {
+            entries,
+            tenants,
+            databases,
+            mut warnings,
+            mut remarks,
+        } = Catalog::read(&database, &schema, directory)?;
+        warnings.extend(loose.iter().flat_map(|loose| loose.warnings.clone()));
+        // Asked after the look at the index files.
+        if loose.is_none() && database.writer_inside() {
+            return Err(busy(&database.path, "another process is writing to it"));
+        }
+        for entry in &entries {
+            rest(&database, &entry.files, Duration::ZERO)?;
+        }
+        let state = match loose {
+            Some(loose) => loose.finish(database, entries, directory)?,
+            None => State {
+                database,
+                entries,
+                folder: directory.clone(),
+                scratch: None,
+            },
+        };
+        let queue = Queue::index(&state.database)?;
+        for entry in &state.entries {
+            state.database.check_stop()?;
+            if let Some(trouble) = glance(&state.folder, entry)? {
+                rest(&state.database, &entry.files, HALF_WRITTEN)?;
+                warnings.push(trouble);
+            }
+        }
+        if old {
+            remarks.push(
+                "files of chromadb before 0.4 (chroma-embeddings.parquet) lie in the directory and are not read"
+                    .to_owned(),
+            );
+        }
+        warnings.extend(queue.warning(&state.database));
+        let complete = queue.holes.is_empty() && !purges(&state.database, &schema, &mut warnings)?;
+        state.unmoved(directory)?;
+        let collections = state
+            .entries
+            .iter()
+            .map(|entry| entry.collection.clone())
+            .collect();
+        let damage = warnings.len();
+        let warnings = warnings
+            .into_iter()
+            .map(|sentence| original(&state, directory.path(), sentence))
+            .chain(remarks)
+            .collect();
+        Ok(ChromaStore {
+            directory: directory.clone(),
+            database: directory.at(DATABASE),
+            options: options.clone(),
+            state: RefCell::new(state),
+            schema,
+            tenants,
+            databases,
+            queue,
+            warnings,
+            damage,
+            collections,
+            complete,
+            found: RefCell::new(None),
+            numbers: RefCell::new(None),
+            notices: RefCell::new(Vec::new()),
+        })
+    }
+
+    /// Makes a private copy and gives the store's lock back, so that a writer can go on; nothing if that has
+    /// happened already, or while a read is under way, which does it itself.
+    ///
+    /// # Errors
+    /// What [`SourceError`] lists.
+    pub fn copy_and_unlock(&self) -> Result<(), SourceError> {
+        let Ok(mut state) = self.state.try_borrow_mut() else {
+            return Ok(());
+        };
+        self.forget();
+        unlocked::under_lock(
+            &mut state,
+            &self.directory,
+            &self.options,
+            |state, entry, folder| {
+                let database = &state.database;
+                let found = Vectors::find(database, folder, &self.queue, self.complete, entry)?;
+                Ok(found.notices.is_empty())
+            },
+        )
+    }
+
+    /// Makes way for a writer that waits, if there is one: for a caller that does not read meanwhile.
+    ///
+    /// # Errors
+    /// As [`ChromaStore::copy_and_unlock`].
+    pub fn unlock_for_writer(&self) -> Result<(), SourceError> {
+        self.retried_in_copy(|state| self.check_for_writer(state))
+    }
+
+    /// Forgets what was found where the store is no longer read.
+    fn forget(&self) {
+        self.found.take();
+        self.numbers.take();
+    }
+
+    /// Does `work`, and does it again in a private copy if the store cannot be read any longer where it lies.
+    pub(crate) fn retried_in_copy<T>(
+        &self,
+        mut work: impl FnMut(&State) -> Result<T, SourceError>,
+    ) -> Result<T, SourceError> {
+        let mut once = || {
+            let state = self.state.borrow();
+            let private = state.scratch.is_some();
+            let result = work(&state)
+                .map_err(|error| error.about(state.folder.path(), self.directory.path()));
+            (result, private)
+        };
+        match once() {
+            (Err(SourceError::Busy { .. }), false) => {
+                self.copy_and_unlock()?;
+                once().0
+            }
+            (Err(error), false) if unreadable(&error, &self.database) => {
+                self.pass_over()?;
+                once().0
+            }
+            (result, _) => result,
+        }
+    }
+
+    /// Reads on in a private copy, in which what the disk cannot read is pages that are none. SQLite gives its
+    /// lock back at such a failure, so the store must be as it was.
+    fn pass_over(&self) -> Result<(), SourceError> {
+        let Ok(mut state) = self.state.try_borrow_mut() else {
+            return Ok(());
+        };
+        self.forget();
+        let claim = Claim::new(&self.directory, DATABASE)?;
+        let (database, mut loose) = Loose::copy(&self.directory, claim, &self.options)?;
+        if database.stat != state.database.stat {
+            return Err(busy(
+                &self.database,
+                "another process wrote to it while it was read",
+            ));
+        }
+        let warnings = std::mem::take(&mut loose.warnings);
+        let entries = state.entries.clone();
+        *state = loose.finish(database, entries, &self.directory)?;
+        for warning in warnings {
+            self.notice(warning);
+        }
+        Ok(())
+    }
+
+    /// The persist directory, without links.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The persist directory itself.
+    pub(crate) fn folder(&self) -> &Folder {
+        &self.directory
+    }
+
+    /// Sentences for the user about what the opening found.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Those of [`ChromaStore::warnings`] that are about damage.
+    pub fn damage(&self) -> &[String] {
+        self.warnings.get(..self.damage).unwrap_or(&[])
+    }
+
+    /// Sentences about what reading and counting found since the last call, each once.
+    pub fn take_notices(&self) -> Vec<String> {
+        self.notices.take()
+    }
+
+    /// What identifies the state that is read.
+    pub fn fingerprint(&self) -> Fingerprint {
+        let state = self.state.borrow();
+        let segments = state.entries.iter().filter_map(|entry| {
+            entry
+                .vector_segment
+                .as_ref()
+                .map(|segment| (segment.clone(), entry.files.clone()))
+        });
+        Fingerprint {
+            sqlite: state.database.stat,
+            last_sequence: self.queue.last,
+            segments: segments.collect(),
+        }
+    }
+
+    /// Finds the records of `collection`, for the reading of it that follows.
+    ///
+    /// # Errors
+    /// What [`SourceError`] lists.
+    pub fn warm(&self, collection: &Collection) -> Result<(), SourceError> {
+        self.retried_in_copy(|state| {
+            let entry = entry(state, collection)?;
+            let numbers = numbers(&state.database, entry)?;
+            let own = |numbers| (entry.collection.id.clone(), numbers);
+            self.numbers.replace(numbers.map(own));
+            Ok(())
+        })
+    }
+
+    /// The row numbers of the records of `entry`, if [`ChromaStore::warm`] has found them.
+    pub(crate) fn numbers(&self, entry: &Entry) -> Option<Vec<i64>> {
+        let (id, numbers) = self.numbers.take()?;
+        (id == entry.collection.id).then_some(numbers)
+    }
+
+    /// Finds the vectors of `collection`, for the reading of it that follows.
+    ///
+    /// # Errors
+    /// What [`SourceError`] lists.
+    pub fn warm_vectors(&self, collection: &Collection) -> Result<(), SourceError> {
+        self.retried_in_copy(|state| {
+            let entry = entry(state, collection)?;
+            let vectors = self.vectors(state, entry)?;
+            self.found
+                .replace(Some((entry.collection.id.clone(), vectors)));
+            Ok(())
+        })
+    }
+
+    /// The vectors of `entry`: those found last, or found now.
+    pub(crate) fn vectors(&self, state: &State, entry: &Entry) -> Result<Vectors, SourceError> {
+        if let Some((id, vectors)) = self.found.take()
+            && id == entry.collection.id
+        {
+            return Ok(vectors);
+        }
+        let mut vectors = self.find(state, entry, self.complete)?;
+        let notices = std::mem::take(&mut vectors.notices);
+        self.tell(
+            notices
+                .into_iter()
+                .map(|notice| original(state, self.directory.path(), notice)),
+        );
+        Ok(vectors)
+    }
+
+    /// Finds the vectors of `entry` in files that do not change meanwhile.
+    pub(crate) fn find(
+        &self,
+        state: &State,
+        entry: &Entry,
+        complete: bool,
+    ) -> Result<Vectors, SourceError> {
+        let found = Vectors::find(&state.database, &state.folder, &self.queue, complete, entry)?;
+        if state.scratch.is_none() {
+            if !found.notices.is_empty() {
+                rest(&state.database, &entry.files, HALF_WRITTEN)?;
+            }
+            unlocked::unmoved(&self.directory, entry)?;
+        }
+        Ok(found)
+    }
+
+    /// Breaks off what is read where it lies if a writer waits, so that it is done again in a copy.
+    pub(crate) fn check_for_writer(&self, state: &State) -> Result<(), SourceError> {
+        let database = &state.database;
+        if state.scratch.is_none() && database.writer_inside() {
+            return Err(busy(&database.path, "another process is writing to it"));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn tell(&self, sentences: impl IntoIterator<Item = String>) {
+        sentences
+            .into_iter()
+            .for_each(|sentence| self.notice(sentence));
+    }
+
+    pub(crate) fn notice(&self, sentence: String) {
+        let mut notices = self.notices.borrow_mut();
+        if notices.len() > MOST_NOTICES
+            || notices.contains(&sentence)
+            || self.warnings.contains(&sentence)
+        {
+            return;
+        }
+        let full = notices.len() == MOST_NOTICES;
+        notices.push(if full {
+            "what else was found is not listed".to_owned()
+        } else {
+            sentence
+        });
+    }
+}
+
+/// The entry of `collection`. The entries are in the order of the catalogue.
+pub(crate) fn entry<'a>(
+    state: &'a State,
+    collection: &Collection,
+) -> Result<&'a Entry, SourceError> {
+    let found = state
+        .entries
+        .binary_search_by(|entry| in_order(&entry.collection, collection));
+    found
+        .ok()
+        .and_then(|at| state.entries.get(at))
+        .ok_or_else(|| {
+            state.database.damaged(format!(
+                "it has no collection with the id {:?}",
+                collection.id
+            ))
+        })
+}
+
+/// A sentence about a copy as one about the store.
+pub(crate) fn original(state: &State, directory: &Path, sentence: String) -> String {
+    match (state.folder.path().to_str(), directory.to_str()) {
+        (Some(copy), Some(store)) if state.scratch.is_some() => sentence.replace(copy, store),
+        _ => sentence,
+    }
+}

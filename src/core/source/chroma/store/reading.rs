@@ -1,0 +1,212 @@
+//! The records of a collection: rows of the tables, what the queue changes about them, and their vectors.
+//!
+//! Stage: source. Promise: every live record once, in the order of insertion, also where the reading goes on in a private
+//! copy; what is lost is told. May import `record` and this folder.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use super::chroma_store::{ChromaStore, entry};
+use super::vector_counts::{Grades, count};
+use crate::record::{Collection, Inventory};
+use crate::source::chroma::catalog::collections::Entry;
+use crate::source::chroma::damage::losses::Losses;
+use crate::source::chroma::damage::scan::Hole;
+use crate::source::chroma::metadata::tables::{Depth, Knows, Row, Tables};
+use crate::source::chroma::queue::pending::{Outcome, Tail, apply};
+use crate::source::chroma::queue::rows::Contents;
+use crate::source::chroma::snapshot::unlocked::State;
+use crate::source::chroma::sqlite::columns::words;
+use crate::source::chroma::vectors::of_collection::Wanted;
+use crate::source::error::SourceError;
+use crate::source::{Consumer, Source};
+
+/// How often a waiting writer is looked for.
+const POLL: Duration = Duration::from_millis(20);
+
+/// Takes a live row, with access to the queue's contents.
+pub(crate) type EachRow<'a> =
+    dyn FnMut(Row, &mut Contents<'_>) -> Result<ControlFlow<()>, SourceError> + 'a;
+
+impl ChromaStore {
+    /// Gives every live row of `entry` to `each`: the tables' rows, then those that only the queue has.
+    pub(crate) fn rows(
+        &self,
+        state: &State,
+        entry: &Entry,
+        depth: Depth,
+        knows: &mut Knows<'_>,
+        each: &mut EachRow<'_>,
+    ) -> Result<(), SourceError> {
+        let database = &state.database;
+        let mut looked = Instant::now();
+        let tail = Tail::replay(database, &self.queue, entry)?;
+        let mut contents = Contents::new(database)?;
+        let losses = RefCell::new(Losses::default());
+        let mut give = |mut row: Row, numbers: &[i64]| {
+            if tail.unsure(&row.id) {
+                row.lose(
+                    "embeddings",
+                    "whether table embeddings has the record cannot be told",
+                );
+            }
+            if let Some(trouble) = apply(&mut row, numbers, &mut contents)? {
+                let name = entry.collection.qualified_name();
+                self.notice(format!(
+                    "record {:?} of collection {name:?}: {trouble}",
+                    row.id
+                ));
+            }
+            if looked.elapsed() >= POLL {
+                self.check_for_writer(state)?;
+                looked = Instant::now();
+            }
+            losses.borrow_mut().count(&row);
+            let flow = each(row, &mut contents);
+            losses.borrow_mut().vectors = contents.lost;
+            flow
+        };
+        let about = |holes: &[Hole]| {
+            for sentence in losses
+                .borrow()
+                .told(&database.path, entry, holes, &self.queue, &tail)
+            {
+                self.notice(sentence);
+            }
+        };
+        let mut holes = Vec::new();
+        if let Some(mut tables) =
+            Tables::new(database, &self.schema, entry, depth, self.numbers(entry))?
+        {
+            let flow = tables.read(knows, |row| match tail.outcome(&row.id) {
+                Outcome::Stays(numbers) => {
+                    let numbers = numbers.to_vec();
+                    give(row, &numbers)
+                }
+                Outcome::Goes => Ok(ControlFlow::Continue(())),
+            })?;
+            holes.extend_from_slice(tables.holes());
+            if flow.is_break() {
+                about(&holes);
+                return Ok(());
+            }
+        }
+        for (id, numbers) in tail.fresh() {
+            database.check_stop()?;
+            let row = Row {
+                id: id.to_owned(),
+                ..Row::default()
+            };
+            if give(row, numbers)?.is_break() {
+                break;
+            }
+        }
+        about(&holes);
+        Ok(())
+    }
+}
+
+impl Source for ChromaStore {
+    fn collections(&self) -> &[Collection] {
+        &self.collections
+    }
+
+    fn feed(
+        &self,
+        collection: &Collection,
+        consumer: &mut dyn Consumer,
+    ) -> Result<(), SourceError> {
+        let (mut given, mut grades) = (0_u64, Grades::default());
+        let mut whole = false;
+        self.retried_in_copy(|state| {
+            let entry = entry(state, collection)?;
+            // Found when the first one is wanted.
+            let mut vectors = None;
+            let mut again = given;
+            whole = true;
+            let consumer = RefCell::new(&mut *consumer);
+            let knows = &mut |id: &str| consumer.borrow_mut().knows(id);
+            self.rows(state, entry, Depth::Full, knows, &mut |row, contents| {
+                let mut consumer = consumer.borrow_mut();
+                if again > 0 {
+                    again -= 1;
+                    return Ok(ControlFlow::Continue(()));
+                }
+                let sequence = row.sequence;
+                let mut record = row.into_record();
+                if record.damage.is_none() && consumer.wants_vector(&record) {
+                    let vectors = match &mut vectors {
+                        Some(vectors) => vectors,
+                        None => vectors.insert(self.vectors(state, entry)?),
+                    };
+                    let wanted = Wanted {
+                        id: &record.id,
+                        sequence,
+                        created_at: record.created_at,
+                    };
+                    (record.vector, record.stale) = vectors.fetch(wanted, contents)?;
+                    record.missing = record.vector.is_none();
+                }
+                given = given.saturating_add(1);
+                grades.count(record.missing, record.stale);
+                let flow = consumer.take(record);
+                whole = flow.is_continue();
+                while whole && !consumer.ready() {
+                    state.database.check_stop()?;
+                    self.check_for_writer(state)?;
+                }
+                Ok(flow)
+            })
+        })?;
+        if whole {
+            self.tell(grades.sentences(&collection.qualified_name()));
+        }
+        Ok(())
+    }
+
+    fn inventory(&self, collection: &Collection) -> Result<Inventory, SourceError> {
+        self.retried_in_copy(|state| {
+            let entry = entry(state, collection)?;
+            let mut vectors = self.vectors(state, entry)?;
+            let mut found = Inventory::default();
+            let mut users = BTreeSet::new();
+            let dimension = entry.collection.dimension;
+            self.rows(
+                state,
+                entry,
+                Depth::Counts,
+                &mut |_| false,
+                &mut |row, contents| {
+                    if row.damage.is_none() {
+                        let wanted = Wanted {
+                            id: &row.id,
+                            sequence: row.sequence,
+                            created_at: row.created_at,
+                        };
+                        let (vector, stale) = vectors.fetch(wanted, contents)?;
+                        count(&mut found, vector.as_ref(), stale, dimension);
+                    }
+                    found.records = found.records.saturating_add(1);
+                    found.documents = found
+                        .documents
+                        .saturating_add(u64::from(row.content.document.is_some()));
+                    // A blank user_id names nobody, as in `map::owner_of`.
+                    if let Some(user) = row.content.metadata.get("user_id").map(words)
+                        && !user.trim().is_empty()
+                    {
+                        users.insert(user);
+                    }
+                    Ok(ControlFlow::Continue(()))
+                },
+            )?;
+            found.users = u64::try_from(users.len()).unwrap_or(u64::MAX);
+            self.tell(Grades::of(&found).sentences(&collection.qualified_name()));
+            found.queued = self.queued(entry, vectors.covered());
+            self.found
+                .replace(Some((entry.collection.id.clone(), vectors)));
+            Ok(found)
+        })
+    }
+}

@@ -1,0 +1,173 @@
+//! A store in one row: what `chroma_store` shows.
+//!
+//! Stage: source. May import this folder.
+
+use std::collections::BTreeSet;
+
+use super::chroma_store::{ChromaStore, entry, original};
+use crate::record::Collection;
+use crate::source::chroma::catalog::collections::Entry;
+use crate::source::chroma::damage::losses::missing;
+use crate::source::chroma::damage::record_ids::Listing;
+use crate::source::chroma::damage::scan::{Trouble, readable};
+use crate::source::chroma::files::layout::segment_folders;
+use crate::source::chroma::queue::pending::Tail;
+use crate::source::chroma::snapshot::unlocked::State;
+use crate::source::error::SourceError;
+
+/// A store, summed up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreSummary {
+    /// The schema's versions: "sysdb 10, metadb 6, embeddings_queue 2".
+    pub schema_version: String,
+    /// The releases that have this schema, which tell the newest one that opened the directory.
+    pub written_by: String,
+    /// Bytes of `chroma.sqlite3`.
+    pub sqlite_bytes: u64,
+    /// Bytes of the index files of all collections.
+    pub segment_bytes: u64,
+    /// Tenants.
+    pub tenants: u64,
+    /// Databases.
+    pub databases: u64,
+    /// Collections.
+    pub collections: u64,
+    /// Live records of all collections.
+    pub records: u64,
+    /// Rows of the queue that the tables or index files of their collection do not hold yet.
+    pub queued: u64,
+    /// Folders of deleted collections.
+    pub orphan_segments: u64,
+    /// Bytes of their files.
+    pub orphan_bytes: u64,
+    /// Bytes of a page of `chroma.sqlite3`.
+    pub page_size: u64,
+    /// Pages of it that hold nothing: what SQLite's VACUUM would give back.
+    pub free_pages: u64,
+    /// Sentences for the user.
+    pub warnings: Vec<String>,
+}
+
+impl ChromaStore {
+    /// Sums the store up.
+    ///
+    /// # Errors
+    /// What [`SourceError`] lists.
+    pub fn summary(&self) -> Result<StoreSummary, SourceError> {
+        self.retried_in_copy(|state| self.summary_of(state))
+    }
+
+    fn summary_of(&self, state: &State) -> Result<StoreSummary, SourceError> {
+        let mut warnings = self.warnings().to_vec();
+        let (mut records, mut queued, mut segment_bytes) = (0_u64, 0_u64, 0_u64);
+        for entry in &state.entries {
+            state.database.check_stop()?;
+            let marked =
+                entry.index_mark.is_some() || self.queue.of(&entry.collection.id).is_empty();
+            let covered = if marked {
+                entry.index_mark
+            } else {
+                // Before 0.5.6 the mark is in the index files.
+                let found = self.find(state, entry, false)?;
+                warnings.extend(
+                    found
+                        .notices
+                        .iter()
+                        .map(|notice| original(state, self.directory(), notice.clone()))
+                        .filter(|notice| !self.warnings().contains(notice)),
+                );
+                found.covered()
+            };
+            records = records.saturating_add(self.live(state, entry, &mut warnings)?);
+            queued = queued.saturating_add(self.queued(entry, covered));
+            segment_bytes = segment_bytes.saturating_add(entry.files.bytes());
+        }
+        let used: BTreeSet<&str> = state
+            .entries
+            .iter()
+            .filter_map(|entry| entry.vector_segment.as_deref())
+            .collect();
+        let (mut orphan_segments, mut orphan_bytes) = (0_u64, 0_u64);
+        match segment_folders(self.folder(), state.database.stop()) {
+            Ok(folders) => {
+                for (_, bytes) in folders
+                    .iter()
+                    .filter(|(name, _)| !used.contains(name.as_str()))
+                {
+                    orphan_segments = orphan_segments.saturating_add(1);
+                    orphan_bytes = orphan_bytes.saturating_add(*bytes);
+                }
+            }
+            Err(SourceError::Interrupted) => return Err(SourceError::Interrupted),
+            Err(error) => warnings.push(format!(
+                "folders of deleted collections are not counted: {error}"
+            )),
+        }
+        Ok(StoreSummary {
+            schema_version: self.schema.version(),
+            written_by: self.schema.releases().to_owned(),
+            sqlite_bytes: state.database.stat.bytes,
+            segment_bytes,
+            tenants: self.tenants,
+            databases: self.databases,
+            collections: u64::try_from(state.entries.len()).unwrap_or(u64::MAX),
+            records,
+            queued,
+            orphan_segments,
+            orphan_bytes,
+            page_size: state.database.figure("page_size")?,
+            free_pages: state.database.figure("freelist_count")?,
+            warnings,
+        })
+    }
+
+    /// Rows of the queue that the tables or the index of `entry` do not hold yet.
+    pub(crate) fn queued(&self, entry: &Entry, covered: Option<i64>) -> u64 {
+        let mark = entry
+            .tables_mark
+            .zip(covered)
+            .map(|(tables, index)| tables.min(index));
+        u64::try_from(self.queue.after(&entry.collection.id, mark).len()).unwrap_or(u64::MAX)
+    }
+
+    /// Rows of the queue that are about `collection`, those that its tables and index hold already included.
+    pub fn queue_rows(&self, collection: &Collection) -> u64 {
+        u64::try_from(self.queue.of(&collection.id).len()).unwrap_or(u64::MAX)
+    }
+
+    /// The number of live records of `collection`, from the index of its table and the queue.
+    ///
+    /// # Errors
+    /// What [`SourceError`] lists.
+    pub fn count(&self, collection: &Collection) -> Result<u64, SourceError> {
+        self.retried_in_copy(|state| self.live(state, entry(state, collection)?, &mut Vec::new()))
+    }
+
+    /// Live records of `entry`.
+    fn live(
+        &self,
+        state: &State,
+        entry: &Entry,
+        warnings: &mut Vec<String>,
+    ) -> Result<u64, SourceError> {
+        let Some(segment) = &entry.metadata_segment else {
+            return Ok(0);
+        };
+        let mut statement = state
+            .database
+            .prepare("SELECT count(*) FROM embeddings WHERE segment_id = ?1")?;
+        let counted = statement
+            .query_row([segment], |row| row.get::<_, i64>(0))
+            .map_err(|error| Trouble::of(&state.database, error));
+        let count = match readable(counted)? {
+            Some(count) => u64::try_from(count).unwrap_or(0),
+            None => {
+                let Listing { ids, holes } = Listing::read(&state.database, segment)?;
+                warnings.extend(missing(&state.database.path, entry, &holes));
+                u64::try_from(ids.len()).unwrap_or(u64::MAX)
+            }
+        };
+        let (more, fewer) = Tail::replay(&state.database, &self.queue, entry)?.balance();
+        Ok(count.saturating_add(more).saturating_sub(fewer))
+    }
+}

@@ -1,0 +1,3 @@
+//! TODO.
+
+pub(super) mod of_collection;
