@@ -131,6 +131,27 @@ pub enum SourceError {
 }
 
 impl SourceError {
+    /// Another process has the file `path`, or changes it.
+    pub(super) fn busy(path: &Path, what: &str) -> SourceError {
+        SourceError::Busy {
+            path: path.to_owned(),
+            what: what.to_owned(),
+        }
+    }
+
+    /// The content of the file `path` contradicts the format, at byte `offset` if that is known.
+    pub(super) fn damaged(
+        path: &Path,
+        offset: Option<u64>,
+        what: impl Into<String>,
+    ) -> SourceError {
+        SourceError::Damaged {
+            path: path.to_owned(),
+            what: what.into(),
+            offset,
+        }
+    }
+
     /// The disk turned out to be full while `path`, a part of a private copy, was written.
     pub(super) fn full(path: &Path) -> SourceError {
         SourceError::DiskFull {

@@ -5,6 +5,7 @@
 
 pub mod chroma;
 mod error;
+mod stop;
 
 use std::ops::ControlFlow;
 

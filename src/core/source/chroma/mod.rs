@@ -29,7 +29,8 @@ mod sqlite;
 mod store;
 mod vectors;
 
-pub use files::layout::{FileStat, SegmentFiles};
+pub use files::file_stat::FileStat;
+pub use files::layout::SegmentFiles;
 pub use files::persist_dir::Place;
 pub use snapshot::options::{Options, Snapshot};
 pub use snapshot::registry::{remove_copies, removed_copies};

@@ -12,11 +12,12 @@ use super::schema::Schema;
 use super::space::Configuration;
 use crate::record::{Collection, Metadata, Space};
 use crate::source::chroma::damage::collection_warnings;
-use crate::source::chroma::damage::scan::{Trouble, readable};
 use crate::source::chroma::files::folder::Folder;
 use crate::source::chroma::files::layout::{SegmentFiles, is_uuid};
 use crate::source::chroma::sqlite::columns::typed;
-use crate::source::chroma::sqlite::database::{Database, sequence, text};
+use crate::source::chroma::sqlite::columns::{sequence, text};
+use crate::source::chroma::sqlite::database::Database;
+use crate::source::chroma::sqlite::errors::{StatementError, unless_corrupt};
 use crate::source::error::SourceError;
 
 const DEFAULT_TENANT: &str = "default_tenant";
@@ -26,7 +27,7 @@ const METADATA_TYPE: &str = "urn:chroma:segment/metadata/sqlite";
 
 /// A collection with what its readers need.
 #[derive(Debug, Clone)]
-pub(crate) struct Entry {
+pub(crate) struct CatalogEntry {
     /// The collection.
     pub collection: Collection,
     /// Its metadata segment.
@@ -49,7 +50,7 @@ pub(crate) struct Entry {
 #[derive(Debug)]
 pub(crate) struct Catalog {
     /// Ordered by tenant, database and name.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<CatalogEntry>,
     /// Number of tenants.
     pub tenants: u64,
     /// Number of databases.
@@ -88,7 +89,7 @@ impl Catalog {
         let marks = marks(database)?;
         let bools = schema.collection_bools;
         let (mut warnings, mut remarks) = (Vec::new(), Vec::new());
-        let owned = readable(metadata(
+        let owned = unless_corrupt(metadata(
             database,
             bools,
             "collection_metadata",
@@ -101,7 +102,7 @@ impl Catalog {
             ));
         }
         let mut collection_metadata = owned.unwrap_or_default();
-        let created = readable(metadata(database, bools, "segment_metadata", "segment_id"))?;
+        let created = unless_corrupt(metadata(database, bools, "segment_metadata", "segment_id"))?;
         let settings_known = created.is_some();
         let mut segment_metadata = created.unwrap_or_default();
         let mut entries = Vec::new();
@@ -153,7 +154,7 @@ impl Catalog {
                 None => SegmentFiles::default(),
             };
             let broken = configuration.broken.clone();
-            let mut entry = Entry {
+            let mut entry = CatalogEntry {
                 tables_mark: mark(&own.metadata),
                 index_mark: mark(&own.vector),
                 mixed: verdict.space == Space::Cosine
@@ -211,7 +212,7 @@ impl Catalog {
         };
         if schema.databases {
             let sql = "SELECT count(*) FROM tenants NOT INDEXED";
-            match readable(database.try_rows(sql, |row| row.get::<_, i64>(0)))? {
+            match unless_corrupt(database.try_rows(sql, |row| row.get::<_, i64>(0)))? {
                 Some(all) => {
                     found.tenants = all
                         .first()
@@ -358,7 +359,7 @@ fn metadata(
     bools: bool,
     table: &str,
     owner: &str,
-) -> Result<BTreeMap<String, Metadata>, Trouble> {
+) -> Result<BTreeMap<String, Metadata>, StatementError> {
     let sql = format!(
         "SELECT {owner}, key, str_value, int_value, float_value{} FROM {table} NOT INDEXED",
         if bools { ", bool_value" } else { "" }

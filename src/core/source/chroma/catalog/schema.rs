@@ -17,8 +17,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::source::chroma::damage::scan::readable;
 use crate::source::chroma::sqlite::database::Database;
+use crate::source::chroma::sqlite::errors::unless_corrupt;
 use crate::source::error::SourceError;
 
 /// Directories of migrations with the newest version known.
@@ -167,13 +167,13 @@ fn versions(database: &Database) -> Result<BTreeMap<String, i64>, SourceError> {
         let sql = format!("SELECT dir, version FROM migrations {hint}");
         database.try_rows(&sql, |row| {
             let directory =
-                crate::source::chroma::sqlite::database::text(row.get_ref(0)?).unwrap_or_default();
+                crate::source::chroma::sqlite::columns::text(row.get_ref(0)?).unwrap_or_default();
             Ok((directory, row.get::<_, i64>(1)?))
         })
     };
-    let rows = match readable(ask(""))? {
+    let rows = match unless_corrupt(ask(""))? {
         Some(rows) => Some(rows),
-        None => readable(ask("NOT INDEXED "))?,
+        None => unless_corrupt(ask("NOT INDEXED "))?,
     };
     let rows = rows.ok_or_else(|| database.lost("migrations"))?;
     let mut versions = BTreeMap::new();

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::scan::{Hole, listed};
-use crate::source::chroma::catalog::collections::Entry;
+use super::unreadable_rows::{Hole, listed};
+use crate::source::chroma::catalog::collections::CatalogEntry;
 use crate::source::chroma::metadata::tables::Row;
 use crate::source::chroma::queue::pending::Tail;
 use crate::source::chroma::queue::rows::Queue;
@@ -35,7 +35,7 @@ impl Losses {
     pub fn told(
         &self,
         path: &Path,
-        entry: &Entry,
+        entry: &CatalogEntry,
         holes: &[Hole],
         queue: &Queue,
         tail: &Tail,
@@ -74,7 +74,7 @@ impl Losses {
 }
 
 /// The sentence about rows of `embeddings` of which nothing is known.
-pub(crate) fn missing(path: &Path, entry: &Entry, holes: &[Hole]) -> Option<String> {
+pub(crate) fn missing(path: &Path, entry: &CatalogEntry, holes: &[Hole]) -> Option<String> {
     let name = entry.collection.qualified_name();
     (!holes.is_empty()).then(|| {
         format!(

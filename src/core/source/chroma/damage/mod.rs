@@ -6,3 +6,4 @@ pub(super) mod losses;
 pub(super) mod record_ids;
 pub(super) mod scan;
 pub(super) mod truncated;
+pub(super) mod unreadable_rows;

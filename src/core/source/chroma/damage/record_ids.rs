@@ -7,8 +7,11 @@ use std::collections::BTreeMap;
 
 use rusqlite::types::ValueRef;
 
-use super::scan::{Hole, Trouble, readable, scan};
-use crate::source::chroma::sqlite::database::{Database, text};
+use super::scan::scan;
+use super::unreadable_rows::Hole;
+use crate::source::chroma::sqlite::columns::text;
+use crate::source::chroma::sqlite::database::Database;
+use crate::source::chroma::sqlite::errors::{StatementError, unless_corrupt};
 use crate::source::chroma::sqlite::rowids::ends;
 use crate::source::error::SourceError;
 
@@ -29,7 +32,7 @@ impl Listing {
             let sql = format!(
                 "SELECT id, embedding_id FROM embeddings WHERE segment_id = ?1 ORDER BY embedding_id {order}"
             );
-            if readable(listing.take(database, &sql, segment))?.is_some() {
+            if unless_corrupt(listing.take(database, &sql, segment))?.is_some() {
                 return Ok(listing);
             }
         }
@@ -44,8 +47,13 @@ impl Listing {
         Ok(listing)
     }
 
-    fn take(&mut self, database: &Database, sql: &str, segment: &str) -> Result<(), Trouble> {
-        let failed = |error| Trouble::of(database, error);
+    fn take(
+        &mut self,
+        database: &Database,
+        sql: &str,
+        segment: &str,
+    ) -> Result<(), StatementError> {
+        let failed = |error| database.statement_error(error);
         let mut statement = database.prepare(sql)?;
         let mut rows = statement.query([segment]).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {
@@ -80,7 +88,7 @@ impl Places {
         let mut places = Places::default();
         for sql in [by_index, by_table] {
             places.rows.clear();
-            places.whole = readable(places.fill(database, &sql, numbers))?.unwrap_or(false);
+            places.whole = unless_corrupt(places.fill(database, &sql, numbers))?.unwrap_or(false);
             if places.whole {
                 places.rows.sort_unstable();
                 break;
@@ -90,8 +98,13 @@ impl Places {
     }
 
     /// Takes rows of what they are ordered by, record and row number.
-    fn fill(&mut self, database: &Database, sql: &str, numbers: &[i64]) -> Result<bool, Trouble> {
-        let failed = |error| Trouble::of(database, error);
+    fn fill(
+        &mut self,
+        database: &Database,
+        sql: &str,
+        numbers: &[i64],
+    ) -> Result<bool, StatementError> {
+        let failed = |error| database.statement_error(error);
         let mut statement = database.prepare(sql)?;
         let mut rows = statement.query([]).map_err(failed)?;
         let mut before = i64::MIN;
@@ -99,11 +112,11 @@ impl Places {
             database.check_stop()?;
             let number = |at: usize| match row.get_ref(at) {
                 Ok(ValueRef::Integer(number)) => Ok(number),
-                _ => Err(Trouble::Page),
+                _ => Err(StatementError::Corrupt),
             };
             let (order, record, place) = (number(0)?, number(1)?, number(2)?);
             if order < before {
-                return Err(Trouble::Page);
+                return Err(StatementError::Corrupt);
             }
             before = order;
             if numbers.binary_search(&record).is_err() {

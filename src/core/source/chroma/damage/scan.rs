@@ -6,87 +6,16 @@
 //! SQLite ends a statement at the first page that is not one. The rows behind that page are found by searching for
 //! larger row numbers, which leads around it.
 
-use std::fmt;
+use rusqlite::{Row, Statement};
 
-use rusqlite::{ErrorCode, Row, Statement};
+use super::unreadable_rows::Hole;
 
 use crate::source::chroma::sqlite::database::Database;
+use crate::source::chroma::sqlite::errors::{StatementError, unless_corrupt};
 use crate::source::error::SourceError;
 
 /// The most searches for what lies behind unreadable pages of one table.
 const SEARCHES: u32 = 100_000;
-
-/// Why a statement ended before its last row.
-#[derive(Debug)]
-pub(crate) enum Trouble {
-    /// A page of the table or its index cannot be read.
-    Page,
-    /// Anything else, which ends the reading.
-    Other(SourceError),
-}
-
-impl From<SourceError> for Trouble {
-    fn from(error: SourceError) -> Trouble {
-        Trouble::Other(error)
-    }
-}
-
-impl Trouble {
-    /// SQLite's error.
-    pub fn of(database: &Database, error: rusqlite::Error) -> Trouble {
-        match &error {
-            rusqlite::Error::SqliteFailure(failure, _)
-                if failure.code == ErrorCode::DatabaseCorrupt =>
-            {
-                match database.check_stop() {
-                    Ok(()) => Trouble::Page,
-                    Err(stopped) => Trouble::Other(stopped),
-                }
-            }
-            _ => Trouble::Other(database.failed(error)),
-        }
-    }
-}
-
-/// `None` where a page cannot be read.
-pub(crate) fn readable<T>(result: Result<T, Trouble>) -> Result<Option<T>, SourceError> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(Trouble::Page) => Ok(None),
-        Err(Trouble::Other(error)) => Err(error),
-    }
-}
-
-/// Row numbers, first and last, of which nothing is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Hole {
-    /// The first.
-    pub first: i64,
-    /// The last; `i64::MAX` if the table's end is not known.
-    pub last: i64,
-}
-
-impl fmt::Display for Hole {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.first, self.last) {
-            (i64::MIN, i64::MAX) => f.write_str("all rows"),
-            (i64::MIN, last) => write!(f, "rows up to {last}"),
-            (first, i64::MAX) => write!(f, "rows from {first} on"),
-            (first, last) if first == last => write!(f, "row {first}"),
-            (first, last) => write!(f, "rows {first} to {last}"),
-        }
-    }
-}
-
-/// Holes as words: "rows 3 to 9, row 12 and 2 other ranges".
-pub(crate) fn listed(holes: &[Hole]) -> String {
-    const SHOWN: usize = 5;
-    let shown: Vec<String> = holes.iter().take(SHOWN).map(Hole::to_string).collect();
-    match holes.len().saturating_sub(SHOWN) {
-        0 => shown.join(", "),
-        more => format!("{} and {more} other ranges", shown.join(", ")),
-    }
-}
 
 /// Gives every readable row of a table to `each`, ascending by the row number in its first column.
 ///
@@ -103,8 +32,8 @@ pub(crate) fn scan(
     loop {
         match pass(database, &mut statement, &mut next, &mut each) {
             Ok(()) => return Ok(holes),
-            Err(Trouble::Page) => {}
-            Err(Trouble::Other(error)) => return Err(error),
+            Err(StatementError::Corrupt) => {}
+            Err(StatementError::Other(error)) => return Err(error),
         }
         let search = match &mut searches {
             Some(search) => search,
@@ -132,14 +61,14 @@ fn pass(
     statement: &mut Statement<'_>,
     next: &mut i64,
     each: &mut impl FnMut(i64, &Row<'_>),
-) -> Result<(), Trouble> {
-    let failed = |error| Trouble::of(database, error);
+) -> Result<(), StatementError> {
+    let failed = |error| database.statement_error(error);
     let mut rows = statement.query([*next]).map_err(failed)?;
     while let Some(row) = rows.next().map_err(failed)? {
         let number = row.get(0).map_err(failed)?;
         // A page that is overwritten in part may give rows that are none.
         if number < *next {
-            return Err(Trouble::Page);
+            return Err(StatementError::Corrupt);
         }
         each(number, row);
         *next = number.saturating_add(1);
@@ -169,10 +98,10 @@ impl<'a> Search<'a> {
     }
 
     /// The first row from `number` on, if there is one; `Page` if the way there cannot be read.
-    fn at(&mut self, number: i64) -> Result<Option<i64>, Trouble> {
+    fn at(&mut self, number: i64) -> Result<Option<i64>, StatementError> {
         self.database.check_stop()?;
         self.left = self.left.saturating_sub(1);
-        let failed = |error| Trouble::of(self.database, error);
+        let failed = |error| self.database.statement_error(error);
         let mut rows = self.first.query([number]).map_err(failed)?;
         match rows.next().map_err(failed)? {
             Some(row) => row.get(0).map(Some).map_err(failed),
@@ -195,7 +124,7 @@ impl<'a> Search<'a> {
             if self.left == 0 || bad == i64::MAX {
                 return Ok(nothing);
             }
-            match readable(self.at(at))? {
+            match unless_corrupt(self.at(at))? {
                 Some(found) => break (at, found),
                 None => bad = at,
             }
@@ -203,7 +132,7 @@ impl<'a> Search<'a> {
         };
         while good.0.saturating_sub(bad) > 1 {
             let middle = bad.midpoint(good.0);
-            match readable(self.at(middle))? {
+            match unless_corrupt(self.at(middle))? {
                 Some(found) => good = (middle, found),
                 None => bad = middle,
             }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
 
-use super::layout::FileStat;
+use super::file_stat::FileStat;
 use crate::source::error::SourceError;
 
 /// A folder that is held open.

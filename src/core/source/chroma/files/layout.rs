@@ -1,6 +1,6 @@
 //! The files of a persist directory, and what they were when they were looked at.
 //!
-//! Stage: source. Promise: nothing is opened but folders, by way of `folder`. May import `error` and `folder`.
+//! Stage: source. Promise: nothing is opened but folders, by way of `folder`.
 //!
 //! ```text
 //! <persist dir>/
@@ -10,16 +10,15 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use rustix::fs::{FileType, Stat};
 
+use super::file_stat::FileStat;
 use super::folder::{Folder, kind, not_a_file};
-use crate::source::chroma::sqlite::database::check_stop;
 use crate::source::error::SourceError;
+use crate::source::stop::check_stop;
 
 /// Name of the database file.
 pub(crate) const DATABASE: &str = "chroma.sqlite3";
@@ -43,67 +42,6 @@ pub(crate) const PICKLE: &str = "index_metadata.pickle";
 const SEGMENT_FILES: [&str; 5] = [HEADER, ELEMENTS, LENGTHS, LINKS, PICKLE];
 /// Files that chromadb before 0.4 left.
 const OLD_FILES: [&str; 2] = ["chroma-embeddings.parquet", "chroma-collections.parquet"];
-
-/// The step of a file system's clock, with some room.
-const CLOCK_STEP: Duration = Duration::from_millis(20);
-
-/// Size and modification time of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FileStat {
-    /// Bytes.
-    pub bytes: u64,
-    /// Seconds since 1970 of the last modification.
-    pub seconds: i64,
-    /// Nanoseconds within that second.
-    pub nanoseconds: i64,
-    /// The file's number on its disk.
-    pub inode: u64,
-}
-
-impl FileStat {
-    /// The figures of `metadata`.
-    pub(crate) fn of(metadata: &Metadata) -> FileStat {
-        FileStat {
-            bytes: metadata.len(),
-            seconds: metadata.mtime(),
-            nanoseconds: metadata.mtime_nsec(),
-            inode: metadata.ino(),
-        }
-    }
-}
-
-impl From<&Stat> for FileStat {
-    fn from(stat: &Stat) -> FileStat {
-        FileStat {
-            bytes: u64::try_from(stat.st_size).unwrap_or(0),
-            seconds: stat.st_mtime,
-            nanoseconds: i64::try_from(stat.st_mtime_nsec).unwrap_or(0),
-            inode: stat.st_ino,
-        }
-    }
-}
-
-impl FileStat {
-    /// How long ago it was changed; `None` if that lies in the future.
-    pub(crate) fn age(&self) -> Option<Duration> {
-        let seconds = u64::try_from(self.seconds).ok()?;
-        let rest = u32::try_from(self.nanoseconds).ok()?;
-        SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH.checked_add(Duration::new(seconds, rest))?)
-            .ok()
-    }
-
-    /// Whether a change right after the look would show: clocks of file systems go in steps, so two changes
-    /// within a step look like one.
-    pub(crate) fn tells(&self) -> bool {
-        let step = if self.nanoseconds == 0 {
-            Duration::from_secs(2)
-        } else {
-            CLOCK_STEP
-        };
-        self.age().is_none_or(|age| age > step)
-    }
-}
 
 /// The files of one segment folder that exist, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -133,8 +71,8 @@ impl SegmentFiles {
     }
 
     /// Whether a change right after the look would show.
-    pub(crate) fn tells(&self) -> bool {
-        self.files.values().all(FileStat::tells)
+    pub(crate) fn shows_changes(&self) -> bool {
+        self.files.values().all(FileStat::shows_changes)
     }
 
     /// Bytes of all files together.

@@ -12,9 +12,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use crate::source::chroma::files::layout::FileStat;
-use crate::source::chroma::sqlite::database::{busy, check_stop};
+use crate::source::chroma::files::file_stat::FileStat;
 use crate::source::error::SourceError;
+use crate::source::stop::check_stop;
 
 /// Bytes of a block, about.
 const BLOCK: u64 = 64 << 10;
@@ -101,7 +101,7 @@ impl Elements {
         let from = usize::try_from(from).unwrap_or(usize::MAX);
         match bytes.get(from..from.saturating_add(into.len())) {
             Some(found) => into.copy_from_slice(found),
-            None => return Err(busy(&self.path, SHORTER)),
+            None => return Err(SourceError::busy(&self.path, SHORTER)),
         }
         Ok(())
     }
@@ -150,7 +150,7 @@ impl Elements {
             source,
         })?;
         if FileStat::of(&now) != self.stat {
-            return Err(busy(
+            return Err(SourceError::busy(
                 &self.path,
                 "another process changed it while it was read",
             ));
@@ -215,7 +215,7 @@ pub(crate) fn read_at(
 ) -> Result<(), SourceError> {
     file.read_exact_at(into, at)
         .map_err(|source| match source.kind() {
-            std::io::ErrorKind::UnexpectedEof => busy(path, SHORTER),
+            std::io::ErrorKind::UnexpectedEof => SourceError::busy(path, SHORTER),
             _ => SourceError::Io {
                 path: path.to_owned(),
                 source,

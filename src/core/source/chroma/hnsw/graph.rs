@@ -27,11 +27,11 @@ use super::segment::Files;
 use super::stream::Stream;
 use crate::index::graph::{Building, Form, Graph, GraphShape, Kind, NoGraph, top_level};
 use crate::record::{Collection, Space};
-use crate::source::chroma::catalog::collections::Entry;
+use crate::source::chroma::catalog::collections::CatalogEntry;
 use crate::source::chroma::files::layout::{ELEMENTS, HEADER, LENGTHS, LINKS};
-use crate::source::chroma::snapshot::unlocked::{State, unmoved};
+use crate::source::chroma::snapshot::state::{State, check_index_files};
 use crate::source::chroma::store::chroma_store::{ChromaStore, entry};
-use crate::source::chroma::store::opening::rest;
+use crate::source::chroma::store::opening::wait_for_age;
 use crate::source::error::SourceError;
 
 /// Damaged index files that are younger may be half written.
@@ -90,11 +90,11 @@ impl ChromaStore {
                 Err(Failure::None(reason)) => Err(reason),
                 Err(Failure::Store(error)) => Err(reason(error)?),
             };
-            if state.scratch.is_none() {
+            if state.private.is_none() {
                 if result.is_err() {
-                    rest(&state.database, &entry.files, HALF_WRITTEN)?;
+                    wait_for_age(&state.database, &entry.files, HALF_WRITTEN)?;
                 }
-                unmoved(self.folder(), entry)?;
+                check_index_files(self.folder(), entry)?;
             }
             Ok(result)
         })
@@ -117,7 +117,7 @@ fn reason(error: SourceError) -> Result<NoGraph, SourceError> {
 
 /// The files of a graph with their checked header.
 struct Opened<'a> {
-    entry: &'a Entry,
+    entry: &'a CatalogEntry,
     files: Files,
     header: Header,
     shape: GraphShape,
@@ -126,7 +126,7 @@ struct Opened<'a> {
 }
 
 impl Opened<'_> {
-    fn open<'a>(state: &State, entry: &'a Entry) -> Result<Opened<'a>, Failure> {
+    fn open<'a>(state: &State, entry: &'a CatalogEntry) -> Result<Opened<'a>, Failure> {
         let files = Files::of(&state.folder, entry)?.ok_or(NoGraph::NoFiles)?;
         let (file, metadata) = open(&files, HEADER)?;
         let needed = u64::try_from(HEADER_BYTES).unwrap_or(0);

@@ -35,9 +35,9 @@ use std::sync::atomic::AtomicBool;
 
 use super::elements::{Elements, read_at};
 use super::labels::Labels;
+use crate::source::chroma::files::floats::floats;
 use crate::source::chroma::files::folder::Folder;
 use crate::source::chroma::files::layout::{ELEMENTS, HEADER, LENGTHS};
-use crate::source::chroma::queue::rows::floats;
 use crate::source::error::SourceError;
 
 /// Bytes of `header.bin`.

@@ -11,7 +11,7 @@ use super::index::Header;
 use super::pickle::{self, Persisted};
 use crate::key::Keys;
 use crate::record::Space;
-use crate::source::chroma::catalog::collections::Entry;
+use crate::source::chroma::catalog::collections::CatalogEntry;
 use crate::source::chroma::files::folder::Folder;
 use crate::source::chroma::files::layout::{ELEMENTS, HEADER, LENGTHS, PICKLE};
 use crate::source::error::SourceError;
@@ -20,7 +20,10 @@ use crate::source::error::SourceError;
 const LARGEST_PICKLE: u64 = 4 << 30;
 
 /// Looks at the index files of `entry` without reading them all; a sentence if they cannot be used.
-pub(crate) fn glance(directory: &Folder, entry: &Entry) -> Result<Option<String>, SourceError> {
+pub(crate) fn glance(
+    directory: &Folder,
+    entry: &CatalogEntry,
+) -> Result<Option<String>, SourceError> {
     let Some(files) = Files::of(directory, entry).transpose() else {
         let lost = entry
             .vector_segment
@@ -45,7 +48,7 @@ pub(crate) fn glance(directory: &Folder, entry: &Entry) -> Result<Option<String>
 }
 
 /// The sentence about an index that cannot be used.
-pub(crate) fn broken(entry: &Entry, error: &SourceError) -> String {
+pub(crate) fn broken(entry: &CatalogEntry, error: &SourceError) -> String {
     format!(
         "the vector index of collection {:?} cannot be used, only vectors of the write-ahead queue are read: {error}",
         entry.collection.qualified_name()
@@ -60,7 +63,7 @@ pub(crate) struct Files {
 
 impl Files {
     /// The files of `entry`; `None` if its folder was missing or empty.
-    pub fn of(directory: &Folder, entry: &Entry) -> Result<Option<Files>, SourceError> {
+    pub fn of(directory: &Folder, entry: &CatalogEntry) -> Result<Option<Files>, SourceError> {
         let segment = entry.vector_segment.as_ref();
         let Some(segment) = segment.filter(|_| !entry.files.files.is_empty()) else {
             return Ok(None);
@@ -78,7 +81,7 @@ impl Files {
         self.folder.at(name)
     }
 
-    fn header(&self, entry: &Entry) -> Result<Header, SourceError> {
+    fn header(&self, entry: &CatalogEntry) -> Result<Header, SourceError> {
         let path = self.path(HEADER);
         let header = Header::read(&self.folder)?;
         match entry.collection.dimension {
@@ -95,7 +98,7 @@ impl Files {
     }
 
     /// What can be told without reading the files whole.
-    fn check(&self, entry: &Entry, header: Header) -> Result<(), SourceError> {
+    fn check(&self, entry: &CatalogEntry, header: Header) -> Result<(), SourceError> {
         if header.count > 0 {
             let lengths = entry.collection.space == Space::Cosine;
             for name in [Some(ELEMENTS), lengths.then_some(LENGTHS)]
@@ -130,7 +133,7 @@ impl Files {
     }
 
     /// The header of an index that looks whole; `None` if it was never persisted.
-    pub fn checked(&self, entry: &Entry) -> Result<Option<Header>, SourceError> {
+    pub fn checked(&self, entry: &CatalogEntry) -> Result<Option<Header>, SourceError> {
         let header = self.header(entry)?;
         self.check(entry, header)?;
         let persisted = entry.files.files.contains_key(PICKLE);

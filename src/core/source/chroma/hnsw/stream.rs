@@ -8,8 +8,8 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use super::elements::read_at;
-use crate::source::chroma::sqlite::database::check_stop;
 use crate::source::error::SourceError;
+use crate::source::stop::check_stop;
 
 /// Bytes read at once.
 const STEP: usize = 1 << 20;

@@ -16,9 +16,9 @@ use rusqlite::{Rows, Statement};
 
 use super::values::Pair;
 use crate::record::Value;
-use crate::source::chroma::damage::scan::{Trouble, readable};
 use crate::source::chroma::sqlite::columns::{typed, whole};
 use crate::source::chroma::sqlite::database::Database;
+use crate::source::chroma::sqlite::errors::{StatementError, unless_corrupt};
 use crate::source::error::SourceError;
 
 /// The key of a record's owner in its metadata.
@@ -69,17 +69,17 @@ impl<'a> Owners<'a> {
     }
 
     /// The owners of the records `first` to `last`.
-    pub fn range(&mut self, first: i64, last: i64) -> Result<Cursor<'_, 'a>, Trouble> {
+    pub fn range(&mut self, first: i64, last: i64) -> Result<Cursor<'_, 'a>, StatementError> {
         let database = self.database;
         let named = match self.named.take() {
             Some(named) => named,
-            None => readable(Named::read(database, self.records))?.unwrap_or_default(),
+            None => unless_corrupt(Named::read(database, self.records))?.unwrap_or_default(),
         };
         let rows = self.range.query([first, last]);
         Ok(Cursor {
             database,
             key: &self.key,
-            rows: rows.map_err(|error| Trouble::of(database, error))?,
+            rows: rows.map_err(|error| database.statement_error(error))?,
             row: &mut self.row,
             named: self.named.insert(named),
             ahead: None,
@@ -93,7 +93,7 @@ impl<'a> Owners<'a> {
         let mut statement = self.database.prepare(sql)?;
         let place = statement.query_row([number], |row| row.get(0));
         let Ok(place) = place else { return Ok(None) };
-        let value = readable(self.row.value(self.database, place))?.flatten();
+        let value = unless_corrupt(self.row.value(self.database, place))?.flatten();
         Ok(value.map(|value| (self.key.clone(), Some(value))))
     }
 }
@@ -111,8 +111,8 @@ pub(crate) struct Cursor<'s, 'a> {
 
 impl Cursor<'_, '_> {
     /// The owner of `number`; earlier numbers are passed over.
-    pub fn of(&mut self, number: i64) -> Result<Option<Pair>, Trouble> {
-        let failed = |error| Trouble::of(self.database, error);
+    pub fn of(&mut self, number: i64) -> Result<Option<Pair>, StatementError> {
+        let failed = |error| self.database.statement_error(error);
         loop {
             match self.ahead {
                 Some((at, _)) if at > number => return Ok(None),
@@ -142,13 +142,16 @@ struct Lookup<'a> {
 
 impl Lookup<'_> {
     /// The value in the row `place`.
-    fn value(&mut self, database: &Database, place: i64) -> Result<Option<Value>, Trouble> {
-        let failed = |error| Trouble::of(database, error);
+    fn value(&mut self, database: &Database, place: i64) -> Result<Option<Value>, StatementError> {
+        let failed = |error| database.statement_error(error);
         let mut rows = self.statement.query([place]).map_err(failed)?;
         // The index has it.
-        let row = rows.next().map_err(failed)?.ok_or(Trouble::Page)?;
+        let row = rows
+            .next()
+            .map_err(failed)?
+            .ok_or(StatementError::Corrupt)?;
         match row.get_ref(0).map_err(failed)? {
-            ValueRef::Text(bytes) => Ok(Some(text(bytes).ok_or(Trouble::Page)?)),
+            ValueRef::Text(bytes) => Ok(Some(text(bytes).ok_or(StatementError::Corrupt)?)),
             _ => typed(row, 0, self.bools).map_err(failed),
         }
     }
@@ -170,7 +173,7 @@ struct Named {
 
 impl Named {
     /// Reads the indexes, if there are not many more owners than `records`: other collections have theirs there too.
-    fn read(database: &Database, records: usize) -> Result<Named, Trouble> {
+    fn read(database: &Database, records: usize) -> Result<Named, StatementError> {
         let most = records.saturating_mul(2).saturating_add(1000);
         let mut named = Named::default();
         // The order of precedence: a row has one value.
@@ -191,8 +194,8 @@ impl Named {
         database: &Database,
         column: &str,
         most: usize,
-    ) -> Result<ControlFlow<()>, Trouble> {
-        let failed = |error| Trouble::of(database, error);
+    ) -> Result<ControlFlow<()>, StatementError> {
+        let failed = |error| database.statement_error(error);
         // Without such an index there is nothing to prepare.
         let Ok(mut statement) = database.prepare(&format!(
             "SELECT rowid, {column} FROM embedding_metadata INDEXED BY embedding_metadata_{column} \

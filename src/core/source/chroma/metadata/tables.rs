@@ -16,15 +16,18 @@ use std::ops::ControlFlow;
 
 use rusqlite::Statement;
 
+use super::content::Content;
 use super::owners::{OWNER, Owners};
 use super::values::{Cursor, Pair, Pairs, Values, lists};
 use crate::record::Record;
-use crate::source::chroma::catalog::collections::Entry;
+use crate::source::chroma::catalog::collections::CatalogEntry;
 use crate::source::chroma::catalog::schema::Schema;
 use crate::source::chroma::damage::record_ids::Listing;
-use crate::source::chroma::damage::scan::{Hole, Trouble, readable};
-use crate::source::chroma::sqlite::columns::{Content, spoiled, timestamp};
-use crate::source::chroma::sqlite::database::{Database, sequence, text};
+use crate::source::chroma::damage::unreadable_rows::Hole;
+use crate::source::chroma::sqlite::columns::{sequence, text};
+use crate::source::chroma::sqlite::columns::{spoiled, timestamp};
+use crate::source::chroma::sqlite::database::Database;
+use crate::source::chroma::sqlite::errors::{StatementError, unless_corrupt};
 use crate::source::chroma::sqlite::rowids::{ends, spans};
 use crate::source::error::SourceError;
 
@@ -114,7 +117,7 @@ impl<'a> Tables<'a> {
     pub fn new(
         database: &'a Database,
         schema: &Schema,
-        entry: &'a Entry,
+        entry: &'a CatalogEntry,
         depth: Depth,
         numbers: Option<Vec<i64>>,
     ) -> Result<Option<Tables<'a>>, SourceError> {
@@ -147,7 +150,7 @@ impl<'a> Tables<'a> {
     ) -> Result<ControlFlow<()>, SourceError> {
         let numbers = match self.numbers.take() {
             Some(numbers) => Some(numbers),
-            None => readable(numbers_of(self.database, self.segment))?,
+            None => unless_corrupt(numbers_of(self.database, self.segment))?,
         };
         let numbers = match numbers {
             Some(numbers) => numbers,
@@ -157,7 +160,7 @@ impl<'a> Tables<'a> {
         for span in spans(&numbers) {
             let mut rest = span;
             while !rest.is_empty() {
-                let flow = readable(self.together(&mut rest, knows, &mut each))?;
+                let flow = unless_corrupt(self.together(&mut rest, knows, &mut each))?;
                 if flow.is_some_and(|flow| flow.is_break()) {
                     return Ok(ControlFlow::Break(()));
                 }
@@ -180,7 +183,7 @@ impl<'a> Tables<'a> {
         rest: &mut &[i64],
         knows: &mut Knows<'_>,
         each: &mut impl FnMut(Row) -> Result<ControlFlow<()>, SourceError>,
-    ) -> Result<ControlFlow<()>, Trouble> {
+    ) -> Result<ControlFlow<()>, StatementError> {
         while !rest.is_empty() {
             if self.some_together(rest, knows, each)?.is_break() {
                 return Ok(ControlFlow::Break(()));
@@ -195,9 +198,9 @@ impl<'a> Tables<'a> {
         rest: &mut &[i64],
         knows: &mut Knows<'_>,
         each: &mut impl FnMut(Row) -> Result<ControlFlow<()>, SourceError>,
-    ) -> Result<ControlFlow<()>, Trouble> {
+    ) -> Result<ControlFlow<()>, StatementError> {
         let (first, last) = ends(rest);
-        let failed = |error| Trouble::of(self.database, error);
+        let failed = |error| self.database.statement_error(error);
         let mut records = self.records.query([first, last]).map_err(failed)?;
         let mut values = Stepping::new(&mut self.values);
         let mut owners = Stepping::new(&mut self.owners);
@@ -210,11 +213,11 @@ impl<'a> Tables<'a> {
             match rest.first() {
                 Some(wanted) if *wanted == number => {}
                 // The index has a row that the table has not.
-                Some(wanted) if *wanted < number => return Err(Trouble::Page),
+                Some(wanted) if *wanted < number => return Err(StatementError::Corrupt),
                 _ => continue,
             }
             self.database.check_stop()?;
-            let mut found = head(row).map_err(failed)?.ok_or(Trouble::Page)?;
+            let mut found = head(row).map_err(failed)?.ok_or(StatementError::Corrupt)?;
             let more = |arrays: &mut Option<Cursor<'_>>| match arrays {
                 Some(arrays) => arrays.all(number),
                 None => Ok(Pairs::new()),
@@ -244,14 +247,14 @@ impl<'a> Tables<'a> {
         if rest.is_empty() {
             Ok(ControlFlow::Continue(()))
         } else {
-            Err(Trouble::Page)
+            Err(StatementError::Corrupt)
         }
     }
 
     /// The record `number`, one of `numbers`, with what can be read of it.
     fn singly(&mut self, number: i64, numbers: &[i64]) -> Result<Row, SourceError> {
         self.database.check_stop()?;
-        let mut row = match readable(self.own(number))?.flatten() {
+        let mut row = match unless_corrupt(self.own(number))?.flatten() {
             Some(row) => row,
             None => {
                 let mut row = Row {
@@ -299,8 +302,8 @@ impl<'a> Tables<'a> {
         Ok(row)
     }
 
-    fn own(&mut self, number: i64) -> Result<Option<Row>, Trouble> {
-        let failed = |error| Trouble::of(self.database, error);
+    fn own(&mut self, number: i64) -> Result<Option<Row>, StatementError> {
+        let failed = |error| self.database.statement_error(error);
         let mut rows = self.records.query([number, number]).map_err(failed)?;
         match rows.next().map_err(failed)? {
             Some(row) => head(row).map_err(failed),
@@ -350,8 +353,8 @@ impl<T, C> Stepping<T, C> {
     /// costs less than to step over the values of those that were passed.
     fn at(
         &mut self,
-        begin: impl FnOnce(T) -> Result<C, Trouble>,
-    ) -> Result<Option<&mut C>, Trouble> {
+        begin: impl FnOnce(T) -> Result<C, StatementError>,
+    ) -> Result<Option<&mut C>, StatementError> {
         if self.cursor.is_some() && self.passed > STEPPED_OVER {
             return Ok(None);
         }
@@ -401,15 +404,18 @@ fn fill(
 }
 
 /// The row numbers of the records of `entry`, ascending; `None` if they cannot be read, or are none.
-pub(crate) fn numbers(database: &Database, entry: &Entry) -> Result<Option<Vec<i64>>, SourceError> {
+pub(crate) fn numbers(
+    database: &Database,
+    entry: &CatalogEntry,
+) -> Result<Option<Vec<i64>>, SourceError> {
     match entry.metadata_segment.as_deref() {
-        Some(segment) => readable(numbers_of(database, segment)),
+        Some(segment) => unless_corrupt(numbers_of(database, segment)),
         None => Ok(None),
     }
 }
 
-fn numbers_of(database: &Database, segment: &str) -> Result<Vec<i64>, Trouble> {
-    let failed = |error| Trouble::of(database, error);
+fn numbers_of(database: &Database, segment: &str) -> Result<Vec<i64>, StatementError> {
+    let failed = |error| database.statement_error(error);
     let mut statement = database.prepare("SELECT id FROM embeddings WHERE segment_id = ?1")?;
     let mut rows = statement.query([segment]).map_err(failed)?;
     let mut numbers = Vec::new();

@@ -11,9 +11,9 @@ use rusqlite::{Rows, Statement};
 use super::tables::Depth;
 use crate::record::Value;
 use crate::source::chroma::damage::record_ids::Places;
-use crate::source::chroma::damage::scan::{Trouble, readable};
 use crate::source::chroma::sqlite::columns::{plain, typed, whole};
 use crate::source::chroma::sqlite::database::Database;
+use crate::source::chroma::sqlite::errors::{StatementError, unless_corrupt};
 use crate::source::error::SourceError;
 
 /// A key with its value.
@@ -85,10 +85,10 @@ impl<'a> Values<'a> {
     }
 
     /// The rows of the records `first` to `last`.
-    pub fn range(&mut self, first: i64, last: i64) -> Result<Cursor<'_>, Trouble> {
+    pub fn range(&mut self, first: i64, last: i64) -> Result<Cursor<'_>, StatementError> {
         let rows = self.range.query([first, last]);
         Ok(Cursor {
-            rows: rows.map_err(|error| Trouble::of(self.database, error))?,
+            rows: rows.map_err(|error| self.database.statement_error(error))?,
             database: self.database,
             bools: self.bools,
             ahead: None,
@@ -107,7 +107,7 @@ impl<'a> Values<'a> {
             Some(own) => self.at(number, own)?,
             None => {
                 let straight = self.range(number, number);
-                readable(straight.and_then(|mut cursor| cursor.all(number)))?
+                unless_corrupt(straight.and_then(|mut cursor| cursor.all(number)))?
             }
         };
         self.places = Some(places);
@@ -126,9 +126,9 @@ impl<'a> Values<'a> {
         for place in places {
             let rows = statement
                 .query([place])
-                .map_err(|error| Trouble::of(self.database, error));
+                .map_err(|error| self.database.statement_error(error));
             let found = rows.and_then(|rows| self.cursor(rows).all(number));
-            match readable(found)? {
+            match unless_corrupt(found)? {
                 Some(found) if found.len() == 1 => pairs.extend(found),
                 _ => return Ok(None),
             }
@@ -190,8 +190,8 @@ impl Names {
 
 impl Cursor<'_> {
     /// The keys and values of `number`; earlier numbers are passed over.
-    pub fn all(&mut self, number: i64) -> Result<Pairs, Trouble> {
-        let failed = |error| Trouble::of(self.database, error);
+    pub fn all(&mut self, number: i64) -> Result<Pairs, StatementError> {
+        let failed = |error| self.database.statement_error(error);
         let mut pairs = Pairs::with_capacity(16);
         loop {
             match self.ahead.take() {
@@ -214,12 +214,12 @@ impl Cursor<'_> {
             }
             // A key is never NULL.
             let ValueRef::Text(key) = row.get_ref(1).map_err(failed)? else {
-                return Err(Trouble::Page);
+                return Err(StatementError::Corrupt);
             };
-            let key = self.names.of(key).ok_or(Trouble::Page)?;
+            let key = self.names.of(key).ok_or(StatementError::Corrupt)?;
             let value = match row.get_ref(2).map_err(failed)? {
                 ValueRef::Text(bytes) => {
-                    let text = whole(bytes).ok_or(Trouble::Page)?;
+                    let text = whole(bytes).ok_or(StatementError::Corrupt)?;
                     Some(Value::Str(text.to_owned()))
                 }
                 ValueRef::Null => plain(row, 3, self.bools).map_err(failed)?,

@@ -15,11 +15,11 @@ use rusqlite::Statement;
 
 use super::json;
 use super::rows::{Contents, Operation, Queue, scan};
-use crate::source::chroma::catalog::collections::Entry;
+use crate::source::chroma::catalog::collections::CatalogEntry;
 use crate::source::chroma::damage::record_ids::Listing;
-use crate::source::chroma::damage::scan::{Trouble, readable};
 use crate::source::chroma::metadata::tables::Row;
 use crate::source::chroma::sqlite::database::Database;
+use crate::source::chroma::sqlite::errors::unless_corrupt;
 use crate::source::error::SourceError;
 
 const QUEUE: &str = "embeddings_queue";
@@ -63,7 +63,11 @@ pub(crate) enum Outcome<'a> {
 
 impl Tail {
     /// Replays the rows of `entry` after its tables' mark.
-    pub fn replay(database: &Database, queue: &Queue, entry: &Entry) -> Result<Tail, SourceError> {
+    pub fn replay(
+        database: &Database,
+        queue: &Queue,
+        entry: &CatalogEntry,
+    ) -> Result<Tail, SourceError> {
         let mut tail = Tail::default();
         let numbers = queue.after(&entry.collection.id, entry.tables_mark);
         let Some(segment) = entry
@@ -180,8 +184,8 @@ impl<'a> Known<'a> {
     fn has(&mut self, id: &str) -> Result<Option<bool>, SourceError> {
         if self.all.is_none() {
             let found = self.lookup.exists([self.segment, id]);
-            let found = found.map_err(|error| Trouble::of(self.database, error));
-            if let Some(found) = readable(found)? {
+            let found = found.map_err(|error| self.database.statement_error(error));
+            if let Some(found) = unless_corrupt(found)? {
                 return Ok(Some(found));
             }
         }

@@ -18,9 +18,13 @@ use std::collections::HashMap;
 use rusqlite::Statement;
 use rusqlite::types::ValueRef;
 
-use crate::source::chroma::damage::scan::{self, Hole, Trouble, listed, readable};
+use crate::source::chroma::damage::scan;
+use crate::source::chroma::damage::unreadable_rows::{Hole, listed};
+use crate::source::chroma::files::floats::floats;
+use crate::source::chroma::sqlite::columns::text;
 use crate::source::chroma::sqlite::columns::{spoiled, timestamp};
-use crate::source::chroma::sqlite::database::{Database, text};
+use crate::source::chroma::sqlite::database::Database;
+use crate::source::chroma::sqlite::errors::{StatementError, unless_corrupt};
 use crate::source::chroma::sqlite::rowids::{ends, spans};
 use crate::source::error::SourceError;
 
@@ -132,7 +136,8 @@ pub(crate) fn scan(
     for span in spans(numbers) {
         let mut rest = span;
         while let Some((first, later)) = rest.split_first() {
-            if readable(scan_span(database, &mut statement, &mut rest, &mut each))?.is_none() {
+            if unless_corrupt(scan_span(database, &mut statement, &mut rest, &mut each))?.is_none()
+            {
                 // The row that cannot be read, or the one before it once more.
                 if rest.len() == later.len().saturating_add(1) {
                     lost.push(*first);
@@ -150,8 +155,8 @@ fn scan_span(
     statement: &mut Statement<'_>,
     rest: &mut &[i64],
     each: &mut impl FnMut(QueueRow) -> Result<(), SourceError>,
-) -> Result<(), Trouble> {
-    let failed = |error| Trouble::of(database, error);
+) -> Result<(), StatementError> {
+    let failed = |error| database.statement_error(error);
     let (first, last) = ends(rest);
     let mut rows = statement.query([first, last]).map_err(failed)?;
     while let Some(row) = rows.next().map_err(failed)? {
@@ -163,7 +168,7 @@ fn scan_span(
         let bytes: Option<i64> = row.get(3).map_err(failed)?;
         let id = row.get_ref(2).map_err(failed)?;
         if spoiled(id) {
-            return Err(Trouble::Page);
+            return Err(StatementError::Corrupt);
         }
         *rest = rest.get(1..).unwrap_or(&[]);
         let operation = match row.get_ref(1) {
@@ -185,7 +190,7 @@ fn scan_span(
     if rest.is_empty() {
         Ok(())
     } else {
-        Err(Trouble::Page)
+        Err(StatementError::Corrupt)
     }
 }
 
@@ -224,22 +229,22 @@ impl<'a> Contents<'a> {
 
     /// The vector of row `sequence`; `None` if it has none that is a whole number of f32, or it cannot be read.
     pub fn vector(&mut self, sequence: i64) -> Result<Option<Vec<f32>>, SourceError> {
-        let found = readable(self.find_vector(sequence))?;
+        let found = unless_corrupt(self.find_vector(sequence))?;
         if found.is_none() {
             self.lost = self.lost.saturating_add(1);
         }
         Ok(found.flatten())
     }
 
-    fn find_vector(&mut self, sequence: i64) -> Result<Option<Vec<f32>>, Trouble> {
-        let failed = |error| Trouble::of(self.database, error);
+    fn find_vector(&mut self, sequence: i64) -> Result<Option<Vec<f32>>, StatementError> {
+        let failed = |error| self.database.statement_error(error);
         let mut rows = self.vectors.query([sequence]).map_err(failed)?;
         let Some(row) = rows.next().map_err(failed)? else {
             return Ok(None);
         };
         let plain = match row.get_ref(1).map_err(failed)? {
             ValueRef::Null => true,
-            ValueRef::Text(word) if spoiled_word(word) => return Err(Trouble::Page),
+            ValueRef::Text(word) if spoiled_word(word) => return Err(StatementError::Corrupt),
             ValueRef::Text(word) => word == b"FLOAT32",
             _ => false,
         };
@@ -251,18 +256,18 @@ impl<'a> Contents<'a> {
 
     /// Metadata and time of row `sequence`; `None` if they cannot be read.
     pub fn body(&mut self, sequence: i64) -> Result<Option<Body>, SourceError> {
-        readable(self.find_body(sequence))
+        unless_corrupt(self.find_body(sequence))
     }
 
-    fn find_body(&mut self, sequence: i64) -> Result<Body, Trouble> {
-        let failed = |error| Trouble::of(self.database, error);
+    fn find_body(&mut self, sequence: i64) -> Result<Body, StatementError> {
+        let failed = |error| self.database.statement_error(error);
         let mut rows = self.bodies.query([sequence]).map_err(failed)?;
         let Some(row) = rows.next().map_err(failed)? else {
             return Ok(Body::default());
         };
         let metadata = row.get_ref(0).map_err(failed)?;
         if spoiled(metadata) {
-            return Err(Trouble::Page);
+            return Err(StatementError::Corrupt);
         }
         Ok(Body {
             metadata: text(metadata),
@@ -272,12 +277,12 @@ impl<'a> Contents<'a> {
 
     /// The time of row `sequence`, in microseconds since 1970.
     pub fn time(&mut self, sequence: i64) -> Result<Option<i64>, SourceError> {
-        let failed = |error| Trouble::of(self.database, error);
+        let failed = |error| self.database.statement_error(error);
         let mut rows = self
             .times
             .query([sequence])
             .map_err(|error| self.database.failed(error))?;
-        let row = readable(rows.next().map_err(failed))?.flatten();
+        let row = unless_corrupt(rows.next().map_err(failed))?.flatten();
         Ok(row.and_then(|row| row.get_ref(0).ok().and_then(timestamp)))
     }
 }
@@ -285,11 +290,4 @@ impl<'a> Contents<'a> {
 /// Whether the name of an encoding is on a page that is lost, and so the end of the vector before it.
 fn spoiled_word(word: &[u8]) -> bool {
     word.contains(&0) || !word.is_ascii()
-}
-
-/// Little-endian f32 values; `None` if the bytes are not a whole number of them.
-pub(crate) fn floats(bytes: &[u8]) -> Option<Vec<f32>> {
-    let (words, rest) = bytes.as_chunks::<4>();
-    rest.is_empty()
-        .then(|| words.iter().map(|word| f32::from_le_bytes(*word)).collect())
 }

@@ -17,8 +17,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use super::options::Options;
 use super::registry;
 use crate::source::chroma::files::folder::Folder;
-use crate::source::chroma::sqlite::database::check_stop;
 use crate::source::error::SourceError;
+use crate::source::stop::check_stop;
 
 /// Bytes that are copied between two looks at the stop flag.
 const CHUNK: usize = 1 << 20;
@@ -33,7 +33,7 @@ static COUNTER: AtomicU64 = AtomicU64::new(0);
 
 /// A folder that goes away with its value.
 #[derive(Debug)]
-pub(crate) struct Scratch {
+pub(crate) struct PrivateFolder {
     /// The folder.
     pub folder: Folder,
     path: PathBuf,
@@ -41,15 +41,15 @@ pub(crate) struct Scratch {
     stop: Arc<AtomicBool>,
 }
 
-impl Drop for Scratch {
+impl Drop for PrivateFolder {
     fn drop(&mut self) {
         registry::remove(&self.path);
     }
 }
 
-impl Scratch {
+impl PrivateFolder {
     /// Makes a folder as `options` say, and removes those that dead processes left beside it.
-    pub fn new(options: &Options) -> Result<Scratch, SourceError> {
+    pub fn new(options: &Options) -> Result<PrivateFolder, SourceError> {
         let mut builder = DirBuilder::new();
         builder.mode(0o700);
         match builder.create(&options.scratch) {
@@ -58,7 +58,7 @@ impl Scratch {
             }
             _ => {}
         }
-        sweep(options)?;
+        remove_left_folders(options)?;
         let mut tries = 0;
         let path = registry::add(&options.stop, || {
             loop {
@@ -80,7 +80,7 @@ impl Scratch {
             registry::remove(&path);
             return Err(opened.err().unwrap_or(SourceError::Interrupted));
         };
-        Ok(Scratch {
+        Ok(PrivateFolder {
             folder,
             path,
             limit: options.limit,
@@ -105,30 +105,30 @@ impl Scratch {
     }
 
     /// Counts what is in it from nothing again, as all of it will be written again.
-    pub fn restart(&self) {
+    pub fn forget_bytes(&self) {
         registry::forget_bytes(&self.path);
     }
 
     /// Asks whether there is room for `bytes` more, before they are copied.
-    pub fn ask(&self, bytes: u64) -> Result<(), SourceError> {
-        self.within(registry::count(&self.path, 0).saturating_add(bytes))?;
-        self.room(Some(bytes))
+    pub fn check_room(&self, bytes: u64) -> Result<(), SourceError> {
+        self.check_limit(registry::count(&self.path, 0).saturating_add(bytes))?;
+        self.check_free_space(Some(bytes))
     }
 
     /// Counts `bytes` that are in the folder now.
     pub fn count(&self, bytes: u64) -> Result<(), SourceError> {
-        self.within(registry::count(&self.path, bytes))?;
-        self.room(None)
+        self.check_limit(registry::count(&self.path, bytes))?;
+        self.check_free_space(None)
     }
 
-    fn within(&self, bytes: u64) -> Result<(), SourceError> {
+    fn check_limit(&self, bytes: u64) -> Result<(), SourceError> {
         match self.limit {
             Some(limit) if bytes > limit => Err(SourceError::TemporaryLimit { limit }),
             _ => Ok(()),
         }
     }
 
-    fn room(&self, needed: Option<u64>) -> Result<(), SourceError> {
+    fn check_free_space(&self, needed: Option<u64>) -> Result<(), SourceError> {
         // Also where the system does not tell: then a full disk shows when it is written to.
         let Ok(told) = rustix::fs::statvfs(&self.path) else {
             return Ok(());
@@ -182,7 +182,7 @@ impl Scratch {
 }
 
 /// Removes the folders that dead processes left.
-fn sweep(options: &Options) -> Result<(), SourceError> {
+fn remove_left_folders(options: &Options) -> Result<(), SourceError> {
     let entries = fs::read_dir(&options.scratch);
     for entry in entries.map_err(|source| failed(&options.scratch, source))? {
         check_stop(&options.stop)?;

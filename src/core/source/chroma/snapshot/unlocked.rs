@@ -1,358 +1,183 @@
-//! Private copies of a store.
+//! A private copy of a store whose database cannot be read in its place.
 //!
-//! Stage: source. Promise: a copy is of one moment, or there is none; the store itself is only read. May import
-//! this folder.
+//! Stage: source. Promise: of one moment, or there is none; the store itself is only read. May import this folder, `catalog`,
+//! `damage`, `sqlite` and `files`.
 //!
-//! Two kinds. [`under_lock`]: this process holds SQLite's SHARED lock, so the database cannot change, and SQLite's
-//! backup writes what the held transaction sees. [`Loose`]: the database cannot be read where it lies (a hot
-//! journal, write-ahead mode, a file cut short, bad sectors), so its files are copied as files, then compared with what they were before, and
-//! SQLite brings the copy into order. In both cases the index files are copied too, so that nothing is read from
-//! the store afterwards.
-//!
-//! Index files are under no lock, and may be newer than the locked database:
-//!
-//! * chromadb 1.x writes them outside of transactions, from rows of the queue that are committed, and moves
-//!   `max_seq_id` afterwards, which the lock holds up. All those rows are in the locked queue after the old mark,
-//!   and replaying rows that the index has already changes nothing.
-//! * chromadb 0.x writes them inside the transaction that adds the rows. While such a transaction is open, changed
-//!   index files hold vectors of no committed row, and are not taken.
-//!
-//! So files that changed since the lock was taken are used only if no transaction is open or 1.x wrote them, if they
-//! have come to rest, and if they can be read without any loss.
+//! For a hot journal, write-ahead mode, a file cut short, bad sectors. The files are copied as files, then compared with what
+//! they were before, and SQLite rolls back or checkpoints the copy. The index files are copied too, so that nothing is read
+//! from the store afterwards.
 
 use std::os::unix::fs::FileExt;
-use std::time::{Duration, Instant};
+use std::path::Path;
 
+use super::index_files::{copy_index_files, index_bytes};
 use super::options::Options;
-use super::private_folder::Scratch;
-use crate::source::chroma::catalog::collections::Entry;
+use super::private_folder::PrivateFolder;
+use super::state::{State, check_index_files};
+use crate::source::chroma::catalog::collections::CatalogEntry;
 use crate::source::chroma::damage::bad_sectors::read_around;
+use crate::source::chroma::damage::truncated::Truncated;
+use crate::source::chroma::files::file_stat::FileStat;
 use crate::source::chroma::files::folder::Folder;
-use crate::source::chroma::files::layout::{
-    DATABASE, FileStat, JOURNAL, LINKS, LOG, LOG_INDEX, PICKLE, SegmentFiles,
-};
-use crate::source::chroma::sqlite::database::{Database, Lies, busy, check_stop, recover};
-use crate::source::chroma::sqlite::database_file::{Claim, wal_writer_inside};
+use crate::source::chroma::files::layout::{DATABASE, JOURNAL, LOG, LOG_INDEX};
+use crate::source::chroma::sqlite::connection::recover;
+use crate::source::chroma::sqlite::database::{Database, Location};
+use crate::source::chroma::sqlite::database_file::{DatabaseFile, wal_writer_inside};
 use crate::source::error::SourceError;
 
-/// How long changing index files are waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
-const PAUSE: Duration = Duration::from_millis(20);
-/// How long changed index files must have rested.
-const REST: Duration = Duration::from_millis(200);
-/// What a journal begins with, and one that names another one ends with.
+/// What a journal begins with, and one that names a super-journal ends with.
 const JOURNAL_MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
 /// Files beside the database that belong to its content.
 const COMPANIONS: [&str; 2] = [JOURNAL, LOG];
-
-/// Where a store is read.
-pub(crate) struct State {
-    /// The database, or its copy.
-    pub database: Database,
-    /// The collections; `files` are always those of the store itself.
-    pub entries: Vec<Entry>,
-    /// Where the index files are read.
-    pub folder: Folder,
-    /// Where the copies are. After `database`: closed before it is removed.
-    pub scratch: Option<Scratch>,
-}
-
-impl State {
-    /// Fails if index files in `directory` are not the ones that were looked at.
-    pub fn unmoved(&self, directory: &Folder) -> Result<(), SourceError> {
-        if self.scratch.is_some() {
-            return Ok(());
-        }
-        for entry in &self.entries {
-            unmoved(directory, entry)?;
-        }
-        Ok(())
-    }
-}
-
-/// Fails if the index files of `entry` in `directory` are not the ones that were looked at.
-pub(crate) fn unmoved(directory: &Folder, entry: &Entry) -> Result<(), SourceError> {
-    let Some(segment) = &entry.vector_segment else {
-        return Ok(());
-    };
-    if SegmentFiles::look(directory, segment)? == entry.files {
-        return Ok(());
-    }
-    Err(busy(
-        &directory.at(segment),
-        "another process changed the index files while they were read",
-    ))
-}
-
-/// Copies the store in `directory`, whose database is locked by `state`, and reads the copy from now on; the lock
-/// is given back. `readable` says whether the index of an entry can be read in a folder without any loss.
-pub(crate) fn under_lock(
-    state: &mut State,
-    directory: &Folder,
-    options: &Options,
-    mut readable: impl FnMut(&State, &Entry, &Folder) -> Result<bool, SourceError>,
-) -> Result<(), SourceError> {
-    if state.scratch.is_some() {
-        return Ok(());
-    }
-    let scratch = Scratch::new(options)?;
-    let first: Vec<SegmentFiles> = state
-        .entries
-        .iter()
-        .map(|entry| entry.files.clone())
-        .collect();
-    let since = Instant::now();
-    loop {
-        let result = copy_indexes(state, &first, directory, &scratch, &mut readable);
-        match result {
-            Err(SourceError::Busy { .. }) if since.elapsed() < PATIENCE => {
-                check_stop(&options.stop)?;
-                std::thread::sleep(PAUSE);
-            }
-            Ok(true) => break,
-            other => {
-                for (entry, files) in state.entries.iter_mut().zip(first) {
-                    entry.files = files;
-                }
-                return Err(other.err().unwrap_or_else(|| changing(directory)));
-            }
-        }
-    }
-    let file = scratch.folder.at(DATABASE);
-    state
-        .database
-        .copy_to(&file, |bytes| scratch.count(bytes))?;
-    let path = state.database.path.clone();
-    let claim = Claim::new(&scratch.folder, DATABASE)?;
-    let mut database = Database::open(Lies::Copied(file), &path, claim, options.stop.clone())?;
-    database.stat = state.database.stat;
-    state.database = database;
-    state.folder = scratch.folder.clone();
-    state.scratch = Some(scratch);
-    Ok(())
-}
-
-/// Copies the index files of all entries once. `false`: no further try can help, since the transaction that
-/// changed them waits for the lock.
-fn copy_indexes(
-    state: &mut State,
-    first: &[SegmentFiles],
-    directory: &Folder,
-    scratch: &Scratch,
-    readable: &mut impl FnMut(&State, &Entry, &Folder) -> Result<bool, SourceError>,
-) -> Result<bool, SourceError> {
-    for entry in &mut state.entries {
-        if let Some(segment) = &entry.vector_segment {
-            entry.files = SegmentFiles::look(directory, segment)?;
-        }
-    }
-    // Asked after the look: what was there by then is committed if nobody is inside.
-    let inside = state.database.writer_inside();
-    for (entry, first) in state.entries.iter().zip(first) {
-        let rested = entry.files.age().is_none_or(|age| age > REST);
-        if entry.files != *first && !(rested && entry.files.tells()) {
-            return Err(changing(directory));
-        }
-    }
-    scratch.restart();
-    scratch.ask(
-        state
-            .database
-            .bytes()?
-            .saturating_add(index_bytes(&state.entries)),
-    )?;
-    for entry in &state.entries {
-        copy_index(directory, scratch, entry)?;
-    }
-    state.unmoved(directory)?;
-    for (entry, first) in state.entries.iter().zip(first) {
-        let Some(segment) = entry
-            .vector_segment
-            .as_ref()
-            .filter(|_| entry.files != *first)
-        else {
-            continue;
-        };
-        if inside && !outside_of_transactions(&scratch.folder, segment) {
-            return Ok(false);
-        }
-        if !readable(state, entry, &scratch.folder)? {
-            return Err(changing(directory));
-        }
-    }
-    Ok(true)
-}
-
-fn changing(directory: &Folder) -> SourceError {
-    busy(
-        directory.path(),
-        "another process keeps changing the index files",
-    )
-}
-
-/// Whether the index of `segment` in `folder` was written by chromadb 1.x, whose pickles are of protocol 3.
-fn outside_of_transactions(folder: &Folder, segment: &str) -> bool {
-    let mut head = [0; 2];
-    let Ok(Some(folder)) = folder.folder(segment) else {
-        return false;
-    };
-    folder
-        .open_file(PICKLE)
-        .is_ok_and(|(file, _)| file.read_exact_at(&mut head, 0).is_ok() && head == [0x80, 3])
-}
-
-/// Bytes of the index files.
-fn index_bytes(entries: &[Entry]) -> u64 {
-    let files = entries.iter().map(|entry| entry.files.bytes());
-    files.fold(0, u64::saturating_add)
-}
-
-/// Copies the index files of `entry`.
-fn copy_index(directory: &Folder, scratch: &Scratch, entry: &Entry) -> Result<(), SourceError> {
-    let Some(segment) = entry
-        .vector_segment
-        .as_ref()
-        .filter(|_| !entry.files.files.is_empty())
-    else {
-        return Ok(());
-    };
-    let Some(from) = directory.folder(segment)? else {
-        return Err(changing(directory));
-    };
-    let to = scratch.folder(segment)?;
-    for name in entry.files.files.keys() {
-        match scratch.copy_file(&from, name, &to.join(name)) {
-            // No record depends on it: whoever wants the graph finds it too short, or missing.
-            Err(SourceError::Io { path, .. } | SourceError::PermissionDenied { path })
-                if *name == LINKS && path == from.at(name) => {}
-            // There a moment ago.
-            Err(SourceError::NotFound { .. }) => return Err(changing(directory)),
-            other => other?,
-        }
-    }
-    Ok(())
-}
+/// The most bytes that a page of SQLite can have.
+const LARGEST_PAGE: usize = 65536;
 
 /// A copy of a database's files, made without a lock.
-pub(crate) struct Loose {
+pub(crate) struct UnlockedCopy {
     store: Folder,
-    claim: Claim,
-    scratch: Scratch,
+    original: DatabaseFile,
+    copy: PrivateFolder,
     before: Vec<(&'static str, Option<FileStat>)>,
     /// What the copy lacks, as sentences.
     pub warnings: Vec<String>,
 }
 
-impl Loose {
-    /// Copies the database in `directory` and what lies beside it; opens the copy.
-    pub fn copy(
+impl UnlockedCopy {
+    /// Copies the database in `directory`, which `original` is, and what lies beside it; opens the copy.
+    pub fn make(
         directory: &Folder,
-        claim: Claim,
+        original: DatabaseFile,
         options: &Options,
-    ) -> Result<(Database, Loose), SourceError> {
+    ) -> Result<(Database, UnlockedCopy), SourceError> {
         let path = &directory.at(DATABASE);
-        let scratch = Scratch::new(options)?;
+        let copy = PrivateFolder::new(options)?;
         let mut before = vec![(DATABASE, directory.look(DATABASE)?)];
         for name in COMPANIONS {
             before.push((name, directory.look(name)?));
         }
-        let mut loose = Loose {
-            store: directory.clone(),
-            claim,
-            scratch,
-            before,
-            warnings: Vec::new(),
-        };
-        loose.at_rest()?;
-        let bytes = loose.before.iter().filter_map(|(_, stat)| *stat);
+        check_unchanged(directory, &original, &before)?;
+        let bytes = before.iter().filter_map(|(_, stat)| *stat);
         let bytes = bytes.fold(0_u64, |sum, stat| sum.saturating_add(stat.bytes));
-        loose.scratch.ask(bytes)?;
-        let file = loose.scratch.folder.at(DATABASE);
-        let claim = &loose.claim;
-        let (page, mut lost) = (claim.page(), 0_u64);
-        let read = |into: &mut [u8], at: u64| {
-            let read = |into: &mut [u8], at: u64| claim.read_at(into, at);
-            let (got, more) = read_around(read, page, into, at)?;
-            lost = lost.saturating_add(more);
-            Ok(got)
-        };
-        loose.scratch.copy(path, read, &file)?;
+        copy.check_room(bytes)?;
+        let file = copy.folder.at(DATABASE);
+        let mut warnings = Vec::new();
+        let lost = copy_database(&copy, path, &original, &file)?;
         if lost > 0 {
-            loose.warnings.push(format!(
+            warnings.push(format!(
                 "{path:?}: the operating system cannot read {lost} of its pages"
             ));
         }
-        for (name, stat) in loose.before.iter().skip(1) {
+        for (name, stat) in before.iter().skip(1) {
             if stat.is_some() {
-                let to = loose.scratch.folder.at(name);
-                loose.scratch.copy_file(directory, name, &to)?;
+                copy.copy_file(directory, name, &copy.folder.at(name))?;
             }
         }
-        alone_in_transaction(directory, &loose.scratch)?;
+        refuse_super_journal(directory, &copy)?;
         // Before SQLite looks at it: a torn copy must not pass as damage.
-        loose.at_rest()?;
+        check_unchanged(directory, &original, &before)?;
         // A journal or write-ahead log may have what the file lacks.
-        let alone = loose.before.iter().skip(1).all(|(_, stat)| stat.is_none());
-        let bytes = loose.before.first().and_then(|(_, stat)| *stat);
-        let cut = bytes.and_then(|stat| loose.claim.cut(stat.bytes));
-        if let Some(cut) = cut.filter(|_| alone) {
-            cut.mend(&file)?;
-            loose.warnings.push(cut.warning(path));
+        let alone = before.iter().skip(1).all(|(_, stat)| stat.is_none());
+        let bytes = before.first().and_then(|(_, stat)| *stat);
+        let header = original.header().ok();
+        let truncated = header
+            .zip(bytes)
+            .and_then(|(header, stat)| Truncated::of(&header, stat.bytes));
+        if let Some(truncated) = truncated.filter(|_| alone) {
+            truncated.mend(&file)?;
+            warnings.push(truncated.warning(path));
         }
         recover(&file, path, &options.stop)?;
         // A log may have pages beyond the end of the file.
-        let now = loose.scratch.folder.look(DATABASE)?;
-        let more = now.map_or(0, |now| now.bytes.saturating_sub(loose.claim.stat.bytes));
-        loose.scratch.count(more)?;
-        let claim = Claim::new(&loose.scratch.folder, DATABASE)?;
-        let mut database = Database::open(Lies::Copied(file), path, claim, options.stop.clone())?;
-        database.stat = loose.claim.stat;
-        Ok((database, loose))
+        let now = copy.folder.look(DATABASE)?;
+        let more = now.map_or(0, |now| now.bytes.saturating_sub(original.stat.bytes));
+        copy.count(more)?;
+        let database = Database::open(
+            Location::Copy(file),
+            DatabaseFile::open(&copy.folder, DATABASE)?,
+            path,
+            original.stat,
+            options.stop.clone(),
+        )?;
+        let made = UnlockedCopy {
+            store: directory.clone(),
+            original,
+            copy,
+            before,
+            warnings,
+        };
+        Ok((database, made))
     }
 
     /// Copies the index files; then everything must still be what it was before the copying.
     pub fn finish(
         self,
         database: Database,
-        entries: Vec<Entry>,
+        entries: Vec<CatalogEntry>,
         directory: &Folder,
     ) -> Result<State, SourceError> {
-        self.scratch.ask(index_bytes(&entries))?;
+        self.copy.check_room(index_bytes(&entries))?;
         for entry in &entries {
-            copy_index(directory, &self.scratch, entry)?;
+            copy_index_files(directory, &self.copy, entry)?;
         }
         for entry in &entries {
-            unmoved(directory, entry)?;
+            check_index_files(directory, entry)?;
         }
-        self.at_rest()?;
+        check_unchanged(&self.store, &self.original, &self.before)?;
         Ok(State {
             database,
             entries,
-            folder: self.scratch.folder.clone(),
-            scratch: Some(self.scratch),
+            folder: self.copy.folder.clone(),
+            private: Some(self.copy),
         })
-    }
-
-    /// Fails if a file is another than before, may be without showing it, or somebody is inside a transaction.
-    fn at_rest(&self) -> Result<(), SourceError> {
-        let inside = self.claim.writer_inside() || wal_writer_inside(&self.store, LOG_INDEX)?;
-        for (name, before) in &self.before {
-            let now = self.store.look(name)?;
-            if inside || now != *before || !now.as_ref().is_none_or(FileStat::tells) {
-                return Err(busy(
-                    &self.store.at(name),
-                    "another process is writing to it",
-                ));
-            }
-        }
-        Ok(())
     }
 }
 
-/// Refuses a journal that names another one, as SQLite writes it for a transaction over several databases: it would look
+/// Copies the bytes of the database file `original`, which is at `path`, to `to`; gives the number of pages that the disk
+/// cannot read.
+fn copy_database(
+    copy: &PrivateFolder,
+    path: &Path,
+    original: &DatabaseFile,
+    to: &Path,
+) -> Result<u64, SourceError> {
+    let header = original.header().ok();
+    let page_size = header.and_then(|header| header.page_size());
+    let page_size = page_size.and_then(|bytes| usize::try_from(bytes).ok());
+    let page_size = page_size.unwrap_or(LARGEST_PAGE);
+    let mut lost = 0_u64;
+    let read = |into: &mut [u8], at: u64| {
+        let read = |into: &mut [u8], at: u64| original.read_at(into, at);
+        let (got, more) = read_around(read, page_size, into, at)?;
+        lost = lost.saturating_add(more);
+        Ok(got)
+    };
+    copy.copy(path, read, to)?;
+    Ok(lost)
+}
+
+/// Fails if a file of `store` is another than `before`, may be without showing it, or somebody is inside a transaction.
+fn check_unchanged(
+    store: &Folder,
+    original: &DatabaseFile,
+    before: &[(&'static str, Option<FileStat>)],
+) -> Result<(), SourceError> {
+    let inside = original.writer_inside() || wal_writer_inside(store, LOG_INDEX)?;
+    for (name, before) in before {
+        let now = store.look(name)?;
+        if inside || now != *before || !now.as_ref().is_none_or(FileStat::shows_changes) {
+            return Err(SourceError::busy(
+                &store.at(name),
+                "another process is writing to it",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a journal that names a super-journal, as SQLite writes it for a transaction over several databases: it would look
 /// for that file wherever the name leads. Chroma has one database.
-fn alone_in_transaction(directory: &Folder, scratch: &Scratch) -> Result<(), SourceError> {
-    let (file, metadata) = match scratch.folder.open_file(JOURNAL) {
+fn refuse_super_journal(directory: &Folder, copy: &PrivateFolder) -> Result<(), SourceError> {
+    let (file, metadata) = match copy.folder.open_file(JOURNAL) {
         Err(SourceError::NotFound { .. }) => return Ok(()),
         other => other?,
     };
@@ -374,5 +199,5 @@ pub(crate) fn hot_journal(directory: &Folder) -> bool {
     let begun = directory
         .open_file(JOURNAL)
         .is_ok_and(|(file, _)| file.read_exact_at(&mut first, 0).is_ok() && first != [0]);
-    begun && Claim::new(directory, DATABASE).is_ok_and(|claim| !claim.writer_inside())
+    begun && DatabaseFile::open(directory, DATABASE).is_ok_and(|claim| !claim.writer_inside())
 }

@@ -1,62 +1,53 @@
-//! What a record says besides its vector: document, uri and typed metadata.
+//! The columns of Chroma's tables as values.
 //!
-//! Stage: source. Promise: a value keeps the type that Chroma stored; Chroma's own keys do not appear as the
-//! user's. May import `record` and `database`.
-
-use std::sync::Arc;
+//! Stage: source. Promise: a value keeps the type that Chroma stored. May import `record`.
 
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
 
-use super::database::text;
-use crate::record::{Metadata, Value};
+use crate::record::Value;
 
-const DOCUMENT: &str = "chroma:document";
-const URI: &str = "chroma:uri";
-/// No release returns keys that begin so, whoever wrote them.
-const OWN: &str = "chroma:";
-
-/// Document, uri and metadata of one record.
-#[derive(Debug, Default, Clone, PartialEq)]
-pub(crate) struct Content {
-    /// The document.
-    pub document: Option<String>,
-    /// The uri.
-    pub uri: Option<String>,
-    /// The user's metadata.
-    pub metadata: Metadata,
+/// A text value; read by its byte length, since a text may hold U+0000.
+pub(crate) fn text(value: ValueRef<'_>) -> Option<String> {
+    match value {
+        ValueRef::Null => None,
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+            // Chroma writes UTF-8; checking for it alone is faster than making it so.
+            Some(match std::str::from_utf8(bytes) {
+                Ok(text) => text.to_owned(),
+                Err(_) => String::from_utf8_lossy(bytes).into_owned(),
+            })
+        }
+        ValueRef::Integer(number) => Some(number.to_string()),
+        ValueRef::Real(number) => Some(number.to_string()),
+    }
 }
 
-impl Content {
-    /// Sets `key`, or removes it if there is no value.
-    pub fn put(&mut self, key: impl Into<Arc<str>>, value: Option<Value>) {
-        let key = key.into();
-        match (&*key, value) {
-            (DOCUMENT, value) => self.document = value.map(text_of),
-            (URI, value) => self.uri = value.map(text_of),
-            (own, _) if own.starts_with(OWN) => {}
-            (_, Some(value)) => self.metadata.set(key, value),
-            (_, None) => {
-                self.metadata.remove(&key);
+/// A sequence number: an INTEGER since chromadb 1.0, before that a big-endian BLOB of 8 bytes (24 in theory).
+pub(crate) fn sequence(value: ValueRef<'_>) -> Result<Option<i64>, String> {
+    match value {
+        ValueRef::Null => Ok(None),
+        ValueRef::Integer(number) => Ok(Some(number)),
+        ValueRef::Blob(bytes) => {
+            let wide = matches!(bytes.len(), 8 | 24);
+            let (high, low) = bytes
+                .split_at_checked(bytes.len().saturating_sub(8))
+                .unwrap_or((bytes, &[]));
+            match <[u8; 8]>::try_from(low)
+                .map(u64::from_be_bytes)
+                .map(i64::try_from)
+            {
+                Ok(Ok(number)) if wide && high.iter().all(|byte| *byte == 0) => Ok(Some(number)),
+                _ => Err(format!(
+                    "a sequence number of {} bytes cannot be decoded",
+                    bytes.len()
+                )),
             }
         }
-    }
-
-    /// Whether `key` has a value.
-    pub fn has(&self, key: &str) -> bool {
-        match key {
-            DOCUMENT => self.document.is_some(),
-            URI => self.uri.is_some(),
-            _ => self.metadata.get(key).is_some(),
-        }
-    }
-}
-
-/// A value as text, without copying one that is.
-fn text_of(value: Value) -> String {
-    match value {
-        Value::Str(text) => text,
-        other => words(&other),
+        other => Err(format!(
+            "a sequence number is stored as {}",
+            other.data_type()
+        )),
     }
 }
 
@@ -104,18 +95,6 @@ pub(crate) fn whole(bytes: &[u8]) -> Option<&str> {
         return None;
     }
     std::str::from_utf8(bytes).ok()
-}
-
-/// A value as one canonical text: 7, 7.0 and "7" are the same.
-pub(crate) fn words(value: &Value) -> String {
-    match value {
-        Value::Str(text) => text.clone(),
-        Value::Bool(on) => on.to_string(),
-        Value::Int(number) => number.to_string(),
-        // Rust writes the shortest text that reads back: 7.0 as "7".
-        Value::Float(number) => number.to_string(),
-        Value::List(items) => items.iter().map(words).collect::<Vec<_>>().join(", "),
-    }
 }
 
 /// `YYYY-MM-DD HH:MM:SS` in UTC as microseconds since 1970.
@@ -174,13 +153,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_user_written_as_number_or_text_is_one_user() {
-        let all = [Value::Int(7), Value::Float(7.0), Value::Str("7".to_owned())];
-        assert!(all.iter().all(|value| words(value) == "7"));
-        assert_eq!(words(&Value::Float(7.5)), "7.5");
-    }
-
-    #[test]
     fn creation_times_are_utc() {
         assert_eq!(
             timestamp(ValueRef::Text(b"1970-01-01 00:00:01")),
@@ -197,21 +169,5 @@ mod tests {
         );
         assert_eq!(timestamp(ValueRef::Text(b"yesterday")), None);
         assert_eq!(timestamp(ValueRef::Null), None);
-    }
-
-    #[test]
-    fn chromas_own_keys_are_not_metadata() {
-        let mut content = Content::default();
-        content.put("chroma:document", Some(Value::Str(String::new())));
-        content.put("chroma:uri", Some(Value::Str("file:///a".to_owned())));
-        content.put("k", Some(Value::Int(1)));
-        content.put("gone", Some(Value::Int(1)));
-        content.put("gone", None);
-        content.put("chroma:other", Some(Value::Int(1)));
-        assert_eq!(content.document.as_deref(), Some(""));
-        assert_eq!(content.uri.as_deref(), Some("file:///a"));
-        assert_eq!(content.metadata.len(), 1);
-        content.put("chroma:document", None);
-        assert_eq!(content.document, None);
     }
 }

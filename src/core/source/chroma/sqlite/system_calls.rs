@@ -1,8 +1,8 @@
 //! SQLite's way to the files of a store: through the open persist directory, whatever a path says by now.
 //!
 //! Stage: source. Promise: what SQLite opens of a store is an ordinary file of the directory that was checked, the
-//! database being the very file that was claimed; opening waits for nothing, follows no link, opens no device and
-//! creates nothing. May import `error`, `folder`, `layout` and `locks`.
+//! database being the very file that was opened before; opening waits for nothing, follows no link, opens no device and
+//! creates nothing. May import `database_file` and `files`.
 //!
 //! SQLite knows files by their paths only. A store's files get paths below `/dev/null/`, where nothing can ever be:
 //! `/dev/null/vector_migrate/<number>/chroma.sqlite3`, and beside it the names that SQLite makes of this one. Three
@@ -23,7 +23,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use rusqlite::ffi;
 use rustix::fs::FileType;
 
-use super::database_file::Key;
+use super::database_file::FileId;
 use crate::source::chroma::files::folder::{Folder, kind, pin, unpin};
 use crate::source::chroma::files::layout::DATABASE;
 use crate::source::error::SourceError;
@@ -41,7 +41,7 @@ const NAMES: [&CStr; 4] = [
 #[derive(Clone)]
 struct Store {
     folder: Folder,
-    database: Key,
+    database: FileId,
 }
 
 /// Stores that have a path for SQLite.
@@ -58,7 +58,7 @@ pub(crate) struct Alias {
 
 impl Alias {
     /// A path for the database `key` in `folder`.
-    pub fn new(folder: &Folder, key: Key) -> Result<Alias, SourceError> {
+    pub fn new(folder: &Folder, key: FileId) -> Result<Alias, SourceError> {
         static REPLACED: OnceLock<bool> = OnceLock::new();
         if !REPLACED.get_or_init(replace) {
             return Err(SourceError::Io {
@@ -253,15 +253,15 @@ mod tests {
 
     use rusqlite::{Connection, OpenFlags};
 
-    use super::super::database_file::Claim;
+    use super::super::database_file::DatabaseFile;
     use super::*;
 
     /// A folder with a database of one table `t`.
-    fn database() -> (tempfile::TempDir, Folder, Key) {
+    fn database() -> (tempfile::TempDir, Folder, FileId) {
         let root = tempfile::tempdir().unwrap();
         make(&root.path().join(DATABASE));
         let folder = Folder::open(root.path()).unwrap();
-        let key = Claim::new(&folder, DATABASE).unwrap().key();
+        let key = DatabaseFile::open(&folder, DATABASE).unwrap().id();
         (root, folder, key)
     }
 
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alias_leads_to_the_claimed_database_and_to_nothing_later() {
+    fn an_alias_leads_to_the_opened_database_and_to_nothing_later() {
         let (root, folder, key) = database();
         let alias = Alias::new(&folder, key).unwrap();
         let path = alias.path().to_owned();

@@ -30,9 +30,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use super::fingerprint::Fingerprint;
-use super::opening::{PAUSE, open_database, purges, rest, unreadable};
+use super::opening::{PAUSE, is_read_error, open_database, purges, wait_for_age};
 use crate::record::Collection;
-use crate::source::chroma::catalog::collections::{Catalog, Entry, in_order};
+use crate::source::chroma::catalog::collections::{Catalog, CatalogEntry, in_order};
 use crate::source::chroma::catalog::schema::Schema;
 use crate::source::chroma::files::folder::Folder;
 use crate::source::chroma::files::layout::{self, DATABASE};
@@ -41,11 +41,13 @@ use crate::source::chroma::hnsw::segment::glance;
 use crate::source::chroma::metadata::tables::numbers;
 use crate::source::chroma::queue::rows::Queue;
 use crate::source::chroma::snapshot::options::{Options, Snapshot};
-use crate::source::chroma::snapshot::unlocked::{self, Loose, State};
-use crate::source::chroma::sqlite::database::{busy, check_stop};
-use crate::source::chroma::sqlite::database_file::Claim;
+use crate::source::chroma::snapshot::state::{State, check_index_files};
+use crate::source::chroma::snapshot::under_lock::copy_under_lock;
+use crate::source::chroma::snapshot::unlocked::UnlockedCopy;
+use crate::source::chroma::sqlite::database_file::DatabaseFile;
 use crate::source::chroma::vectors::of_collection::Vectors;
 use crate::source::error::SourceError;
+use crate::source::stop::check_stop;
 
 /// How long a moment without a writer is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -100,7 +102,7 @@ impl ChromaStore {
         let mut failing = false;
         loop {
             match ChromaStore::attempt(&directory, &options, failing) {
-                Err(error) if !failing && unreadable(&error, &database) => failing = true,
+                Err(error) if !failing && is_read_error(&error, &database) => failing = true,
                 Err(SourceError::Busy { .. }) if since.elapsed() < PATIENCE => {
                     at_once = true;
                     check_stop(&options.stop)?;
@@ -140,10 +142,13 @@ impl ChromaStore {
         warnings.extend(loose.iter().flat_map(|loose| loose.warnings.clone()));
         // Asked after the look at the index files.
         if loose.is_none() && database.writer_inside() {
-            return Err(busy(&database.path, "another process is writing to it"));
+            return Err(SourceError::busy(
+                &database.path,
+                "another process is writing to it",
+            ));
         }
         for entry in &entries {
-            rest(&database, &entry.files, Duration::ZERO)?;
+            wait_for_age(&database, &entry.files, Duration::ZERO)?;
         }
         let state = match loose {
             Some(loose) => loose.finish(database, entries, directory)?,
@@ -151,14 +156,14 @@ impl ChromaStore {
                 database,
                 entries,
                 folder: directory.clone(),
-                scratch: None,
+                private: None,
             },
         };
         let queue = Queue::index(&state.database)?;
         for entry in &state.entries {
             state.database.check_stop()?;
             if let Some(trouble) = glance(&state.folder, entry)? {
-                rest(&state.database, &entry.files, HALF_WRITTEN)?;
+                wait_for_age(&state.database, &entry.files, HALF_WRITTEN)?;
                 warnings.push(trouble);
             }
         }
@@ -170,7 +175,7 @@ impl ChromaStore {
         }
         warnings.extend(queue.warning(&state.database));
         let complete = queue.holes.is_empty() && !purges(&state.database, &schema, &mut warnings)?;
-        state.unmoved(directory)?;
+        state.check_index_files(directory)?;
         let collections = state
             .entries
             .iter()
@@ -211,7 +216,7 @@ impl ChromaStore {
             return Ok(());
         };
         self.forget();
-        unlocked::under_lock(
+        copy_under_lock(
             &mut state,
             &self.directory,
             &self.options,
@@ -244,7 +249,7 @@ impl ChromaStore {
     ) -> Result<T, SourceError> {
         let mut once = || {
             let state = self.state.borrow();
-            let private = state.scratch.is_some();
+            let private = state.private.is_some();
             let result = work(&state)
                 .map_err(|error| error.about(state.folder.path(), self.directory.path()));
             (result, private)
@@ -254,7 +259,7 @@ impl ChromaStore {
                 self.copy_and_unlock()?;
                 once().0
             }
-            (Err(error), false) if unreadable(&error, &self.database) => {
+            (Err(error), false) if is_read_error(&error, &self.database) => {
                 self.pass_over()?;
                 once().0
             }
@@ -269,10 +274,10 @@ impl ChromaStore {
             return Ok(());
         };
         self.forget();
-        let claim = Claim::new(&self.directory, DATABASE)?;
-        let (database, mut loose) = Loose::copy(&self.directory, claim, &self.options)?;
+        let claim = DatabaseFile::open(&self.directory, DATABASE)?;
+        let (database, mut loose) = UnlockedCopy::make(&self.directory, claim, &self.options)?;
         if database.stat != state.database.stat {
-            return Err(busy(
+            return Err(SourceError::busy(
                 &self.database,
                 "another process wrote to it while it was read",
             ));
@@ -342,7 +347,7 @@ impl ChromaStore {
     }
 
     /// The row numbers of the records of `entry`, if [`ChromaStore::warm`] has found them.
-    pub(crate) fn numbers(&self, entry: &Entry) -> Option<Vec<i64>> {
+    pub(crate) fn numbers(&self, entry: &CatalogEntry) -> Option<Vec<i64>> {
         let (id, numbers) = self.numbers.take()?;
         (id == entry.collection.id).then_some(numbers)
     }
@@ -362,7 +367,11 @@ impl ChromaStore {
     }
 
     /// The vectors of `entry`: those found last, or found now.
-    pub(crate) fn vectors(&self, state: &State, entry: &Entry) -> Result<Vectors, SourceError> {
+    pub(crate) fn vectors(
+        &self,
+        state: &State,
+        entry: &CatalogEntry,
+    ) -> Result<Vectors, SourceError> {
         if let Some((id, vectors)) = self.found.take()
             && id == entry.collection.id
         {
@@ -382,15 +391,15 @@ impl ChromaStore {
     pub(crate) fn find(
         &self,
         state: &State,
-        entry: &Entry,
+        entry: &CatalogEntry,
         complete: bool,
     ) -> Result<Vectors, SourceError> {
         let found = Vectors::find(&state.database, &state.folder, &self.queue, complete, entry)?;
-        if state.scratch.is_none() {
+        if state.private.is_none() {
             if !found.notices.is_empty() {
-                rest(&state.database, &entry.files, HALF_WRITTEN)?;
+                wait_for_age(&state.database, &entry.files, HALF_WRITTEN)?;
             }
-            unlocked::unmoved(&self.directory, entry)?;
+            check_index_files(&self.directory, entry)?;
         }
         Ok(found)
     }
@@ -398,8 +407,11 @@ impl ChromaStore {
     /// Breaks off what is read where it lies if a writer waits, so that it is done again in a copy.
     pub(crate) fn check_for_writer(&self, state: &State) -> Result<(), SourceError> {
         let database = &state.database;
-        if state.scratch.is_none() && database.writer_inside() {
-            return Err(busy(&database.path, "another process is writing to it"));
+        if state.private.is_none() && database.writer_inside() {
+            return Err(SourceError::busy(
+                &database.path,
+                "another process is writing to it",
+            ));
         }
         Ok(())
     }
@@ -431,7 +443,7 @@ impl ChromaStore {
 pub(crate) fn entry<'a>(
     state: &'a State,
     collection: &Collection,
-) -> Result<&'a Entry, SourceError> {
+) -> Result<&'a CatalogEntry, SourceError> {
     let found = state
         .entries
         .binary_search_by(|entry| in_order(&entry.collection, collection));
@@ -449,7 +461,7 @@ pub(crate) fn entry<'a>(
 /// A sentence about a copy as one about the store.
 pub(crate) fn original(state: &State, directory: &Path, sentence: String) -> String {
     match (state.folder.path().to_str(), directory.to_str()) {
-        (Some(copy), Some(store)) if state.scratch.is_some() => sentence.replace(copy, store),
+        (Some(copy), Some(store)) if state.private.is_some() => sentence.replace(copy, store),
         _ => sentence,
     }
 }

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value as Json, json};
 
-use crate::source::chroma::files::layout::{FileStat, SegmentFiles};
+use crate::source::chroma::files::file_stat::FileStat;
+use crate::source::chroma::files::layout::SegmentFiles;
 
 /// Sizes and times of a store's files, and its last write.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,13 +6,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::source::chroma::catalog::schema::Schema;
-use crate::source::chroma::damage::scan::readable;
+use crate::source::chroma::damage::truncated::Truncated;
+use crate::source::chroma::files::file_stat::FileStat;
 use crate::source::chroma::files::folder::Folder;
-use crate::source::chroma::files::layout::{DATABASE, FileStat, JOURNAL, LOG, SegmentFiles};
+use crate::source::chroma::files::layout::{DATABASE, JOURNAL, LOG, SegmentFiles};
 use crate::source::chroma::snapshot::options::Options;
-use crate::source::chroma::snapshot::unlocked::{Loose, hot_journal};
-use crate::source::chroma::sqlite::database::{Database, Lies, busy};
-use crate::source::chroma::sqlite::database_file::Claim;
+use crate::source::chroma::snapshot::unlocked::{UnlockedCopy, hot_journal};
+use crate::source::chroma::sqlite::database::{Database, Location};
+use crate::source::chroma::sqlite::database_file::DatabaseFile;
+use crate::source::chroma::sqlite::errors::unless_corrupt;
 use crate::source::chroma::sqlite::system_calls::Alias;
 use crate::source::error::SourceError;
 
@@ -24,33 +26,39 @@ pub(crate) fn open_database(
     directory: &Folder,
     options: &Options,
     failing: bool,
-) -> Result<(Database, Option<Loose>), SourceError> {
-    let claim = Claim::new(directory, DATABASE)?;
+) -> Result<(Database, Option<UnlockedCopy>), SourceError> {
+    let file = DatabaseFile::open(directory, DATABASE)?;
     // SQLite reads a log also beside a database that is not in write-ahead mode, and would make an index for it.
     let logged = directory.look(LOG)?.is_some_and(|log| log.bytes > 0);
-    // SQLite itself would take the missing half of a page for zeros.
-    if !failing && !logged && !claim.write_ahead()? && claim.cut(claim.stat.bytes).is_none() {
-        let stat = claim.stat;
-        let lies = Lies::There(Alias::new(directory, claim.key())?);
-        match Database::open(lies, &directory.at(DATABASE), claim, options.stop.clone()) {
+    if !failing && !logged && can_be_read_in_place(&file)? {
+        let stat = file.stat;
+        let location = Location::InPlace(Alias::new(directory, file.id())?);
+        let path = directory.at(DATABASE);
+        match Database::open(location, file, &path, stat, options.stop.clone()) {
             Err(SourceError::Busy { .. }) if hot_journal(directory) => {}
             Err(error) => return Err(replaced(directory, stat).unwrap_or(error)),
             Ok(database) => return Ok((database, None)),
         }
     }
-    let claim = Claim::new(directory, DATABASE)?;
-    let (database, loose) = Loose::copy(directory, claim, options)?;
-    Ok((database, Some(loose)))
+    let file = DatabaseFile::open(directory, DATABASE)?;
+    let (database, copy) = UnlockedCopy::make(directory, file, options)?;
+    Ok((database, Some(copy)))
 }
 
-/// What has taken the place of the database or its journal since the look at `claimed`, if anything has: SQLite only
+/// Whether the database is not in write-ahead mode, and whole: SQLite itself would take the missing half of a page for zeros.
+fn can_be_read_in_place(file: &DatabaseFile) -> Result<bool, SourceError> {
+    let header = file.header()?;
+    Ok(!header.write_ahead() && Truncated::of(&header, file.stat.bytes).is_none())
+}
+
+/// What has taken the place of the database or its journal since the look at `opened`, if anything has: SQLite only
 /// says that it cannot open it.
-fn replaced(directory: &Folder, claimed: FileStat) -> Option<SourceError> {
+fn replaced(directory: &Folder, opened: FileStat) -> Option<SourceError> {
     let look = |name| directory.look(name);
     match look(JOURNAL).and(look(LOG)).and(look(DATABASE)) {
         Err(error) => Some(error),
-        Ok(Some(now)) if now.inode == claimed.inode => None,
-        Ok(_) => Some(busy(
+        Ok(Some(now)) if now.inode == opened.inode => None,
+        Ok(_) => Some(SourceError::busy(
             &directory.at(DATABASE),
             "it was replaced while it was opened",
         )),
@@ -70,10 +78,10 @@ pub(crate) fn purges(
         "SELECT config_json_str FROM embeddings_queue_config",
         |row| {
             row.get_ref(0)
-                .map(crate::source::chroma::sqlite::database::text)
+                .map(crate::source::chroma::sqlite::columns::text)
         },
     );
-    let Some(rows) = readable(rows)? else {
+    let Some(rows) = unless_corrupt(rows)? else {
         warnings.push(format!(
             "{:?}: table embeddings_queue_config cannot be read: the queue is taken for one that is cleaned up",
             database.path
@@ -90,17 +98,17 @@ pub(crate) fn purges(
 }
 
 /// Whether `error` says that the disk cannot read the database.
-pub(crate) fn unreadable(error: &SourceError, database: &Path) -> bool {
+pub(crate) fn is_read_error(error: &SourceError, database: &Path) -> bool {
     matches!(error, SourceError::Io { path, .. } if path == database)
 }
 
 /// Waits until a change of `files` would show, and they are older than `age`.
-pub(crate) fn rest(
+pub(crate) fn wait_for_age(
     database: &Database,
     files: &SegmentFiles,
     age: Duration,
 ) -> Result<(), SourceError> {
-    while !files.tells() || files.age().is_some_and(|now| now < age) {
+    while !files.shows_changes() || files.age().is_some_and(|now| now < age) {
         database.check_stop()?;
         std::thread::sleep(PAUSE);
     }

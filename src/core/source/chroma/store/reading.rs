@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 use super::chroma_store::{ChromaStore, entry};
 use super::vector_counts::{Grades, count};
 use crate::record::{Collection, Inventory};
-use crate::source::chroma::catalog::collections::Entry;
+use crate::source::chroma::catalog::collections::CatalogEntry;
 use crate::source::chroma::damage::losses::Losses;
-use crate::source::chroma::damage::scan::Hole;
+use crate::source::chroma::damage::unreadable_rows::Hole;
+use crate::source::chroma::metadata::content::words;
 use crate::source::chroma::metadata::tables::{Depth, Knows, Row, Tables};
 use crate::source::chroma::queue::pending::{Outcome, Tail, apply};
 use crate::source::chroma::queue::rows::Contents;
-use crate::source::chroma::snapshot::unlocked::State;
-use crate::source::chroma::sqlite::columns::words;
+use crate::source::chroma::snapshot::state::State;
 use crate::source::chroma::vectors::of_collection::Wanted;
 use crate::source::error::SourceError;
 use crate::source::{Consumer, Source};
@@ -35,7 +35,7 @@ impl ChromaStore {
     pub(crate) fn rows(
         &self,
         state: &State,
-        entry: &Entry,
+        entry: &CatalogEntry,
         depth: Depth,
         knows: &mut Knows<'_>,
         each: &mut EachRow<'_>,

@@ -6,13 +6,13 @@ use std::collections::BTreeSet;
 
 use super::chroma_store::{ChromaStore, entry, original};
 use crate::record::Collection;
-use crate::source::chroma::catalog::collections::Entry;
+use crate::source::chroma::catalog::collections::CatalogEntry;
 use crate::source::chroma::damage::losses::missing;
 use crate::source::chroma::damage::record_ids::Listing;
-use crate::source::chroma::damage::scan::{Trouble, readable};
 use crate::source::chroma::files::layout::segment_folders;
 use crate::source::chroma::queue::pending::Tail;
-use crate::source::chroma::snapshot::unlocked::State;
+use crate::source::chroma::snapshot::state::State;
+use crate::source::chroma::sqlite::errors::unless_corrupt;
 use crate::source::error::SourceError;
 
 /// A store, summed up.
@@ -122,7 +122,7 @@ impl ChromaStore {
     }
 
     /// Rows of the queue that the tables or the index of `entry` do not hold yet.
-    pub(crate) fn queued(&self, entry: &Entry, covered: Option<i64>) -> u64 {
+    pub(crate) fn queued(&self, entry: &CatalogEntry, covered: Option<i64>) -> u64 {
         let mark = entry
             .tables_mark
             .zip(covered)
@@ -147,7 +147,7 @@ impl ChromaStore {
     fn live(
         &self,
         state: &State,
-        entry: &Entry,
+        entry: &CatalogEntry,
         warnings: &mut Vec<String>,
     ) -> Result<u64, SourceError> {
         let Some(segment) = &entry.metadata_segment else {
@@ -158,8 +158,8 @@ impl ChromaStore {
             .prepare("SELECT count(*) FROM embeddings WHERE segment_id = ?1")?;
         let counted = statement
             .query_row([segment], |row| row.get::<_, i64>(0))
-            .map_err(|error| Trouble::of(&state.database, error));
-        let count = match readable(counted)? {
+            .map_err(|error| state.database.statement_error(error));
+        let count = match unless_corrupt(counted)? {
             Some(count) => u64::try_from(count).unwrap_or(0),
             None => {
                 let Listing { ids, holes } = Listing::read(&state.database, segment)?;

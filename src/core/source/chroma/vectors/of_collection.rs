@@ -13,7 +13,7 @@
 
 use std::thread::{self, ScopedJoinHandle};
 
-use crate::source::chroma::catalog::collections::Entry;
+use crate::source::chroma::catalog::collections::CatalogEntry;
 use crate::source::chroma::files::folder::Folder;
 use crate::source::chroma::files::layout::ELEMENTS;
 use crate::source::chroma::hnsw::index::Index;
@@ -23,7 +23,7 @@ use crate::source::error::SourceError;
 
 use crate::key::{Key, KeyMap, KeyTable, Keys};
 use crate::record::{Grade, Space, Vector};
-use crate::source::chroma::damage::scan::Hole;
+use crate::source::chroma::damage::unreadable_rows::Hole;
 use crate::source::chroma::hnsw::rounding::{normalised, rounded, same};
 use crate::source::chroma::hnsw::segment::{Files, broken};
 
@@ -118,7 +118,7 @@ impl Vectors {
         directory: &Folder,
         queue: &Queue,
         complete: bool,
-        entry: &Entry,
+        entry: &CatalogEntry,
     ) -> Result<Vectors, SourceError> {
         let mut vectors = Vectors {
             keys: Keys::default(),
@@ -164,7 +164,7 @@ impl Vectors {
         &mut self,
         database: &Database,
         directory: &Folder,
-        entry: &Entry,
+        entry: &CatalogEntry,
     ) -> Result<(), SourceError> {
         let Some(files) = Files::of(directory, entry)? else {
             return Ok(());

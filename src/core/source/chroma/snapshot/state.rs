@@ -1,0 +1,52 @@
+//! Where a store is read: in its own place, or in a private copy.
+//!
+//! Stage: source. May import `private_folder`, `catalog`, `sqlite` and `files`.
+
+use super::private_folder::PrivateFolder;
+use crate::source::chroma::catalog::collections::CatalogEntry;
+use crate::source::chroma::files::folder::Folder;
+use crate::source::chroma::files::layout::SegmentFiles;
+use crate::source::chroma::sqlite::database::Database;
+use crate::source::error::SourceError;
+
+/// Where a store is read.
+pub(crate) struct State {
+    /// The database, or its copy.
+    pub database: Database,
+    /// The collections; `files` are always those of the store itself.
+    pub entries: Vec<CatalogEntry>,
+    /// Where the index files are read.
+    pub folder: Folder,
+    /// Where the copies are. After `database`: closed before it is removed.
+    pub private: Option<PrivateFolder>,
+}
+
+impl State {
+    /// Fails if index files in `directory` are not the ones that were looked at.
+    pub fn check_index_files(&self, directory: &Folder) -> Result<(), SourceError> {
+        if self.private.is_some() {
+            return Ok(());
+        }
+        for entry in &self.entries {
+            check_index_files(directory, entry)?;
+        }
+        Ok(())
+    }
+}
+
+/// Fails if the index files of `entry` in `directory` are not the ones that were looked at.
+pub(crate) fn check_index_files(
+    directory: &Folder,
+    entry: &CatalogEntry,
+) -> Result<(), SourceError> {
+    let Some(segment) = &entry.vector_segment else {
+        return Ok(());
+    };
+    if SegmentFiles::look(directory, segment)? == entry.files {
+        return Ok(());
+    }
+    Err(SourceError::busy(
+        &directory.at(segment),
+        "another process changed the index files while they were read",
+    ))
+}
