@@ -1,16 +1,21 @@
-//! What one pass over a collection lost, as sentences.
+//! What is lost of a collection, counted and said.
 //!
 //! Stage: source. Promise: one sentence a table, which names the file, the table, the collection and the number. May
-//! import this folder.
+//! import `unreadable_rows`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::unreadable_rows::{Hole, listed};
-use crate::source::chroma::catalog::collections::CatalogEntry;
-use crate::source::chroma::metadata::tables::Row;
-use crate::source::chroma::queue::pending::Tail;
-use crate::source::chroma::queue::rows::Queue;
+
+/// Why a record is not whole.
+#[derive(Debug)]
+pub(crate) struct Damage {
+    /// The table that cannot be read in part.
+    pub table: &'static str,
+    /// What is missing, as a sentence.
+    pub what: String,
+}
 
 /// Counts what was lost.
 #[derive(Debug, Default)]
@@ -22,65 +27,58 @@ pub(crate) struct Losses {
 }
 
 impl Losses {
-    /// Counts a record.
-    pub fn count(&mut self, row: &Row) {
+    /// Counts a record with what is lost of it.
+    pub fn count(&mut self, damage: Option<&Damage>) {
         self.records = self.records.saturating_add(1);
-        if let Some(damage) = &row.damage {
+        if let Some(damage) = damage {
             let count = self.damaged.entry(damage.table).or_default();
             *count = count.saturating_add(1);
         }
     }
 
-    /// The sentences about the collection of `entry`. `holes`: rows of `embeddings` of which nothing is known.
-    pub fn told(
+    /// The sentences about the collection `name`. `records`: rows of `embeddings` of which nothing is known; `writes`: rows of
+    /// the queue that cannot be read.
+    pub fn sentences(
         &self,
         path: &Path,
-        entry: &CatalogEntry,
-        holes: &[Hole],
-        queue: &Queue,
-        tail: &Tail,
+        name: &str,
+        records: &[Hole],
+        writes: &[Hole],
     ) -> Vec<String> {
-        let name = entry.collection.qualified_name();
-        let mut told = Vec::new();
+        let mut sentences = Vec::new();
         for (table, count) in &self.damaged {
             let verb = if *count == 1 { "is" } else { "are" };
-            told.push(format!(
+            sentences.push(format!(
                 "{path:?}: parts of table {table} cannot be read: {count} of {} records of collection {name:?} {verb} \
                  damaged and cannot be migrated",
                 self.records
             ));
         }
-        told.extend(missing(path, entry, holes));
+        sentences.extend(missing_records(path, name, records));
         if self.vectors > 0 {
-            told.push(format!(
+            sentences.push(format!(
                 "{path:?}: parts of table embeddings_queue cannot be read: {} vectors of collection {name:?} are lost",
                 self.vectors
             ));
         }
-        let mut writes = queue.holes_after(entry.tables_mark);
-        writes.extend(tail.lost.iter().map(|at| Hole {
-            first: *at,
-            last: *at,
-        }));
         if !writes.is_empty() {
-            told.push(format!(
+            sentences.push(format!(
                 "{path:?}: parts of table embeddings_queue cannot be read, {}: what they changed in collection {name:?} \
                  is missing",
-                listed(&writes)
+                listed(writes)
             ));
         }
-        told
+        sentences
     }
 }
 
 /// The sentence about rows of `embeddings` of which nothing is known.
-pub(crate) fn missing(path: &Path, entry: &CatalogEntry, holes: &[Hole]) -> Option<String> {
-    let name = entry.collection.qualified_name();
-    (!holes.is_empty()).then(|| {
+pub(crate) fn missing_records(path: &Path, name: &str, records: &[Hole]) -> Option<String> {
+    (!records.is_empty()).then(|| {
         format!(
             "{path:?}: neither table embeddings nor its index can be read in {}: records of collection {name:?} that \
              lie there are missing",
-            listed(holes)
+            listed(records)
         )
     })
 }

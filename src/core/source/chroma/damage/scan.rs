@@ -20,7 +20,7 @@ const SEARCHES: u32 = 100_000;
 /// Gives every readable row of a table to `each`, ascending by the row number in its first column.
 ///
 /// `rows` takes the least row number as its parameter. The answer is where rows may be that cannot be read.
-pub(crate) fn scan(
+pub(crate) fn scan_readable(
     database: &Database,
     rows: &str,
     mut each: impl FnMut(i64, &Row<'_>),

@@ -1,8 +1,8 @@
 //! The graph in the index files, for an index of pgvector's.
 //!
-//! Stage: source. Promise: of the same moment of the store as its records; every field is checked before it is used; what
-//! is wrong with the files is a reason why there is no graph, never an error. Memory is bounded by what the caller allows,
-//! and what a header claims by the length of the files. May import `record`, `index::graph` and this folder.
+//! Stage: source. Promise: every field is checked before it is used; what is wrong with the files is a reason why there is no
+//! graph, never an error. Memory is bounded by what the caller allows, and what a header claims by the length of the files. May
+//! import `record`, `index::graph`, this folder, `catalog` and `files`.
 //!
 //! `header.bin` and the vectors in `data_level0.bin` are described in `hnsw`. The rest:
 //!
@@ -16,7 +16,7 @@
 //! | | +4 | u32 x M | links |
 
 use std::fs::File;
-use std::time::Duration;
+use std::sync::atomic::AtomicBool;
 
 use half::f16;
 
@@ -28,18 +28,13 @@ use super::stream::Stream;
 use crate::index::graph::{Building, Form, Graph, GraphShape, Kind, NoGraph, top_level};
 use crate::record::{Collection, Space};
 use crate::source::chroma::catalog::collections::CatalogEntry;
+use crate::source::chroma::files::folder::Folder;
 use crate::source::chroma::files::layout::{ELEMENTS, HEADER, LENGTHS, LINKS};
-use crate::source::chroma::snapshot::state::{State, check_index_files};
-use crate::source::chroma::store::chroma_store::{ChromaStore, entry};
-use crate::source::chroma::store::opening::wait_for_age;
 use crate::source::error::SourceError;
-
-/// Damaged index files that are younger may be half written.
-const HALF_WRITTEN: Duration = Duration::from_millis(500);
 
 /// Why there is no graph.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+pub(crate) enum GraphError {
     /// The files have none.
     #[error(transparent)]
     None(#[from] NoGraph),
@@ -48,86 +43,44 @@ enum Failure {
     Store(#[from] SourceError),
 }
 
-impl ChromaStore {
-    /// What the graph of `collection` is called to be, from the header of its index files alone; or why there is none.
-    ///
-    /// # Errors
-    /// [`SourceError::Busy`], [`SourceError::Interrupted`].
-    pub fn graph_shape(
-        &self,
-        collection: &Collection,
-    ) -> Result<Result<GraphShape, NoGraph>, SourceError> {
-        self.of_files(collection, |_, opened| Ok(opened.shape))
-    }
-
-    /// The graph of `collection`, with hashes of its vectors as a column of `form` holds them; or why there is none.
-    /// `allowed`: bytes of memory, see [`Graph::bytes_needed`].
-    ///
-    /// # Errors
-    /// [`SourceError::Busy`], [`SourceError::Interrupted`], and those of making a private copy.
-    pub fn graph(
-        &self,
-        collection: &Collection,
-        form: Form,
-        allowed: u64,
-    ) -> Result<Result<Graph, NoGraph>, SourceError> {
-        self.of_files(collection, |state, opened| {
-            opened.read(state, form, allowed)
-        })
-    }
-
-    /// What `work` makes of the index files of `collection`.
-    fn of_files<T>(
-        &self,
-        collection: &Collection,
-        mut work: impl FnMut(&State, &Opened<'_>) -> Result<T, Failure>,
-    ) -> Result<Result<T, NoGraph>, SourceError> {
-        self.retried_in_copy(|state| {
-            let entry = entry(state, collection)?;
-            let result = Opened::open(state, entry).and_then(|opened| work(state, &opened));
-            let result = match result {
-                Ok(found) => Ok(found),
-                Err(Failure::None(reason)) => Err(reason),
-                Err(Failure::Store(error)) => Err(reason(error)?),
-            };
-            if state.private.is_none() {
-                if result.is_err() {
-                    wait_for_age(&state.database, &entry.files, HALF_WRITTEN)?;
-                }
-                check_index_files(self.folder(), entry)?;
+impl GraphError {
+    /// An error about a file as a reason why there is no graph; other errors stay errors.
+    pub fn reason(self) -> Result<NoGraph, SourceError> {
+        let error = match self {
+            GraphError::None(reason) => return Ok(reason),
+            GraphError::Store(error) => error,
+        };
+        match error {
+            SourceError::Busy { .. } | SourceError::Interrupted => Err(error),
+            SourceError::NotFound { .. } => Ok(NoGraph::NoFiles),
+            SourceError::Damaged { what, .. } | SourceError::UnknownLayout { what, .. } => {
+                Ok(NoGraph::Damaged { file: HEADER, what })
             }
-            Ok(result)
-        })
-    }
-}
-
-/// An error about a file as a reason; other errors stay errors.
-fn reason(error: SourceError) -> Result<NoGraph, SourceError> {
-    match error {
-        SourceError::Busy { .. } | SourceError::Interrupted => Err(error),
-        SourceError::NotFound { .. } => Ok(NoGraph::NoFiles),
-        SourceError::Damaged { what, .. } | SourceError::UnknownLayout { what, .. } => {
-            Ok(NoGraph::Damaged { file: HEADER, what })
+            other => Ok(NoGraph::Unreadable {
+                what: other.to_string(),
+            }),
         }
-        other => Ok(NoGraph::Unreadable {
-            what: other.to_string(),
-        }),
     }
 }
 
 /// The files of a graph with their checked header.
-struct Opened<'a> {
+pub(crate) struct GraphFiles<'a> {
     entry: &'a CatalogEntry,
     files: Files,
     header: Header,
-    shape: GraphShape,
+    /// What its header says.
+    pub shape: GraphShape,
     /// The element where a search begins.
     first: u32,
 }
 
-impl Opened<'_> {
-    fn open<'a>(state: &State, entry: &'a CatalogEntry) -> Result<Opened<'a>, Failure> {
-        let files = Files::of(&state.folder, entry)?.ok_or(NoGraph::NoFiles)?;
+impl GraphFiles<'_> {
+    /// Opens the index files of `entry` in `folder`, and checks their header.
+    pub fn open<'a>(
+        folder: &Folder,
+        entry: &'a CatalogEntry,
+    ) -> Result<GraphFiles<'a>, GraphError> {
+        let files = Files::of(folder, entry)?.ok_or(NoGraph::NoFiles)?;
         let (file, metadata) = open(&files, HEADER)?;
         let needed = u64::try_from(HEADER_BYTES).unwrap_or(0);
         if metadata != needed {
@@ -163,7 +116,7 @@ impl Opened<'_> {
             _ => {}
         }
         let first = bytes.get(56..).and_then(|rest| rest.first_chunk());
-        Ok(Opened {
+        Ok(GraphFiles {
             entry,
             files,
             header,
@@ -173,7 +126,7 @@ impl Opened<'_> {
     }
 
     /// The file `name`, if it has `needed` bytes, and its length.
-    fn long_enough(&self, name: &'static str, needed: u64) -> Result<(File, u64), Failure> {
+    fn long_enough(&self, name: &'static str, needed: u64) -> Result<(File, u64), GraphError> {
         let (file, bytes) = open(&self.files, name)?;
         if bytes < needed {
             return Err(NoGraph::EndsEarly {
@@ -187,7 +140,8 @@ impl Opened<'_> {
         Ok((file, bytes))
     }
 
-    fn read(&self, state: &State, form: Form, allowed: u64) -> Result<Graph, Failure> {
+    /// Reads the graph, with hashes of its vectors as a column of `form` holds them, in at most `allowed` bytes of memory.
+    pub fn read(&self, form: Form, allowed: u64, stop: &AtomicBool) -> Result<Graph, GraphError> {
         let count = self.header.count;
         let size = count.saturating_mul(self.header.stride);
         let (elements, _) = self.long_enough(ELEMENTS, size)?;
@@ -211,7 +165,6 @@ impl Opened<'_> {
             upper: upper / list,
             allowed,
         })?;
-        let stop = state.database.stop();
         let path = self.files.path(LINKS);
         self.levels(&mut building, Stream::new(links, &path, bytes, stop), upper)?;
         let path = self.files.path(ELEMENTS);
@@ -228,7 +181,7 @@ impl Opened<'_> {
         building: &mut Building,
         mut links: Stream<'_>,
         mut left: u64,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), GraphError> {
         let size = usize::from(self.shape.m)
             .saturating_mul(4)
             .saturating_add(4);
@@ -274,7 +227,7 @@ impl Opened<'_> {
         mut elements: Stream<'_>,
         mut lengths: Option<Stream<'_>>,
         form: Form,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), GraphError> {
         let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
         let stride = size(self.header.stride);
         let vector = size(self.header.vector);
@@ -300,7 +253,7 @@ impl Opened<'_> {
 }
 
 /// Opens the file `name`; its length.
-fn open(files: &Files, name: &'static str) -> Result<(File, u64), Failure> {
+fn open(files: &Files, name: &'static str) -> Result<(File, u64), GraphError> {
     match files.folder.open_file(name) {
         Ok((file, metadata)) => Ok((file, metadata.len())),
         Err(SourceError::NotFound { .. }) => Err(NoGraph::Missing { file: name }.into()),

@@ -17,15 +17,15 @@ use std::ops::ControlFlow;
 use rusqlite::Statement;
 
 use super::content::Content;
+use super::lazy_cursor::LazyCursor;
 use super::owners::{OWNER, Owners};
+use super::record::{Depth, StoredRecord};
 use super::values::{Cursor, Pair, Pairs, Values, lists};
-use crate::record::Record;
 use crate::source::chroma::catalog::collections::CatalogEntry;
 use crate::source::chroma::catalog::schema::Schema;
-use crate::source::chroma::damage::record_ids::Listing;
+use crate::source::chroma::damage::record_ids::RecordIds;
 use crate::source::chroma::damage::unreadable_rows::Hole;
-use crate::source::chroma::sqlite::columns::{sequence, text};
-use crate::source::chroma::sqlite::columns::{spoiled, timestamp};
+use crate::source::chroma::sqlite::columns::{sequence, spoiled, text, timestamp};
 use crate::source::chroma::sqlite::database::Database;
 use crate::source::chroma::sqlite::errors::{StatementError, unless_corrupt};
 use crate::source::chroma::sqlite::rowids::{ends, spans};
@@ -34,70 +34,11 @@ use crate::source::error::SourceError;
 /// After damage, so many records are looked up singly before a range is read again.
 const SINGLY: usize = 256;
 
-/// A record as the metadata tables have it.
-#[derive(Debug, Default)]
-pub(crate) struct Row {
-    /// The application's id.
-    pub id: String,
-    /// Sequence number of the last write applied to it.
-    pub sequence: i64,
-    /// Microseconds since 1970.
-    pub created_at: Option<i64>,
-    /// Document, uri and metadata.
-    pub content: Content,
-    /// What of it cannot be read.
-    pub damage: Option<Damage>,
-}
-
-/// Why a record is not whole.
-#[derive(Debug)]
-pub(crate) struct Damage {
-    /// The table that cannot be read in part.
-    pub table: &'static str,
-    /// What is missing, as a sentence.
-    pub what: String,
-}
-
-impl Row {
-    /// The record without its vector.
-    pub fn into_record(self) -> Record {
-        Record {
-            id: self.id,
-            document: self.content.document,
-            uri: self.content.uri,
-            metadata: self.content.metadata,
-            vector: None,
-            missing: false,
-            created_at: self.created_at,
-            stale: false,
-            damage: self.damage.map(|damage| damage.what),
-        }
-    }
-
-    /// Marks the record as not whole; the first cause stays.
-    pub fn lose(&mut self, table: &'static str, what: impl Into<String>) {
-        let what = what.into();
-        self.damage.get_or_insert(Damage { table, what });
-    }
-}
-
-/// So many records in a row of which a cursor's values are not wanted are stepped over.
-const STEPPED_OVER: usize = 4;
-
-/// How much of a record is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Depth {
-    /// All of it.
-    Full,
-    /// Whether it has a document, and its `user_id`.
-    Counts,
-}
-
 /// Whether only the owner of the record with this id is of interest.
 pub(crate) type Knows<'a> = dyn FnMut(&str) -> bool + 'a;
 
 /// Reads the metadata tables of one collection.
-pub(crate) struct Tables<'a> {
+pub(crate) struct MetadataTables<'a> {
     database: &'a Database,
     segment: &'a str,
     keys: Option<&'a BTreeSet<String>>,
@@ -109,10 +50,10 @@ pub(crate) struct Tables<'a> {
     owners: Owners<'a>,
     arrays: Option<Values<'a>>,
     /// Read only where pages of `embeddings` or its index cannot be.
-    listing: Option<Listing>,
+    listing: Option<RecordIds>,
 }
 
-impl<'a> Tables<'a> {
+impl<'a> MetadataTables<'a> {
     /// Prepares to read `entry`, of which `numbers` may be known; `None` if it has no metadata segment.
     pub fn new(
         database: &'a Database,
@@ -120,11 +61,11 @@ impl<'a> Tables<'a> {
         entry: &'a CatalogEntry,
         depth: Depth,
         numbers: Option<Vec<i64>>,
-    ) -> Result<Option<Tables<'a>>, SourceError> {
+    ) -> Result<Option<MetadataTables<'a>>, SourceError> {
         let Some(segment) = entry.metadata_segment.as_deref() else {
             return Ok(None);
         };
-        Ok(Some(Tables {
+        Ok(Some(MetadataTables {
             database,
             segment,
             keys: entry.keys.as_ref(),
@@ -146,7 +87,7 @@ impl<'a> Tables<'a> {
     pub fn read(
         &mut self,
         knows: &mut Knows<'_>,
-        mut each: impl FnMut(Row) -> Result<ControlFlow<()>, SourceError>,
+        mut each: impl FnMut(StoredRecord) -> Result<ControlFlow<()>, SourceError>,
     ) -> Result<ControlFlow<()>, SourceError> {
         let numbers = match self.numbers.take() {
             Some(numbers) => Some(numbers),
@@ -182,7 +123,7 @@ impl<'a> Tables<'a> {
         &mut self,
         rest: &mut &[i64],
         knows: &mut Knows<'_>,
-        each: &mut impl FnMut(Row) -> Result<ControlFlow<()>, SourceError>,
+        each: &mut impl FnMut(StoredRecord) -> Result<ControlFlow<()>, SourceError>,
     ) -> Result<ControlFlow<()>, StatementError> {
         while !rest.is_empty() {
             if self.some_together(rest, knows, each)?.is_break() {
@@ -192,18 +133,18 @@ impl<'a> Tables<'a> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// As [`Tables::together`], but may stop early, after some records.
+    /// As [`MetadataTables::together`], but may stop early, after some records.
     fn some_together(
         &mut self,
         rest: &mut &[i64],
         knows: &mut Knows<'_>,
-        each: &mut impl FnMut(Row) -> Result<ControlFlow<()>, SourceError>,
+        each: &mut impl FnMut(StoredRecord) -> Result<ControlFlow<()>, SourceError>,
     ) -> Result<ControlFlow<()>, StatementError> {
         let (first, last) = ends(rest);
         let failed = |error| self.database.statement_error(error);
         let mut records = self.records.query([first, last]).map_err(failed)?;
-        let mut values = Stepping::new(&mut self.values);
-        let mut owners = Stepping::new(&mut self.owners);
+        let mut values = LazyCursor::new(&mut self.values);
+        let mut owners = LazyCursor::new(&mut self.owners);
         let mut arrays = match &mut self.arrays {
             Some(arrays) => Some(arrays.range(first, last)?),
             None => None,
@@ -252,12 +193,12 @@ impl<'a> Tables<'a> {
     }
 
     /// The record `number`, one of `numbers`, with what can be read of it.
-    fn singly(&mut self, number: i64, numbers: &[i64]) -> Result<Row, SourceError> {
+    fn singly(&mut self, number: i64, numbers: &[i64]) -> Result<StoredRecord, SourceError> {
         self.database.check_stop()?;
         let mut row = match unless_corrupt(self.own(number))?.flatten() {
             Some(row) => row,
             None => {
-                let mut row = Row {
+                let mut row = StoredRecord {
                     id: self
                         .listing()?
                         .ids
@@ -265,9 +206,9 @@ impl<'a> Tables<'a> {
                         .cloned()
                         .unwrap_or_default(),
                     sequence: i64::MIN,
-                    ..Row::default()
+                    ..StoredRecord::default()
                 };
-                row.lose(
+                row.mark_damaged(
                     "embeddings",
                     format!("row {number} of table embeddings cannot be read"),
                 );
@@ -280,13 +221,13 @@ impl<'a> Tables<'a> {
             None => Some(Pairs::new()),
         };
         if pairs.is_none() {
-            row.lose(
+            row.mark_damaged(
                 "embedding_metadata",
                 "not all of its rows in table embedding_metadata can be read",
             );
         }
         if more.is_none() {
-            row.lose(
+            row.mark_damaged(
                 "embedding_metadata_array",
                 "not all of its rows in table embedding_metadata_array can be read",
             );
@@ -302,7 +243,7 @@ impl<'a> Tables<'a> {
         Ok(row)
     }
 
-    fn own(&mut self, number: i64) -> Result<Option<Row>, StatementError> {
+    fn own(&mut self, number: i64) -> Result<Option<StoredRecord>, StatementError> {
         let failed = |error| self.database.statement_error(error);
         let mut rows = self.records.query([number, number]).map_err(failed)?;
         match rows.next().map_err(failed)? {
@@ -311,10 +252,10 @@ impl<'a> Tables<'a> {
         }
     }
 
-    fn listing(&mut self) -> Result<&Listing, SourceError> {
+    fn listing(&mut self) -> Result<&RecordIds, SourceError> {
         let listing = match self.listing.take() {
             Some(listing) => listing,
-            None => Listing::read(self.database, self.segment)?,
+            None => RecordIds::read(self.database, self.segment)?,
         };
         Ok(self.listing.insert(listing))
     }
@@ -327,56 +268,17 @@ impl<'a> Tables<'a> {
     }
 }
 
-/// The values of some records, from one cursor `C` over the table `T`.
-struct Stepping<T, C> {
-    table: Option<T>,
-    cursor: Option<C>,
-    /// Records since the last one whose values were wanted.
-    passed: usize,
-}
-
-impl<T, C> Stepping<T, C> {
-    fn new(table: T) -> Stepping<T, C> {
-        Stepping {
-            table: Some(table),
-            cursor: None,
-            passed: 0,
-        }
-    }
-
-    /// A record whose values are not wanted.
-    fn pass(&mut self) {
-        self.passed = self.passed.saturating_add(1);
-    }
-
-    /// The cursor, which `begin` opens for the first record whose values are wanted. `None`: to begin anew
-    /// costs less than to step over the values of those that were passed.
-    fn at(
-        &mut self,
-        begin: impl FnOnce(T) -> Result<C, StatementError>,
-    ) -> Result<Option<&mut C>, StatementError> {
-        if self.cursor.is_some() && self.passed > STEPPED_OVER {
-            return Ok(None);
-        }
-        self.passed = 0;
-        if let Some(table) = self.table.take() {
-            self.cursor = Some(begin(table)?);
-        }
-        Ok(self.cursor.as_mut())
-    }
-}
-
 /// What `embeddings` has of a record; `None` if it is not what Chroma writes.
-fn head(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<Row>> {
+fn head(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<StoredRecord>> {
     let id = row.get_ref(1)?;
     let Ok(sequence) = sequence(row.get_ref(2)?) else {
         return Ok(None);
     };
-    Ok((!spoiled(id)).then(|| Row {
+    Ok((!spoiled(id)).then(|| StoredRecord {
         id: text(id).unwrap_or_default(),
         sequence: sequence.unwrap_or(i64::MIN),
         created_at: row.get_ref(3).ok().and_then(timestamp),
-        ..Row::default()
+        ..StoredRecord::default()
     }))
 }
 

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use rusqlite::types::ValueRef;
 use rusqlite::{Rows, Statement};
 
-use super::tables::Depth;
+use super::record::Depth;
 use crate::record::Value;
-use crate::source::chroma::damage::record_ids::Places;
+use crate::source::chroma::damage::value_rowids::ValueRowids;
 use crate::source::chroma::sqlite::columns::{plain, typed, whole};
 use crate::source::chroma::sqlite::database::Database;
 use crate::source::chroma::sqlite::errors::{StatementError, unless_corrupt};
@@ -31,7 +31,7 @@ pub(crate) struct Values<'a> {
     bools: bool,
     range: Statement<'a>,
     /// Read only where pages of the table or its index cannot be.
-    places: Option<Places>,
+    places: Option<ValueRowids>,
 }
 
 impl<'a> Values<'a> {
@@ -101,7 +101,7 @@ impl<'a> Values<'a> {
     pub fn of(&mut self, number: i64, numbers: &[i64]) -> Result<Option<Pairs>, SourceError> {
         let places = match self.places.take() {
             Some(places) => places,
-            None => Places::read(self.database, self.table, numbers)?,
+            None => ValueRowids::read(self.database, self.table, numbers)?,
         };
         let pairs = match places.of(number) {
             Some(own) => self.at(number, own)?,

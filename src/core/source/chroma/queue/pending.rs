@@ -1,4 +1,4 @@
-//! The queue's rows that the metadata tables do not hold yet, replayed with Chroma's own meaning.
+//! The queue's rows that the metadata tables do not hold yet, replayed as Chroma does.
 //!
 //! Stage: source. Promise: held in memory are ids and row numbers, not contents. May import this folder.
 //!
@@ -13,11 +13,12 @@ use std::collections::{HashMap, HashSet};
 
 use rusqlite::Statement;
 
+use super::contents::QueueContents;
 use super::json;
-use super::rows::{Contents, Operation, Queue, scan};
+use super::rows::{Operation, Queue, read_rows};
 use crate::source::chroma::catalog::collections::CatalogEntry;
-use crate::source::chroma::damage::record_ids::Listing;
-use crate::source::chroma::metadata::tables::Row;
+use crate::source::chroma::damage::record_ids::RecordIds;
+use crate::source::chroma::metadata::record::StoredRecord;
 use crate::source::chroma::sqlite::database::Database;
 use crate::source::chroma::sqlite::errors::unless_corrupt;
 use crate::source::error::SourceError;
@@ -26,28 +27,28 @@ const QUEUE: &str = "embeddings_queue";
 
 /// Where an id's record comes from after the replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Base {
+enum Origin {
     /// The tables.
     Tables,
     /// This row of the queue.
-    Row(i64),
+    Queue(i64),
     /// There is no such record.
-    Gone,
+    Deleted,
 }
 
 #[derive(Debug)]
-struct Fate {
-    base: Base,
+struct PendingRecord {
+    origin: Origin,
     in_tables: bool,
     /// Whether the tables have it cannot be told.
     unsure: bool,
     rows: Vec<i64>,
 }
 
-/// What the tail of the queue does to a collection's records.
+/// What the pending rows of the queue do to a collection's records.
 #[derive(Debug, Default)]
-pub(crate) struct Tail {
-    fates: HashMap<String, Fate>,
+pub(crate) struct PendingWrites {
+    records: HashMap<String, PendingRecord>,
     /// Rows whose id cannot be read.
     pub lost: Vec<i64>,
 }
@@ -56,103 +57,109 @@ pub(crate) struct Tail {
 #[derive(Debug)]
 pub(crate) enum Outcome<'a> {
     /// It stays, and these rows of the queue change it.
-    Stays(&'a [i64]),
+    Kept(&'a [i64]),
     /// It is removed, or inserted anew further on.
-    Goes,
+    Removed,
 }
 
-impl Tail {
-    /// Replays the rows of `entry` after its tables' mark.
+impl PendingWrites {
+    /// Replays the rows of `entry` that its tables do not hold yet.
     pub fn replay(
         database: &Database,
         queue: &Queue,
         entry: &CatalogEntry,
-    ) -> Result<Tail, SourceError> {
-        let mut tail = Tail::default();
+    ) -> Result<PendingWrites, SourceError> {
         let numbers = queue.after(&entry.collection.id, entry.tables_mark);
         let Some(segment) = entry
             .metadata_segment
             .as_deref()
             .filter(|_| !numbers.is_empty())
         else {
-            return Ok(tail);
+            return Ok(PendingWrites::default());
         };
-        let mut known = Known::new(database, segment)?;
-        let lost = scan(database, numbers, |row| {
-            if !tail.fates.contains_key(&row.id) {
-                let there = known.has(&row.id)?;
+        let mut records: HashMap<String, PendingRecord> = HashMap::new();
+        let mut table_ids = TableIds::new(database, segment)?;
+        let lost = read_rows(database, numbers, |row| {
+            if !records.contains_key(&row.id) {
+                let there = table_ids.has(&row.id)?;
                 let in_tables = there == Some(true);
-                let base = if in_tables { Base::Tables } else { Base::Gone };
-                tail.fates.insert(
+                let origin = if in_tables {
+                    Origin::Tables
+                } else {
+                    Origin::Deleted
+                };
+                records.insert(
                     row.id.clone(),
-                    Fate {
-                        base,
+                    PendingRecord {
+                        origin,
                         in_tables,
                         unsure: there.is_none(),
                         rows: Vec::new(),
                     },
                 );
             }
-            let Some(fate) = tail.fates.get_mut(&row.id) else {
+            let Some(record) = records.get_mut(&row.id) else {
                 return Ok(());
             };
-            match (row.operation, fate.base == Base::Gone) {
+            match (row.operation, record.origin == Origin::Deleted) {
                 (Operation::Add | Operation::Upsert, true) => {
-                    fate.base = Base::Row(row.sequence);
-                    fate.rows = vec![row.sequence];
+                    record.origin = Origin::Queue(row.sequence);
+                    record.rows = vec![row.sequence];
                 }
-                (Operation::Update | Operation::Upsert, false) => fate.rows.push(row.sequence),
+                (Operation::Update | Operation::Upsert, false) => record.rows.push(row.sequence),
                 (Operation::Delete, false) => {
-                    fate.base = Base::Gone;
-                    fate.rows.clear();
+                    record.origin = Origin::Deleted;
+                    record.rows.clear();
                 }
                 (Operation::Add, false) | (Operation::Update | Operation::Delete, true) => {}
             }
             Ok(())
         })?;
-        tail.lost = lost;
-        Ok(tail)
+        Ok(PendingWrites { records, lost })
     }
 
     /// What becomes of the tables' record `id`.
     pub fn outcome(&self, id: &str) -> Outcome<'_> {
-        match self.fates.get(id) {
-            None => Outcome::Stays(&[]),
-            Some(Fate {
-                base: Base::Tables,
+        match self.records.get(id) {
+            None => Outcome::Kept(&[]),
+            Some(PendingRecord {
+                origin: Origin::Tables,
                 rows,
                 ..
-            }) => Outcome::Stays(rows),
-            Some(_) => Outcome::Goes,
+            }) => Outcome::Kept(rows),
+            Some(_) => Outcome::Removed,
         }
     }
 
     /// Records that only the queue has, in the order of insertion: ids with the rows that make them.
-    pub fn fresh(&self) -> Vec<(&str, &[i64])> {
-        let mut fresh: Vec<_> = self
-            .fates
+    pub fn inserted(&self) -> Vec<(&str, &[i64])> {
+        let mut inserted: Vec<_> = self
+            .records
             .iter()
-            .filter_map(|(id, fate)| match fate.base {
-                Base::Row(at) => Some((at, id.as_str(), fate.rows.as_slice())),
-                Base::Tables | Base::Gone => None,
+            .filter_map(|(id, record)| match record.origin {
+                Origin::Queue(at) => Some((at, id.as_str(), record.rows.as_slice())),
+                Origin::Tables | Origin::Deleted => None,
             })
             .collect();
-        fresh.sort_unstable();
-        fresh.into_iter().map(|(_, id, rows)| (id, rows)).collect()
+        inserted.sort_unstable();
+        inserted
+            .into_iter()
+            .map(|(_, id, rows)| (id, rows))
+            .collect()
     }
 
     /// Whether it cannot be told what the tables have of `id`.
     pub fn unsure(&self, id: &str) -> bool {
-        self.fates.get(id).is_some_and(|fate| fate.unsure)
+        self.records.get(id).is_some_and(|record| record.unsure)
     }
 
-    /// By how many records the tail changes the number of the tables' records: more and fewer.
-    pub fn balance(&self) -> (u64, u64) {
+    /// By how many records they change the number of the tables' records: more and fewer.
+    pub fn count_change(&self) -> (u64, u64) {
         let (mut more, mut fewer) = (0_u64, 0_u64);
-        for fate in self.fates.values() {
-            match (fate.in_tables, fate.base) {
-                (false, Base::Row(_)) => more = more.saturating_add(1),
-                (true, Base::Gone) => fewer = fewer.saturating_add(1),
+        for record in self.records.values() {
+            match (record.in_tables, record.origin) {
+                (false, Origin::Queue(_)) => more = more.saturating_add(1),
+                (true, Origin::Deleted) => fewer = fewer.saturating_add(1),
                 _ => {}
             }
         }
@@ -161,7 +168,7 @@ impl Tail {
 }
 
 /// The ids that the tables have.
-struct Known<'a> {
+struct TableIds<'a> {
     database: &'a Database,
     segment: &'a str,
     lookup: Statement<'a>,
@@ -169,9 +176,9 @@ struct Known<'a> {
     all: Option<(HashSet<String>, bool)>,
 }
 
-impl<'a> Known<'a> {
-    fn new(database: &'a Database, segment: &'a str) -> Result<Known<'a>, SourceError> {
-        Ok(Known {
+impl<'a> TableIds<'a> {
+    fn new(database: &'a Database, segment: &'a str) -> Result<TableIds<'a>, SourceError> {
+        Ok(TableIds {
             database,
             segment,
             lookup: database
@@ -192,7 +199,7 @@ impl<'a> Known<'a> {
         let (ids, whole) = match &self.all {
             Some(all) => all,
             None => {
-                let Listing { ids, holes } = Listing::read(self.database, self.segment)?;
+                let RecordIds { ids, holes } = RecordIds::read(self.database, self.segment)?;
                 let ids = ids.into_values().collect();
                 self.all.insert((ids, holes.is_empty()))
             }
@@ -204,28 +211,28 @@ impl<'a> Known<'a> {
     }
 }
 
-/// Applies rows of the queue to `row`; gives a sentence about what could not be understood.
+/// Applies rows of the queue to `record`; gives a sentence about what could not be understood.
 pub(crate) fn apply(
-    row: &mut Row,
+    record: &mut StoredRecord,
     numbers: &[i64],
-    contents: &mut Contents<'_>,
+    contents: &mut QueueContents<'_>,
 ) -> Result<Option<String>, SourceError> {
     let mut trouble = None;
     for number in numbers {
-        row.sequence = *number;
+        record.sequence = *number;
         let Some(body) = contents.body(*number)? else {
-            row.lose(
+            record.mark_damaged(
                 QUEUE,
                 format!("row {number} of table {QUEUE} cannot be read"),
             );
             continue;
         };
-        row.created_at = row.created_at.or(body.created_at);
+        record.created_at = record.created_at.or(body.created_at);
         let Some(text) = body.metadata else { continue };
         match json::changes(&text) {
             Ok(changes) => {
                 for (key, value) in changes.keys {
-                    row.content.put(key, value);
+                    record.content.put(key, value);
                 }
                 if let Some(key) = changes.unreadable.first() {
                     trouble = Some(format!(
@@ -235,7 +242,7 @@ pub(crate) fn apply(
             }
             Err(what) => {
                 let sentence = format!("its metadata in the queue cannot be read: {what}");
-                row.lose(QUEUE, sentence.as_str());
+                record.mark_damaged(QUEUE, sentence.as_str());
                 trouble = Some(sentence);
             }
         }

@@ -18,11 +18,9 @@ use std::collections::HashMap;
 use rusqlite::Statement;
 use rusqlite::types::ValueRef;
 
-use crate::source::chroma::damage::scan;
+use crate::source::chroma::damage::scan::scan_readable;
 use crate::source::chroma::damage::unreadable_rows::{Hole, listed};
-use crate::source::chroma::files::floats::floats;
-use crate::source::chroma::sqlite::columns::text;
-use crate::source::chroma::sqlite::columns::{spoiled, timestamp};
+use crate::source::chroma::sqlite::columns::{spoiled, text};
 use crate::source::chroma::sqlite::database::Database;
 use crate::source::chroma::sqlite::errors::{StatementError, unless_corrupt};
 use crate::source::chroma::sqlite::rowids::{ends, spans};
@@ -69,7 +67,7 @@ impl Queue {
     pub fn index(database: &Database) -> Result<Queue, SourceError> {
         let mut queue = Queue::default();
         let sql = "SELECT seq_id, topic FROM embeddings_queue WHERE seq_id >= ?1 ORDER BY seq_id";
-        queue.holes = scan::scan(database, sql, |sequence, row| {
+        queue.holes = scan_readable(database, sql, |sequence, row| {
             queue.last = Some(sequence);
             let Ok(ValueRef::Text(topic)) = row.get_ref(1) else {
                 return;
@@ -104,7 +102,7 @@ impl Queue {
     }
 
     /// What cannot be read of it after `mark`.
-    pub fn holes_after(&self, mark: Option<i64>) -> Vec<Hole> {
+    pub fn unreadable_after(&self, mark: Option<i64>) -> Vec<Hole> {
         let after = |hole: &&Hole| mark.is_none_or(|mark| hole.last > mark);
         self.holes.iter().filter(after).copied().collect()
     }
@@ -123,7 +121,7 @@ impl Queue {
 }
 
 /// Gives the rows `numbers` (ascending) to `each`, without their contents; the answer is those that cannot be read.
-pub(crate) fn scan(
+pub(crate) fn read_rows(
     database: &Database,
     numbers: &[i64],
     mut each: impl FnMut(QueueRow) -> Result<(), SourceError>,
@@ -136,7 +134,7 @@ pub(crate) fn scan(
     for span in spans(numbers) {
         let mut rest = span;
         while let Some((first, later)) = rest.split_first() {
-            if unless_corrupt(scan_span(database, &mut statement, &mut rest, &mut each))?.is_none()
+            if unless_corrupt(read_range(database, &mut statement, &mut rest, &mut each))?.is_none()
             {
                 // The row that cannot be read, or the one before it once more.
                 if rest.len() == later.len().saturating_add(1) {
@@ -150,7 +148,7 @@ pub(crate) fn scan(
 }
 
 /// Gives the rows `rest`, which are one span, and takes off those that were given.
-fn scan_span(
+fn read_range(
     database: &Database,
     statement: &mut Statement<'_>,
     rest: &mut &[i64],
@@ -192,102 +190,4 @@ fn scan_span(
     } else {
         Err(StatementError::Corrupt)
     }
-}
-
-/// Metadata and time of one row.
-#[derive(Debug, Default)]
-pub(crate) struct Body {
-    /// The JSON text.
-    pub metadata: Option<String>,
-    /// Microseconds since 1970.
-    pub created_at: Option<i64>,
-}
-
-/// Fetches contents of single rows.
-pub(crate) struct Contents<'a> {
-    database: &'a Database,
-    vectors: Statement<'a>,
-    bodies: Statement<'a>,
-    times: Statement<'a>,
-    /// How many vectors could not be read.
-    pub lost: u64,
-}
-
-impl<'a> Contents<'a> {
-    /// Prepares to fetch.
-    pub fn new(database: &'a Database) -> Result<Contents<'a>, SourceError> {
-        Ok(Contents {
-            database,
-            vectors: database
-                .prepare("SELECT vector, encoding FROM embeddings_queue WHERE seq_id = ?1")?,
-            bodies: database
-                .prepare("SELECT metadata, created_at FROM embeddings_queue WHERE seq_id = ?1")?,
-            times: database.prepare("SELECT created_at FROM embeddings_queue WHERE seq_id = ?1")?,
-            lost: 0,
-        })
-    }
-
-    /// The vector of row `sequence`; `None` if it has none that is a whole number of f32, or it cannot be read.
-    pub fn vector(&mut self, sequence: i64) -> Result<Option<Vec<f32>>, SourceError> {
-        let found = unless_corrupt(self.find_vector(sequence))?;
-        if found.is_none() {
-            self.lost = self.lost.saturating_add(1);
-        }
-        Ok(found.flatten())
-    }
-
-    fn find_vector(&mut self, sequence: i64) -> Result<Option<Vec<f32>>, StatementError> {
-        let failed = |error| self.database.statement_error(error);
-        let mut rows = self.vectors.query([sequence]).map_err(failed)?;
-        let Some(row) = rows.next().map_err(failed)? else {
-            return Ok(None);
-        };
-        let plain = match row.get_ref(1).map_err(failed)? {
-            ValueRef::Null => true,
-            ValueRef::Text(word) if spoiled_word(word) => return Err(StatementError::Corrupt),
-            ValueRef::Text(word) => word == b"FLOAT32",
-            _ => false,
-        };
-        match row.get_ref(0).map_err(failed)? {
-            ValueRef::Blob(bytes) if plain && !bytes.is_empty() => Ok(floats(bytes)),
-            _ => Ok(None),
-        }
-    }
-
-    /// Metadata and time of row `sequence`; `None` if they cannot be read.
-    pub fn body(&mut self, sequence: i64) -> Result<Option<Body>, SourceError> {
-        unless_corrupt(self.find_body(sequence))
-    }
-
-    fn find_body(&mut self, sequence: i64) -> Result<Body, StatementError> {
-        let failed = |error| self.database.statement_error(error);
-        let mut rows = self.bodies.query([sequence]).map_err(failed)?;
-        let Some(row) = rows.next().map_err(failed)? else {
-            return Ok(Body::default());
-        };
-        let metadata = row.get_ref(0).map_err(failed)?;
-        if spoiled(metadata) {
-            return Err(StatementError::Corrupt);
-        }
-        Ok(Body {
-            metadata: text(metadata),
-            created_at: timestamp(row.get_ref(1).map_err(failed)?),
-        })
-    }
-
-    /// The time of row `sequence`, in microseconds since 1970.
-    pub fn time(&mut self, sequence: i64) -> Result<Option<i64>, SourceError> {
-        let failed = |error| self.database.statement_error(error);
-        let mut rows = self
-            .times
-            .query([sequence])
-            .map_err(|error| self.database.failed(error))?;
-        let row = unless_corrupt(rows.next().map_err(failed))?.flatten();
-        Ok(row.and_then(|row| row.get_ref(0).ok().and_then(timestamp)))
-    }
-}
-
-/// Whether the name of an encoding is on a page that is lost, and so the end of the vector before it.
-fn spoiled_word(word: &[u8]) -> bool {
-    word.contains(&0) || !word.is_ascii()
 }

@@ -15,9 +15,10 @@ use crate::source::chroma::catalog::collections::CatalogEntry;
 use crate::source::chroma::damage::losses::Losses;
 use crate::source::chroma::damage::unreadable_rows::Hole;
 use crate::source::chroma::metadata::content::words;
-use crate::source::chroma::metadata::tables::{Depth, Knows, Row, Tables};
-use crate::source::chroma::queue::pending::{Outcome, Tail, apply};
-use crate::source::chroma::queue::rows::Contents;
+use crate::source::chroma::metadata::record::{Depth, StoredRecord};
+use crate::source::chroma::metadata::tables::{Knows, MetadataTables};
+use crate::source::chroma::queue::contents::QueueContents;
+use crate::source::chroma::queue::pending::{Outcome, PendingWrites, apply};
 use crate::source::chroma::snapshot::state::State;
 use crate::source::chroma::vectors::of_collection::Wanted;
 use crate::source::error::SourceError;
@@ -27,8 +28,8 @@ use crate::source::{Consumer, Source};
 const POLL: Duration = Duration::from_millis(20);
 
 /// Takes a live row, with access to the queue's contents.
-pub(crate) type EachRow<'a> =
-    dyn FnMut(Row, &mut Contents<'_>) -> Result<ControlFlow<()>, SourceError> + 'a;
+pub(crate) type EachRecord<'a> =
+    dyn FnMut(StoredRecord, &mut QueueContents<'_>) -> Result<ControlFlow<()>, SourceError> + 'a;
 
 impl ChromaStore {
     /// Gives every live row of `entry` to `each`: the tables' rows, then those that only the queue has.
@@ -38,16 +39,16 @@ impl ChromaStore {
         entry: &CatalogEntry,
         depth: Depth,
         knows: &mut Knows<'_>,
-        each: &mut EachRow<'_>,
+        each: &mut EachRecord<'_>,
     ) -> Result<(), SourceError> {
         let database = &state.database;
         let mut looked = Instant::now();
-        let tail = Tail::replay(database, &self.queue, entry)?;
-        let mut contents = Contents::new(database)?;
+        let pending = PendingWrites::replay(database, &self.queue, entry)?;
+        let mut contents = QueueContents::new(database)?;
         let losses = RefCell::new(Losses::default());
-        let mut give = |mut row: Row, numbers: &[i64]| {
-            if tail.unsure(&row.id) {
-                row.lose(
+        let mut give = |mut row: StoredRecord, numbers: &[i64]| {
+            if pending.unsure(&row.id) {
+                row.mark_damaged(
                     "embeddings",
                     "whether table embeddings has the record cannot be told",
                 );
@@ -63,29 +64,31 @@ impl ChromaStore {
                 self.check_for_writer(state)?;
                 looked = Instant::now();
             }
-            losses.borrow_mut().count(&row);
+            losses.borrow_mut().count(row.damage.as_ref());
             let flow = each(row, &mut contents);
             losses.borrow_mut().vectors = contents.lost;
             flow
         };
+        let mut lost_writes = self.queue.unreadable_after(entry.tables_mark);
+        lost_writes.extend(pending.lost.iter().map(|at| Hole {
+            first: *at,
+            last: *at,
+        }));
         let about = |holes: &[Hole]| {
-            for sentence in losses
-                .borrow()
-                .told(&database.path, entry, holes, &self.queue, &tail)
-            {
-                self.notice(sentence);
-            }
+            let name = entry.collection.qualified_name();
+            let losses = losses.borrow();
+            self.tell(losses.sentences(&database.path, &name, holes, &lost_writes));
         };
         let mut holes = Vec::new();
         if let Some(mut tables) =
-            Tables::new(database, &self.schema, entry, depth, self.numbers(entry))?
+            MetadataTables::new(database, &self.schema, entry, depth, self.numbers(entry))?
         {
-            let flow = tables.read(knows, |row| match tail.outcome(&row.id) {
-                Outcome::Stays(numbers) => {
+            let flow = tables.read(knows, |row| match pending.outcome(&row.id) {
+                Outcome::Kept(numbers) => {
                     let numbers = numbers.to_vec();
                     give(row, &numbers)
                 }
-                Outcome::Goes => Ok(ControlFlow::Continue(())),
+                Outcome::Removed => Ok(ControlFlow::Continue(())),
             })?;
             holes.extend_from_slice(tables.holes());
             if flow.is_break() {
@@ -93,11 +96,11 @@ impl ChromaStore {
                 return Ok(());
             }
         }
-        for (id, numbers) in tail.fresh() {
+        for (id, numbers) in pending.inserted() {
             database.check_stop()?;
-            let row = Row {
+            let row = StoredRecord {
                 id: id.to_owned(),
-                ..Row::default()
+                ..StoredRecord::default()
             };
             if give(row, numbers)?.is_break() {
                 break;

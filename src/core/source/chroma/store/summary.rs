@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use super::chroma_store::{ChromaStore, entry, original};
 use crate::record::Collection;
 use crate::source::chroma::catalog::collections::CatalogEntry;
-use crate::source::chroma::damage::losses::missing;
-use crate::source::chroma::damage::record_ids::Listing;
+use crate::source::chroma::damage::losses::missing_records;
+use crate::source::chroma::damage::record_ids::RecordIds;
 use crate::source::chroma::files::layout::segment_folders;
-use crate::source::chroma::queue::pending::Tail;
+use crate::source::chroma::queue::pending::PendingWrites;
 use crate::source::chroma::snapshot::state::State;
 use crate::source::chroma::sqlite::errors::unless_corrupt;
 use crate::source::error::SourceError;
@@ -162,12 +162,17 @@ impl ChromaStore {
         let count = match unless_corrupt(counted)? {
             Some(count) => u64::try_from(count).unwrap_or(0),
             None => {
-                let Listing { ids, holes } = Listing::read(&state.database, segment)?;
-                warnings.extend(missing(&state.database.path, entry, &holes));
+                let RecordIds { ids, holes } = RecordIds::read(&state.database, segment)?;
+                warnings.extend(missing_records(
+                    &state.database.path,
+                    &entry.collection.qualified_name(),
+                    &holes,
+                ));
                 u64::try_from(ids.len()).unwrap_or(u64::MAX)
             }
         };
-        let (more, fewer) = Tail::replay(&state.database, &self.queue, entry)?.balance();
+        let (more, fewer) =
+            PendingWrites::replay(&state.database, &self.queue, entry)?.count_change();
         Ok(count.saturating_add(more).saturating_sub(fewer))
     }
 }

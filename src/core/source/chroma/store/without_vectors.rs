@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 
 use super::chroma_store::{ChromaStore, entry};
 use crate::record::{Collection, Record};
-use crate::source::chroma::metadata::tables::Depth;
+use crate::source::chroma::metadata::record::Depth;
 use crate::source::error::SourceError;
 
 impl ChromaStore {

@@ -17,7 +17,8 @@ use crate::source::chroma::catalog::collections::CatalogEntry;
 use crate::source::chroma::files::folder::Folder;
 use crate::source::chroma::files::layout::ELEMENTS;
 use crate::source::chroma::hnsw::index::Index;
-use crate::source::chroma::queue::rows::{Contents, Operation, Queue, QueueRow, scan};
+use crate::source::chroma::queue::contents::QueueContents;
+use crate::source::chroma::queue::rows::{Operation, Queue, QueueRow, read_rows};
 use crate::source::chroma::sqlite::database::Database;
 use crate::source::error::SourceError;
 
@@ -149,7 +150,7 @@ impl Vectors {
         vectors.unsure =
             !vectors.notices.is_empty() || (vectors.index.is_none() && entry.index_mark.is_some());
         vectors.holes.clone_from(&queue.holes);
-        let lost = scan(database, queue.of(&entry.collection.id), |row| {
+        let lost = read_rows(database, queue.of(&entry.collection.id), |row| {
             vectors.replay(row);
             Ok(())
         })?;
@@ -295,7 +296,7 @@ impl Vectors {
     pub fn fetch(
         &mut self,
         row: Wanted<'_>,
-        contents: &mut Contents<'_>,
+        contents: &mut QueueContents<'_>,
     ) -> Result<(Option<Vector>, bool), SourceError> {
         let mut other = false;
         let trace = self.known(self.keys.of(row.id));
@@ -338,7 +339,7 @@ impl Vectors {
         &mut self,
         trace: Trace,
         row: Wanted<'_>,
-        contents: &mut Contents<'_>,
+        contents: &mut QueueContents<'_>,
     ) -> Result<Place, SourceError> {
         if trace.passed_over != NEVER && self.was_an_insert(trace, row, contents)? {
             return Ok(Place::Row(trace.passed_over));
@@ -368,7 +369,7 @@ impl Vectors {
         &mut self,
         trace: Trace,
         row: Wanted<'_>,
-        contents: &mut Contents<'_>,
+        contents: &mut QueueContents<'_>,
     ) -> Result<bool, SourceError> {
         let added = trace.passed_over;
         if trace.from != From::Newer || self.covered.is_some_and(|mark| added <= mark) {
@@ -440,7 +441,7 @@ fn exact(values: Vec<f32>) -> Vector {
 fn counts(
     trace: &Trace,
     row: Wanted<'_>,
-    contents: &mut Contents<'_>,
+    contents: &mut QueueContents<'_>,
 ) -> Result<bool, SourceError> {
     if !trace.added || row.sequence == trace.sequence {
         return Ok(true);
