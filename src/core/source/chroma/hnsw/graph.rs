@@ -4,7 +4,7 @@
 //! graph, never an error. Memory is bounded by what the caller allows, and what a header claims by the length of the files. May
 //! import `record`, `index::graph`, this folder, `catalog` and `files`.
 //!
-//! `header.bin` and the vectors in `data_level0.bin` are described in `hnsw`. The rest:
+//! `header.bin` and the vectors in `data_level0.bin` are described in `header` and `index`. The rest:
 //!
 //! | file | offset | type | field |
 //! | --- | --- | --- | --- |
@@ -21,12 +21,12 @@ use std::sync::atomic::AtomicBool;
 use half::f16;
 
 use super::elements::read_at;
-use super::index::{HEADER_BYTES, Header};
+use super::header::{HEADER_BYTES, HnswHeader};
 use super::rounding::normalised;
-use super::segment::Files;
+use super::segment::SegmentFolder;
 use super::stream::Stream;
 use crate::index::graph::{Building, Form, Graph, GraphShape, Kind, NoGraph, top_level};
-use crate::record::{Collection, Space};
+use crate::record::Space;
 use crate::source::chroma::catalog::collections::CatalogEntry;
 use crate::source::chroma::files::folder::Folder;
 use crate::source::chroma::files::layout::{ELEMENTS, HEADER, LENGTHS, LINKS};
@@ -66,8 +66,8 @@ impl GraphError {
 /// The files of a graph with their checked header.
 pub(crate) struct GraphFiles<'a> {
     entry: &'a CatalogEntry,
-    files: Files,
-    header: Header,
+    files: SegmentFolder,
+    header: HnswHeader,
     /// What its header says.
     pub shape: GraphShape,
     /// The element where a search begins.
@@ -80,7 +80,7 @@ impl GraphFiles<'_> {
         folder: &Folder,
         entry: &'a CatalogEntry,
     ) -> Result<GraphFiles<'a>, GraphError> {
-        let files = Files::of(folder, entry)?.ok_or(NoGraph::NoFiles)?;
+        let files = SegmentFolder::of(folder, entry)?.ok_or(NoGraph::NoFiles)?;
         let (file, metadata) = open(&files, HEADER)?;
         let needed = u64::try_from(HEADER_BYTES).unwrap_or(0);
         if metadata != needed {
@@ -90,7 +90,7 @@ impl GraphFiles<'_> {
         let mut bytes = [0; HEADER_BYTES];
         let path = files.path(HEADER);
         read_at(&file, &path, &mut bytes, 0)?;
-        let header = Header::parse(&bytes, &path)?;
+        let header = HnswHeader::parse(&bytes, &path)?;
         let m = word(&bytes, 76);
         let (wide, width) = (word(&bytes, 60), word(&bytes, 68));
         if wide != m {
@@ -253,7 +253,7 @@ impl GraphFiles<'_> {
 }
 
 /// Opens the file `name`; its length.
-fn open(files: &Files, name: &'static str) -> Result<(File, u64), GraphError> {
+fn open(files: &SegmentFolder, name: &'static str) -> Result<(File, u64), GraphError> {
     match files.folder.open_file(name) {
         Ok((file, metadata)) => Ok((file, metadata.len())),
         Err(SourceError::NotFound { .. }) => Err(NoGraph::Missing { file: name }.into()),

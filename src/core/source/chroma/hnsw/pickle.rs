@@ -36,7 +36,7 @@ const MOST_MARKS: usize = 16;
 
 /// What an index's pickle says.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Persisted {
+pub(crate) struct IndexMetadata {
     /// Ids, as keys, with their labels.
     pub labels: Vec<(Key, u64)>,
     /// The last sequence number in the index, as releases before 0.5.6 wrote it.
@@ -123,7 +123,7 @@ pub(crate) fn parse(
     elements: usize,
     keys: &Keys,
     stop: &AtomicBool,
-) -> Result<Persisted, PickleError> {
+) -> Result<IndexMetadata, PickleError> {
     let mut machine = Machine::new(reader, size, elements, keys);
     let mut steps = 0_u32;
     loop {
@@ -419,7 +419,7 @@ impl<'a, R: Read> Machine<'a, R> {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Persisted, String> {
+    fn finish(mut self) -> Result<IndexMetadata, String> {
         let root = match self.pop()? {
             Item::Dict(root) | Item::Instance(Some(root)) => root,
             _ => return Err("the root is not a dict".to_owned()),
@@ -458,7 +458,7 @@ impl<'a, R: Read> Machine<'a, R> {
             .map(|(id, label)| u64::try_from(label).map(|label| (id, label)))
             .collect::<Result<_, _>>()
             .map_err(|_| "a negative label")?;
-        Ok(Persisted {
+        Ok(IndexMetadata {
             labels,
             max_seq_id: number(Word::MaxSeqId),
             dimensionality: number(Word::Dimensionality),

@@ -2,11 +2,11 @@
 
 use super::*;
 
-fn parsed_with(keys: &Keys, bytes: &[u8]) -> Result<Persisted, PickleError> {
+fn parsed_with(keys: &Keys, bytes: &[u8]) -> Result<IndexMetadata, PickleError> {
     parse(bytes, bytes.len() as u64, 10, keys, &AtomicBool::new(false))
 }
 
-fn parsed(bytes: &[u8]) -> Result<Persisted, PickleError> {
+fn parsed(bytes: &[u8]) -> Result<IndexMetadata, PickleError> {
     parsed_with(&Keys::default(), bytes)
 }
 

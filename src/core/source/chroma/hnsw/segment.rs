@@ -1,14 +1,14 @@
 //! The folder of a vector segment: whether its files can be used, and what its header and pickle say.
 //!
-//! Stage: source. Promise: a damaged or missing piece becomes a sentence for the user, not the end of the store.
-//! May import `record` and this folder.
+//! Stage: source. Promise: a damaged or missing file becomes a sentence for the user, not the end of the store. May import
+//! `record`, `key`, `header`, `pickle`, `catalog` and `files`.
 
 use std::io::BufReader;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
-use super::index::Header;
-use super::pickle::{self, Persisted};
+use super::header::HnswHeader;
+use super::pickle::{self, IndexMetadata};
 use crate::key::Keys;
 use crate::record::Space;
 use crate::source::chroma::catalog::collections::CatalogEntry;
@@ -20,11 +20,11 @@ use crate::source::error::SourceError;
 const LARGEST_PICKLE: u64 = 4 << 30;
 
 /// Looks at the index files of `entry` without reading them all; a sentence if they cannot be used.
-pub(crate) fn glance(
+pub(crate) fn index_warning(
     directory: &Folder,
     entry: &CatalogEntry,
 ) -> Result<Option<String>, SourceError> {
-    let Some(files) = Files::of(directory, entry).transpose() else {
+    let Some(files) = SegmentFolder::of(directory, entry).transpose() else {
         let lost = entry
             .vector_segment
             .as_ref()
@@ -41,35 +41,38 @@ pub(crate) fn glance(
     match files.and_then(|files| files.check(entry, files.header(entry)?)) {
         Ok(()) => Ok(None),
         Err(error @ (SourceError::Damaged { .. } | SourceError::NotFound { .. })) => {
-            Ok(Some(broken(entry, &error)))
+            Ok(Some(unusable_index(entry, &error)))
         }
         Err(error) => Err(error),
     }
 }
 
 /// The sentence about an index that cannot be used.
-pub(crate) fn broken(entry: &CatalogEntry, error: &SourceError) -> String {
+pub(crate) fn unusable_index(entry: &CatalogEntry, error: &SourceError) -> String {
     format!(
         "the vector index of collection {:?} cannot be used, only vectors of the write-ahead queue are read: {error}",
         entry.collection.qualified_name()
     )
 }
 
-/// The files of a segment that has some.
-pub(crate) struct Files {
-    /// Their folder.
+/// The folder of a segment that has files.
+pub(crate) struct SegmentFolder {
+    /// It, opened.
     pub folder: Folder,
 }
 
-impl Files {
-    /// The files of `entry`; `None` if its folder was missing or empty.
-    pub fn of(directory: &Folder, entry: &CatalogEntry) -> Result<Option<Files>, SourceError> {
+impl SegmentFolder {
+    /// The folder of `entry`; `None` if it was missing or empty.
+    pub fn of(
+        directory: &Folder,
+        entry: &CatalogEntry,
+    ) -> Result<Option<SegmentFolder>, SourceError> {
         let segment = entry.vector_segment.as_ref();
         let Some(segment) = segment.filter(|_| !entry.files.files.is_empty()) else {
             return Ok(None);
         };
         match directory.folder(segment)? {
-            Some(folder) => Ok(Some(Files { folder })),
+            Some(folder) => Ok(Some(SegmentFolder { folder })),
             None => Err(SourceError::NotFound {
                 path: directory.at(segment),
             }),
@@ -81,9 +84,9 @@ impl Files {
         self.folder.at(name)
     }
 
-    fn header(&self, entry: &CatalogEntry) -> Result<Header, SourceError> {
+    fn header(&self, entry: &CatalogEntry) -> Result<HnswHeader, SourceError> {
         let path = self.path(HEADER);
-        let header = Header::read(&self.folder)?;
+        let header = HnswHeader::read(&self.folder)?;
         match entry.collection.dimension {
             Some(dimension) if dimension != header.dimension => Err(SourceError::Damaged {
                 path,
@@ -98,7 +101,7 @@ impl Files {
     }
 
     /// What can be told without reading the files whole.
-    fn check(&self, entry: &CatalogEntry, header: Header) -> Result<(), SourceError> {
+    fn check(&self, entry: &CatalogEntry, header: HnswHeader) -> Result<(), SourceError> {
         if header.count > 0 {
             let lengths = entry.collection.space == Space::Cosine;
             for name in [Some(ELEMENTS), lengths.then_some(LENGTHS)]
@@ -133,7 +136,7 @@ impl Files {
     }
 
     /// The header of an index that looks whole; `None` if it was never persisted.
-    pub fn checked(&self, entry: &CatalogEntry) -> Result<Option<Header>, SourceError> {
+    pub fn checked(&self, entry: &CatalogEntry) -> Result<Option<HnswHeader>, SourceError> {
         let header = self.header(entry)?;
         self.check(entry, header)?;
         let persisted = entry.files.files.contains_key(PICKLE);
@@ -141,12 +144,12 @@ impl Files {
     }
 
     /// What the pickle says, whose ids become keys by `keys`.
-    pub fn persisted(
+    pub fn metadata(
         &self,
-        header: Header,
+        header: HnswHeader,
         keys: &Keys,
         stop: &AtomicBool,
-    ) -> Result<Persisted, SourceError> {
+    ) -> Result<IndexMetadata, SourceError> {
         let path = self.path(PICKLE);
         let (file, metadata) = self.folder.open_file(PICKLE)?;
         if metadata.len() > LARGEST_PICKLE {

@@ -30,14 +30,14 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use super::fingerprint::Fingerprint;
-use super::opening::{PAUSE, is_read_error, open_database, purges, wait_for_age};
+use super::opening::{HALF_WRITTEN, PAUSE, is_read_error, open_database, purges, wait_for_age};
 use crate::record::Collection;
 use crate::source::chroma::catalog::collections::{Catalog, CatalogEntry, in_order};
 use crate::source::chroma::catalog::schema::Schema;
 use crate::source::chroma::files::folder::Folder;
 use crate::source::chroma::files::layout::{self, DATABASE};
 use crate::source::chroma::files::persist_dir::Place;
-use crate::source::chroma::hnsw::segment::glance;
+use crate::source::chroma::hnsw::segment::index_warning;
 use crate::source::chroma::metadata::tables::numbers;
 use crate::source::chroma::queue::rows::Queue;
 use crate::source::chroma::snapshot::options::{Options, Snapshot};
@@ -53,9 +53,6 @@ use crate::source::stop::check_stop;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Sentences about records that are kept: a hostile store has one for each.
 const MOST_NOTICES: usize = 1000;
-/// Damaged index files that are younger may be half written.
-const HALF_WRITTEN: Duration = Duration::from_millis(500);
-
 /// An open Chroma persist directory.
 pub struct ChromaStore {
     directory: Folder,
@@ -162,7 +159,7 @@ impl ChromaStore {
         let queue = Queue::index(&state.database)?;
         for entry in &state.entries {
             state.database.check_stop()?;
-            if let Some(trouble) = glance(&state.folder, entry)? {
+            if let Some(trouble) = index_warning(&state.folder, entry)? {
                 wait_for_age(&state.database, &entry.files, HALF_WRITTEN)?;
                 warnings.push(trouble);
             }

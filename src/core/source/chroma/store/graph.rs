@@ -3,21 +3,16 @@
 //! Stage: source. Promise: of the same moment of the store as its records. May import `index::graph`, this folder and those
 //! below it.
 
-use std::time::Duration;
-
 use super::chroma_store::{ChromaStore, entry};
-use super::opening::wait_for_age;
+use super::opening::{HALF_WRITTEN, wait_for_age};
 use crate::index::graph::{Form, Graph, GraphShape, NoGraph};
 use crate::record::Collection;
 use crate::source::chroma::hnsw::graph::{GraphError, GraphFiles};
 use crate::source::chroma::snapshot::state::{State, check_index_files};
 use crate::source::error::SourceError;
 
-/// Damaged index files that are younger may be half written.
-const HALF_WRITTEN: Duration = Duration::from_millis(500);
-
 impl ChromaStore {
-    /// What the graph of `collection` is called to be, from the header of its index files alone; or why there is none.
+    /// What the graph of `collection` says it is, from the header of its index files alone; or why there is none.
     ///
     /// # Errors
     /// [`SourceError::Busy`], [`SourceError::Interrupted`].
@@ -25,7 +20,7 @@ impl ChromaStore {
         &self,
         collection: &Collection,
     ) -> Result<Result<GraphShape, NoGraph>, SourceError> {
-        self.of_files(collection, |_, files| Ok(files.shape))
+        self.with_graph_files(collection, |_, files| Ok(files.shape))
     }
 
     /// The graph of `collection`, with hashes of its vectors as a column of `form` holds them; or why there is none.
@@ -39,13 +34,13 @@ impl ChromaStore {
         form: Form,
         allowed: u64,
     ) -> Result<Result<Graph, NoGraph>, SourceError> {
-        self.of_files(collection, |state, files| {
+        self.with_graph_files(collection, |state, files| {
             files.read(form, allowed, state.database.stop())
         })
     }
 
     /// What `work` makes of the index files of `collection`.
-    fn of_files<T>(
+    fn with_graph_files<T>(
         &self,
         collection: &Collection,
         mut work: impl FnMut(&State, &GraphFiles<'_>) -> Result<T, GraphError>,

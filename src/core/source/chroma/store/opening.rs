@@ -20,6 +20,8 @@ use crate::source::error::SourceError;
 
 /// How long a change is waited for before it is looked for again.
 pub(crate) const PAUSE: Duration = Duration::from_millis(5);
+/// Damaged index files that are younger may be half written.
+pub(crate) const HALF_WRITTEN: Duration = Duration::from_millis(500);
 
 /// Opens the database where it lies, or a copy if it cannot be read there.
 pub(crate) fn open_database(

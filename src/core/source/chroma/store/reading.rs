@@ -20,7 +20,7 @@ use crate::source::chroma::metadata::tables::{Knows, MetadataTables};
 use crate::source::chroma::queue::contents::QueueContents;
 use crate::source::chroma::queue::pending::{Outcome, PendingWrites, apply};
 use crate::source::chroma::snapshot::state::State;
-use crate::source::chroma::vectors::of_collection::Wanted;
+use crate::source::chroma::vectors::of_collection::WantedVector;
 use crate::source::error::SourceError;
 use crate::source::{Consumer, Source};
 
@@ -144,7 +144,7 @@ impl Source for ChromaStore {
                         Some(vectors) => vectors,
                         None => vectors.insert(self.vectors(state, entry)?),
                     };
-                    let wanted = Wanted {
+                    let wanted = WantedVector {
                         id: &record.id,
                         sequence,
                         created_at: record.created_at,
@@ -183,7 +183,7 @@ impl Source for ChromaStore {
                 &mut |_| false,
                 &mut |row, contents| {
                     if row.damage.is_none() {
-                        let wanted = Wanted {
+                        let wanted = WantedVector {
                             id: &row.id,
                             sequence: row.sequence,
                             created_at: row.created_at,
@@ -206,7 +206,7 @@ impl Source for ChromaStore {
             )?;
             found.users = u64::try_from(users.len()).unwrap_or(u64::MAX);
             self.tell(Grades::of(&found).sentences(&collection.qualified_name()));
-            found.queued = self.queued(entry, vectors.covered());
+            found.queued = self.queued(entry, vectors.max_seq_id());
             self.found
                 .replace(Some((entry.collection.id.clone(), vectors)));
             Ok(found)

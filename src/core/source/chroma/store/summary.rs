@@ -76,7 +76,7 @@ impl ChromaStore {
                         .map(|notice| original(state, self.directory(), notice.clone()))
                         .filter(|notice| !self.warnings().contains(notice)),
                 );
-                found.covered()
+                found.max_seq_id()
             };
             records = records.saturating_add(self.live(state, entry, &mut warnings)?);
             queued = queued.saturating_add(self.queued(entry, covered));
