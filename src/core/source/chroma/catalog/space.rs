@@ -1,4 +1,4 @@
-//! The distance space of a collection, by the order in which Chroma's own records of it can be trusted.
+//! The distance space of a collection: Chroma keeps it in up to three places, which may disagree.
 //!
 //! Stage: source. Promise: the space under which the vectors were stored. May import `record`.
 //!
@@ -24,10 +24,10 @@ pub(crate) struct Configuration {
     pub broken: Vec<&'static str>,
 }
 
-/// A space with what is doubtful about it.
+/// The space that is taken, and what says otherwise.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Verdict {
-    /// The space that is taken.
+pub(crate) struct ChosenSpace {
+    /// The space.
     pub space: Space,
     /// What else the store says, if the places disagree: the place and its word.
     pub other: Option<(&'static str, String)>,
@@ -55,7 +55,7 @@ impl Configuration {
     }
 
     /// The space; the error is a word that no release writes.
-    pub fn space(&self, segment: &Metadata) -> Result<Verdict, String> {
+    pub fn space(&self, segment: &Metadata) -> Result<ChosenSpace, String> {
         let told = match (&self.schema, &self.config) {
             (Some(schema), _) => {
                 let under = |root: &str| {
@@ -85,7 +85,7 @@ impl Configuration {
             }
             _ => None,
         };
-        Ok(Verdict {
+        Ok(ChosenSpace {
             space: taken,
             other,
         })
@@ -128,11 +128,11 @@ fn scalar(value: &Value) -> Option<Json> {
 mod tests {
     use super::*;
 
-    fn verdict(
+    fn chosen(
         schema: Option<&str>,
         config: Option<&str>,
         segment: Option<&str>,
-    ) -> Result<Verdict, String> {
+    ) -> Result<ChosenSpace, String> {
         let mut metadata = Metadata::default();
         if let Some(word) = segment {
             metadata.set("hnsw:space", Value::Str(word.to_owned()));
@@ -147,23 +147,23 @@ mod tests {
     fn the_schema_is_trusted_first() {
         let config = r#"{"vector_index":{"hnsw":{"space":"ip"}}}"#;
         assert_eq!(
-            verdict(Some(SCHEMA), Some(config), None).unwrap().space,
+            chosen(Some(SCHEMA), Some(config), None).unwrap().space,
             Space::Cosine
         );
         assert_eq!(
-            verdict(Some("null"), Some(config), None).unwrap().space,
+            chosen(Some("null"), Some(config), None).unwrap().space,
             Space::Ip
         );
-        assert_eq!(verdict(Some(""), None, None).unwrap().space, Space::L2);
+        assert_eq!(chosen(Some(""), None, None).unwrap().space, Space::L2);
     }
 
     #[test]
     fn the_configuration_of_0_5_is_never_used() {
         let config = r#"{"hnsw_configuration": {"space": "l2"}}"#;
-        let found = verdict(None, Some(config), Some("cosine")).unwrap();
+        let found = chosen(None, Some(config), Some("cosine")).unwrap();
         assert_eq!(
             found,
-            Verdict {
+            ChosenSpace {
                 space: Space::Cosine,
                 other: None
             }
@@ -173,10 +173,10 @@ mod tests {
     #[test]
     fn a_disagreement_names_the_other_word() {
         let config = r#"{"vector_index":{"hnsw":{"space":"l2"}}}"#;
-        let found = verdict(None, Some(config), Some("cosine")).unwrap();
+        let found = chosen(None, Some(config), Some("cosine")).unwrap();
         assert_eq!(found.space, Space::Cosine);
         assert_eq!(found.other, Some(("the configuration", "l2".to_owned())));
-        let found = verdict(Some(SCHEMA), None, Some("ip")).unwrap();
+        let found = chosen(Some(SCHEMA), None, Some("ip")).unwrap();
         assert_eq!(found.space, Space::Cosine);
         assert_eq!(
             found.other,
@@ -186,6 +186,6 @@ mod tests {
 
     #[test]
     fn an_unknown_word_is_an_error() {
-        assert_eq!(verdict(None, None, Some("hamming")).unwrap_err(), "hamming");
+        assert_eq!(chosen(None, None, Some("hamming")).unwrap_err(), "hamming");
     }
 }

@@ -28,7 +28,7 @@ pub(crate) fn index_warning(
         let lost = entry
             .vector_segment
             .as_ref()
-            .filter(|_| entry.index_mark.is_some());
+            .filter(|_| entry.vector_max_seq_id.is_some());
         return Ok(lost.map(|segment| {
             format!(
                 "the vector index of collection {:?} is missing, only vectors of the write-ahead queue are read: {:?} \
@@ -112,7 +112,7 @@ impl SegmentFolder {
             }
         }
         if !entry.files.files.contains_key(PICKLE) {
-            return if entry.index_mark.is_some() && header.count > 0 {
+            return if entry.vector_max_seq_id.is_some() && header.count > 0 {
                 Err(SourceError::NotFound {
                     path: self.path(PICKLE),
                 })

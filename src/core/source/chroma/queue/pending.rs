@@ -69,7 +69,7 @@ impl PendingWrites {
         queue: &Queue,
         entry: &CatalogEntry,
     ) -> Result<PendingWrites, SourceError> {
-        let numbers = queue.after(&entry.collection.id, entry.tables_mark);
+        let numbers = queue.after(&entry.collection.id, entry.metadata_max_seq_id);
         let Some(segment) = entry
             .metadata_segment
             .as_deref()

@@ -69,7 +69,7 @@ impl ChromaStore {
             losses.borrow_mut().vectors = contents.lost;
             flow
         };
-        let mut lost_writes = self.queue.unreadable_after(entry.tables_mark);
+        let mut lost_writes = self.queue.unreadable_after(entry.metadata_max_seq_id);
         lost_writes.extend(pending.lost.iter().map(|at| Hole {
             first: *at,
             last: *at,

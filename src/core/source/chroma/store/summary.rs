@@ -63,9 +63,9 @@ impl ChromaStore {
         for entry in &state.entries {
             state.database.check_stop()?;
             let marked =
-                entry.index_mark.is_some() || self.queue.of(&entry.collection.id).is_empty();
+                entry.vector_max_seq_id.is_some() || self.queue.of(&entry.collection.id).is_empty();
             let covered = if marked {
-                entry.index_mark
+                entry.vector_max_seq_id
             } else {
                 // Before 0.5.6 the mark is in the index files.
                 let found = self.find(state, entry, false)?;
@@ -124,7 +124,7 @@ impl ChromaStore {
     /// Rows of the queue that the tables or the index of `entry` do not hold yet.
     pub(crate) fn queued(&self, entry: &CatalogEntry, covered: Option<i64>) -> u64 {
         let mark = entry
-            .tables_mark
+            .metadata_max_seq_id
             .zip(covered)
             .map(|(tables, index)| tables.min(index));
         u64::try_from(self.queue.after(&entry.collection.id, mark).len()).unwrap_or(u64::MAX)

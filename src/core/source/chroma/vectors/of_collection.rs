@@ -78,8 +78,8 @@ impl Vectors {
         let ids = IndexIds {
             keys,
             slots,
-            max_seq_id: entry.index_mark.or(written),
-            unsure: !notices.is_empty() || (index.is_none() && entry.index_mark.is_some()),
+            max_seq_id: entry.vector_max_seq_id.or(written),
+            unsure: !notices.is_empty() || (index.is_none() && entry.vector_max_seq_id.is_some()),
         };
         let bytes = entry.collection.dimension;
         let bytes = bytes.map(|dimension| u64::from(dimension) * 4);
