@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::unreadable_rows::{Hole, listed};
+use super::unreadable_rows::{UnreadableRows, list_ranges};
 
 /// Why a record is not whole.
 #[derive(Debug)]
@@ -42,8 +42,8 @@ impl Losses {
         &self,
         path: &Path,
         name: &str,
-        records: &[Hole],
-        writes: &[Hole],
+        records: &[UnreadableRows],
+        writes: &[UnreadableRows],
     ) -> Vec<String> {
         let mut sentences = Vec::new();
         for (table, count) in &self.damaged {
@@ -65,7 +65,7 @@ impl Losses {
             sentences.push(format!(
                 "{path:?}: parts of table embeddings_queue cannot be read, {}: what they changed in collection {name:?} \
                  is missing",
-                listed(writes)
+                list_ranges(writes)
             ));
         }
         sentences
@@ -73,12 +73,16 @@ impl Losses {
 }
 
 /// The sentence about rows of `embeddings` of which nothing is known.
-pub(crate) fn missing_records(path: &Path, name: &str, records: &[Hole]) -> Option<String> {
+pub(crate) fn missing_records(
+    path: &Path,
+    name: &str,
+    records: &[UnreadableRows],
+) -> Option<String> {
     (!records.is_empty()).then(|| {
         format!(
             "{path:?}: neither table embeddings nor its index can be read in {}: records of collection {name:?} that \
              lie there are missing",
-            listed(records)
+            list_ranges(records)
         )
     })
 }

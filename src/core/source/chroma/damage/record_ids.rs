@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::scan::scan_readable;
-use super::unreadable_rows::Hole;
+use super::unreadable_rows::UnreadableRows;
 use crate::source::chroma::sqlite::columns::text;
 use crate::source::chroma::sqlite::database::Database;
 use crate::source::chroma::sqlite::errors::{StatementError, unless_corrupt};
@@ -15,33 +15,33 @@ use crate::source::error::SourceError;
 /// The records of a segment as far as `embeddings` and its index tell.
 #[derive(Debug, Default)]
 pub(crate) struct RecordIds {
-    /// The application's ids by row number.
+    /// The application's ids by rowid.
     pub ids: BTreeMap<i64, String>,
     /// Rows that may be records of the segment, but no id is known of them.
-    pub holes: Vec<Hole>,
+    pub unreadable: Vec<UnreadableRows>,
 }
 
 impl RecordIds {
     /// Reads the index from both ends; if that does not give all of it, the table too.
     pub fn read(database: &Database, segment: &str) -> Result<RecordIds, SourceError> {
-        let mut listing = RecordIds::default();
+        let mut found = RecordIds::default();
         for order in ["ASC", "DESC"] {
             let sql = format!(
                 "SELECT id, embedding_id FROM embeddings WHERE segment_id = ?1 ORDER BY embedding_id {order}"
             );
-            if unless_corrupt(listing.take(database, &sql, segment))?.is_some() {
-                return Ok(listing);
+            if unless_corrupt(found.take(database, &sql, segment))?.is_some() {
+                return Ok(found);
             }
         }
         let rows = "SELECT id, segment_id, embedding_id FROM embeddings NOT INDEXED WHERE id >= ?1 ORDER BY id";
-        let ids = &mut listing.ids;
-        listing.holes = scan_readable(database, rows, |number, row| {
+        let ids = &mut found.ids;
+        found.unreadable = scan_readable(database, rows, |number, row| {
             let own = row.get_ref(1).ok().and_then(text).as_deref() == Some(segment);
             if let (true, Some(id)) = (own, row.get_ref(2).ok().and_then(text)) {
                 ids.insert(number, id);
             }
         })?;
-        Ok(listing)
+        Ok(found)
     }
 
     fn take(

@@ -1,15 +1,14 @@
-//! What can still be read of a table some of whose pages cannot.
+//! The readable rows of a table some of whose pages cannot be read.
 //!
-//! Stage: source. Promise: nothing here runs while SQLite reports no damage; a row is either found, or in a range
-//! that is named; the number of searches is bounded. May import this folder.
+//! Stage: source. Promise: a row is either found, or in a range that is returned; the number of searches is bounded. May
+//! import `unreadable_rows` and `sqlite`.
 //!
-//! SQLite ends a statement at the first page that is not one. The rows behind that page are found by searching for
-//! larger row numbers, which leads around it.
+//! SQLite ends a statement at the first page that it cannot read. The rows behind that page are found by searching for
+//! larger rowids, which goes around it.
 
 use rusqlite::{Row, Statement};
 
-use super::unreadable_rows::Hole;
-
+use super::unreadable_rows::UnreadableRows;
 use crate::source::chroma::sqlite::database::Database;
 use crate::source::chroma::sqlite::errors::{StatementError, unless_corrupt};
 use crate::source::error::SourceError;
@@ -17,21 +16,21 @@ use crate::source::error::SourceError;
 /// The most searches for what lies behind unreadable pages of one table.
 const SEARCHES: u32 = 100_000;
 
-/// Gives every readable row of a table to `each`, ascending by the row number in its first column.
+/// Gives every readable row of a table to `each`, ascending by the rowid in its first column.
 ///
-/// `rows` takes the least row number as its parameter. The answer is where rows may be that cannot be read.
+/// `rows` takes the least rowid as its parameter. The answer is where rows may be that cannot be read.
 pub(crate) fn scan_readable(
     database: &Database,
     rows: &str,
     mut each: impl FnMut(i64, &Row<'_>),
-) -> Result<Vec<Hole>, SourceError> {
+) -> Result<Vec<UnreadableRows>, SourceError> {
     let mut statement = database.prepare(rows)?;
-    let mut holes: Vec<Hole> = Vec::new();
+    let mut unreadable: Vec<UnreadableRows> = Vec::new();
     let mut searches = None;
     let mut next = i64::MIN;
     loop {
         match pass(database, &mut statement, &mut next, &mut each) {
-            Ok(()) => return Ok(holes),
+            Ok(()) => return Ok(unreadable),
             Err(StatementError::Corrupt) => {}
             Err(StatementError::Other(error)) => return Err(error),
         }
@@ -40,17 +39,17 @@ pub(crate) fn scan_readable(
             None => searches.insert(Search::new(database, rows)?),
         };
         let behind = search.behind(next)?;
-        // A hole that begins where the last one ends is the same one.
-        match holes.last_mut() {
-            Some(last) if last.last.checked_add(1) == Some(next) => last.last = behind.hole_ends,
-            _ => holes.push(Hole {
+        // A range that begins where the last one ends is the same one.
+        match unreadable.last_mut() {
+            Some(last) if last.last.checked_add(1) == Some(next) => last.last = behind.last,
+            _ => unreadable.push(UnreadableRows {
                 first: next,
-                last: behind.hole_ends,
+                last: behind.last,
             }),
         }
-        match behind.hole_ends.checked_add(1) {
+        match behind.last.checked_add(1) {
             Some(number) if !behind.at_end => next = number,
-            _ => return Ok(holes),
+            _ => return Ok(unreadable),
         }
     }
 }
@@ -76,8 +75,10 @@ fn pass(
     Ok(())
 }
 
+/// Where an unreadable range ends.
 struct Behind {
-    hole_ends: i64,
+    last: i64,
+    /// No row follows.
     at_end: bool,
 }
 
@@ -97,7 +98,7 @@ impl<'a> Search<'a> {
         })
     }
 
-    /// The first row from `number` on, if there is one; `Page` if the way there cannot be read.
+    /// The first row from `number` on, if there is one; `Corrupt` if a page on the way there cannot be read.
     fn at(&mut self, number: i64) -> Result<Option<i64>, StatementError> {
         self.database.check_stop()?;
         self.left = self.left.saturating_sub(1);
@@ -109,11 +110,11 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Where the hole that begins at `start` ends. What is readable is looked for at growing distances, each only a
-    /// bit larger than the last, so that a page between two bad ones is seldom missed; then between the last two.
+    /// Where the unreadable range that begins at `start` ends. A readable row is searched at growing distances, each only a bit
+    /// larger than the last, so that a page between two unreadable ones is seldom missed; then between the last two.
     fn behind(&mut self, start: i64) -> Result<Behind, SourceError> {
         let nothing = Behind {
-            hole_ends: i64::MAX,
+            last: i64::MAX,
             at_end: true,
         };
         // SQLite gives out numbers from 1 on.
@@ -139,11 +140,11 @@ impl<'a> Search<'a> {
         }
         Ok(match good {
             (_, Some(row)) => Behind {
-                hole_ends: row.saturating_sub(1),
+                last: row.saturating_sub(1),
                 at_end: false,
             },
             (number, None) => Behind {
-                hole_ends: number.saturating_sub(1),
+                last: number.saturating_sub(1),
                 at_end: true,
             },
         })

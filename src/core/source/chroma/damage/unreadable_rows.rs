@@ -4,16 +4,16 @@
 
 use std::fmt;
 
-/// Row numbers, first and last, of which nothing is known.
+/// A range of rowids whose rows cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Hole {
+pub(crate) struct UnreadableRows {
     /// The first.
     pub first: i64,
     /// The last; `i64::MAX` if the table's end is not known.
     pub last: i64,
 }
 
-impl fmt::Display for Hole {
+impl fmt::Display for UnreadableRows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.first, self.last) {
             (i64::MIN, i64::MAX) => f.write_str("all rows"),
@@ -25,11 +25,15 @@ impl fmt::Display for Hole {
     }
 }
 
-/// Holes as words: "rows 3 to 9, row 12 and 2 other ranges".
-pub(crate) fn listed(holes: &[Hole]) -> String {
+/// Ranges as words: "rows 3 to 9, row 12 and 2 other ranges".
+pub(crate) fn list_ranges(unreadable: &[UnreadableRows]) -> String {
     const SHOWN: usize = 5;
-    let shown: Vec<String> = holes.iter().take(SHOWN).map(Hole::to_string).collect();
-    match holes.len().saturating_sub(SHOWN) {
+    let shown: Vec<String> = unreadable
+        .iter()
+        .take(SHOWN)
+        .map(UnreadableRows::to_string)
+        .collect();
+    match unreadable.len().saturating_sub(SHOWN) {
         0 => shown.join(", "),
         more => format!("{} and {more} other ranges", shown.join(", ")),
     }

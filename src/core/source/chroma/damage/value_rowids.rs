@@ -1,4 +1,4 @@
-//! Where the metadata of records lie, where a page of their table or its index cannot be read.
+//! The rowids of records' metadata, where a page of their table or its index cannot be read.
 //!
 //! Stage: source. Promise: nothing here runs while SQLite reports no damage; held in memory are rowids. May import `sqlite`.
 
@@ -6,13 +6,14 @@ use rusqlite::types::ValueRef;
 
 use crate::source::chroma::sqlite::database::Database;
 use crate::source::chroma::sqlite::errors::{StatementError, unless_corrupt};
-use crate::source::chroma::sqlite::rowids::ends;
+use crate::source::chroma::sqlite::rowids::first_and_last;
 use crate::source::error::SourceError;
 
 /// Where the rows of records are, as the table or its index has it from one end to the other. A search in a page
 /// that is overwritten in part may miss rows without an error; reading all of it does not.
 #[derive(Debug, Default)]
 pub(crate) struct ValueRowids {
+    /// Record and rowid, ascending.
     rows: Vec<(i64, i64)>,
     whole: bool,
 }
@@ -27,24 +28,24 @@ impl ValueRowids {
         table: &str,
         numbers: &[i64],
     ) -> Result<ValueRowids, SourceError> {
-        let (first, last) = ends(numbers);
+        let (first, last) = first_and_last(numbers);
         let by_index = format!(
             "SELECT id, id, rowid FROM {table} WHERE id BETWEEN {first} AND {last} ORDER BY id"
         );
         let by_table = format!("SELECT rowid, id, rowid FROM {table} NOT INDEXED ORDER BY rowid");
-        let mut places = ValueRowids::default();
+        let mut found = ValueRowids::default();
         for sql in [by_index, by_table] {
-            places.rows.clear();
-            places.whole = unless_corrupt(places.fill(database, &sql, numbers))?.unwrap_or(false);
-            if places.whole {
-                places.rows.sort_unstable();
+            found.rows.clear();
+            found.whole = unless_corrupt(found.fill(database, &sql, numbers))?.unwrap_or(false);
+            if found.whole {
+                found.rows.sort_unstable();
                 break;
             }
         }
-        Ok(places)
+        Ok(found)
     }
 
-    /// Takes rows of what they are ordered by, record and row number.
+    /// Takes rows of three columns: what they are ordered by, record, rowid; whether those are all.
     fn fill(
         &mut self,
         database: &Database,
@@ -61,7 +62,7 @@ impl ValueRowids {
                 Ok(ValueRef::Integer(number)) => Ok(number),
                 _ => Err(StatementError::Corrupt),
             };
-            let (order, record, place) = (number(0)?, number(1)?, number(2)?);
+            let (order, record, rowid) = (number(0)?, number(1)?, number(2)?);
             if order < before {
                 return Err(StatementError::Corrupt);
             }
@@ -72,7 +73,7 @@ impl ValueRowids {
             if self.rows.len() >= ValueRowids::MOST {
                 return Ok(false);
             }
-            self.rows.push((record, place));
+            self.rows.push((record, rowid));
         }
         Ok(true)
     }
@@ -82,6 +83,6 @@ impl ValueRowids {
         let first = self.rows.partition_point(|(at, _)| *at < number);
         let own = self.rows.get(first..).unwrap_or(&[]);
         let own = own.iter().take_while(move |(at, _)| *at == number);
-        self.whole.then(|| own.map(|(_, place)| *place))
+        self.whole.then(|| own.map(|(_, rowid)| *rowid))
     }
 }

@@ -51,19 +51,23 @@ impl Content {
 fn text_of(value: Value) -> String {
     match value {
         Value::Str(text) => text,
-        other => words(&other),
+        other => canonical_text(&other),
     }
 }
 
 /// A value as one canonical text: 7, 7.0 and "7" are the same.
-pub(crate) fn words(value: &Value) -> String {
+pub(crate) fn canonical_text(value: &Value) -> String {
     match value {
         Value::Str(text) => text.clone(),
         Value::Bool(on) => on.to_string(),
         Value::Int(number) => number.to_string(),
         // Rust writes the shortest text that reads back: 7.0 as "7".
         Value::Float(number) => number.to_string(),
-        Value::List(items) => items.iter().map(words).collect::<Vec<_>>().join(", "),
+        Value::List(items) => items
+            .iter()
+            .map(canonical_text)
+            .collect::<Vec<_>>()
+            .join(", "),
     }
 }
 
@@ -74,8 +78,8 @@ mod tests {
     #[test]
     fn a_user_written_as_number_or_text_is_one_user() {
         let all = [Value::Int(7), Value::Float(7.0), Value::Str("7".to_owned())];
-        assert!(all.iter().all(|value| words(value) == "7"));
-        assert_eq!(words(&Value::Float(7.5)), "7.5");
+        assert!(all.iter().all(|value| canonical_text(value) == "7"));
+        assert_eq!(canonical_text(&Value::Float(7.5)), "7.5");
     }
 
     #[test]

@@ -1,12 +1,11 @@
-//! Whose the records are that the consumer has already: of their metadata only `user_id`, from indexes alone where
-//! that is possible.
+//! The owner (`user_id`) of records of which the consumer needs nothing else, from indexes alone where that is possible.
 //!
-//! Stage: source. Promise: the value that the table has. May import `record` and this folder.
+//! Stage: source. Promise: the value that the table has. May import `values`, `sqlite` and `record`.
 //!
-//! The owner's row in `embedding_metadata` lies beside those with the record's document: to look there costs a page
-//! of the file for every few records. The index by records has the row's number, and the index by values, which
-//! releases since 0.5.6 make, has all numbers of each owner one behind the other. What the latter does not have (old
-//! stores, other types, lost pages) is looked up in the table.
+//! The owner's row in `embedding_metadata` is stored beside those with the record's document: to read it costs a page
+//! of the file for every few records. The table's primary key has the row's rowid, and the index by values, which
+//! releases since 0.5.6 make, has all rowids of each owner one after the other. What the latter does not have (old
+//! stores, other types, pages that cannot be read) is read from the table.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -14,9 +13,9 @@ use std::sync::Arc;
 use rusqlite::types::ValueRef;
 use rusqlite::{Rows, Statement};
 
-use super::values::Pair;
+use super::values::KeyValue;
 use crate::record::Value;
-use crate::source::chroma::sqlite::columns::{typed, whole};
+use crate::source::chroma::sqlite::columns::{intact_text, typed};
 use crate::source::chroma::sqlite::database::Database;
 use crate::source::chroma::sqlite::errors::{StatementError, unless_corrupt};
 use crate::source::error::SourceError;
@@ -30,15 +29,15 @@ const MOST_BYTES: usize = 4 << 20;
 pub(crate) struct Owners<'a> {
     database: &'a Database,
     key: Arc<str>,
-    /// The owners' rows of a range of records that `embeddings` has. The record leads to its key: to pass over the
-    /// keys of all records takes longer.
+    /// The owners' rows of a range of records that `embeddings` has. Joined from there by primary key: to step over the keys of
+    /// all records takes longer.
     range: Statement<'a>,
     /// One of these rows.
     row: Lookup<'a>,
     /// Records of the collection.
     records: usize,
     /// Read when the first owner is asked for.
-    named: Option<Named>,
+    by_rowid: Option<OwnersByRowid>,
 }
 
 impl<'a> Owners<'a> {
@@ -59,7 +58,7 @@ impl<'a> Owners<'a> {
                 bools,
             },
             records: 0,
-            named: None,
+            by_rowid: None,
         })
     }
 
@@ -69,58 +68,60 @@ impl<'a> Owners<'a> {
     }
 
     /// The owners of the records `first` to `last`.
-    pub fn range(&mut self, first: i64, last: i64) -> Result<Cursor<'_, 'a>, StatementError> {
+    pub fn range(&mut self, first: i64, last: i64) -> Result<OwnerCursor<'_, 'a>, StatementError> {
         let database = self.database;
-        let named = match self.named.take() {
-            Some(named) => named,
-            None => unless_corrupt(Named::read(database, self.records))?.unwrap_or_default(),
+        let by_rowid = match self.by_rowid.take() {
+            Some(by_rowid) => by_rowid,
+            None => {
+                unless_corrupt(OwnersByRowid::read(database, self.records))?.unwrap_or_default()
+            }
         };
         let rows = self.range.query([first, last]);
-        Ok(Cursor {
+        Ok(OwnerCursor {
             database,
             key: &self.key,
             rows: rows.map_err(|error| database.statement_error(error))?,
             row: &mut self.row,
-            named: self.named.insert(named),
+            by_rowid: self.by_rowid.insert(by_rowid),
             ahead: None,
         })
     }
 
-    /// The owner of the record `number`, whether `embeddings` has it or not; `None` if there is none or it cannot be
+    /// The owner of the record with id `number` in `embeddings`, whether `embeddings` has it or not; `None` if there is none or it cannot be
     /// read.
-    pub fn of(&mut self, number: i64) -> Result<Option<Pair>, SourceError> {
+    pub fn of(&mut self, number: i64) -> Result<Option<KeyValue>, SourceError> {
         let sql = "SELECT rowid FROM embedding_metadata WHERE id = ?1 AND key = 'user_id'";
         let mut statement = self.database.prepare(sql)?;
-        let place = statement.query_row([number], |row| row.get(0));
-        let Ok(place) = place else { return Ok(None) };
-        let value = unless_corrupt(self.row.value(self.database, place))?.flatten();
+        let rowid = statement.query_row([number], |row| row.get(0));
+        let Ok(rowid) = rowid else { return Ok(None) };
+        let value = unless_corrupt(self.row.value(self.database, rowid))?.flatten();
         Ok(value.map(|value| (self.key.clone(), Some(value))))
     }
 }
 
-/// The owners of some records, in ascending order of their numbers.
-pub(crate) struct Cursor<'s, 'a> {
+/// The owners of some records, in ascending order of their ids in `embeddings`.
+pub(crate) struct OwnerCursor<'s, 'a> {
     database: &'a Database,
     key: &'s Arc<str>,
     rows: Rows<'s>,
     row: &'s mut Lookup<'a>,
-    named: &'s mut Named,
+    by_rowid: &'s mut OwnersByRowid,
     /// A record with its owner's row.
     ahead: Option<(i64, i64)>,
 }
 
-impl Cursor<'_, '_> {
+impl OwnerCursor<'_, '_> {
     /// The owner of `number`; earlier numbers are passed over.
-    pub fn of(&mut self, number: i64) -> Result<Option<Pair>, StatementError> {
+    pub fn of(&mut self, number: i64) -> Result<Option<KeyValue>, StatementError> {
         let failed = |error| self.database.statement_error(error);
         loop {
             match self.ahead {
                 Some((at, _)) if at > number => return Ok(None),
-                Some((at, place)) if at == number => {
+                Some((at, rowid)) if at == number => {
                     self.ahead = None;
-                    let value = match self.named.of(place) {
+                    let value = match self.by_rowid.of(rowid) {
                         Some(value) => Some(value.clone()),
-                        None => self.row.value(self.database, place)?,
+                        None => self.row.value(self.database, rowid)?,
                     };
                     return Ok(Some((self.key.clone(), value)));
                 }
@@ -141,10 +142,10 @@ struct Lookup<'a> {
 }
 
 impl Lookup<'_> {
-    /// The value in the row `place`.
-    fn value(&mut self, database: &Database, place: i64) -> Result<Option<Value>, StatementError> {
+    /// The value in the row `rowid`.
+    fn value(&mut self, database: &Database, rowid: i64) -> Result<Option<Value>, StatementError> {
         let failed = |error| database.statement_error(error);
-        let mut rows = self.statement.query([place]).map_err(failed)?;
+        let mut rows = self.statement.query([rowid]).map_err(failed)?;
         // The index has it.
         let row = rows
             .next()
@@ -158,34 +159,34 @@ impl Lookup<'_> {
 }
 
 fn text(bytes: &[u8]) -> Option<Value> {
-    Some(Value::Str(whole(bytes)?.to_owned()))
+    Some(Value::Str(intact_text(bytes)?.to_owned()))
 }
 
-/// Owners by the number of their row, as far as the indexes by values have them.
+/// Owners by the rowid of their row, as far as the indexes by values have them.
 #[derive(Default)]
-struct Named {
-    /// Rows, ascending, each with its owner's place in `owners`.
+struct OwnersByRowid {
+    /// Rowids, ascending, each with its owner's position in `owners`.
     rows: Vec<(i64, u32)>,
     owners: Vec<Value>,
     /// Where the next row is looked for first: most records lie in the order in which their metadata do.
     next: usize,
 }
 
-impl Named {
+impl OwnersByRowid {
     /// Reads the indexes, if there are not many more owners than `records`: other collections have theirs there too.
-    fn read(database: &Database, records: usize) -> Result<Named, StatementError> {
+    fn read(database: &Database, records: usize) -> Result<OwnersByRowid, StatementError> {
         let most = records.saturating_mul(2).saturating_add(1000);
-        let mut named = Named::default();
+        let mut found = OwnersByRowid::default();
         // The order of precedence: a row has one value.
         for column in ["string_value", "int_value"] {
-            if named.take(database, column, most)?.is_break() {
+            if found.take(database, column, most)?.is_break() {
                 break;
             }
         }
         // Of two owners of one row the one that was read first is the first.
-        named.rows.sort_unstable();
-        named.rows.dedup_by_key(|(row, _)| *row);
-        Ok(named)
+        found.rows.sort_unstable();
+        found.rows.dedup_by_key(|(row, _)| *row);
+        Ok(found)
     }
 
     /// Takes what the index by `column` has; breaks if it is too much.
@@ -205,7 +206,7 @@ impl Named {
         };
         let (mut rows, mut bytes) = (statement.query([]).map_err(failed)?, 0_usize);
         while let Some(row) = rows.next().map_err(failed)? {
-            let place = row.get(0).map_err(failed)?;
+            let rowid = row.get(0).map_err(failed)?;
             let value = row.get_ref(1).map_err(failed)?;
             let again = self.owners.last().is_some_and(|last| is(last, value));
             if !again {
@@ -221,20 +222,20 @@ impl Named {
             let at = self.owners.len().saturating_sub(1);
             let full = self.rows.len() >= most || bytes > MOST_BYTES;
             match u32::try_from(at) {
-                Ok(at) if !full => self.rows.push((place, at)),
+                Ok(at) if !full => self.rows.push((rowid, at)),
                 _ => return Ok(ControlFlow::Break(())),
             }
         }
         Ok(ControlFlow::Continue(()))
     }
 
-    /// The owner in the row `place`, if it is known.
-    fn of(&mut self, place: i64) -> Option<&Value> {
+    /// The owner in the row `rowid`, if it is known.
+    fn of(&mut self, rowid: i64) -> Option<&Value> {
         let found = match self.rows.get(self.next) {
-            Some((row, _)) if *row == place => self.next,
+            Some((row, _)) if *row == rowid => self.next,
             _ => self
                 .rows
-                .binary_search_by_key(&place, |(row, _)| *row)
+                .binary_search_by_key(&rowid, |(row, _)| *row)
                 .ok()?,
         };
         self.next = found.saturating_add(1);

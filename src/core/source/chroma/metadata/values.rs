@@ -1,7 +1,7 @@
 //! The values of records: `embedding_metadata`, and the elements of arrays in `embedding_metadata_array`.
 //!
-//! Stage: source. Promise: all rows of a record, or the word that they are not all. May import `record` and this
-//! folder.
+//! Stage: source. Promise: all rows of a record, or `None` if some cannot be read. May import `record`, `damage` and
+//! `sqlite`.
 
 use std::sync::Arc;
 
@@ -11,16 +11,16 @@ use rusqlite::{Rows, Statement};
 use super::record::Depth;
 use crate::record::Value;
 use crate::source::chroma::damage::value_rowids::ValueRowids;
-use crate::source::chroma::sqlite::columns::{plain, typed, whole};
+use crate::source::chroma::sqlite::columns::{intact_text, number_or_bool, typed};
 use crate::source::chroma::sqlite::database::Database;
 use crate::source::chroma::sqlite::errors::{StatementError, unless_corrupt};
 use crate::source::error::SourceError;
 
 /// A key with its value.
-pub(crate) type Pair = (Arc<str>, Option<Value>);
+pub(crate) type KeyValue = (Arc<str>, Option<Value>);
 
 /// Keys with their values, as the rows come.
-pub(crate) type Pairs = Vec<Pair>;
+pub(crate) type KeyValues = Vec<KeyValue>;
 
 /// One of the two tables.
 pub(crate) struct Values<'a> {
@@ -30,8 +30,8 @@ pub(crate) struct Values<'a> {
     select: String,
     bools: bool,
     range: Statement<'a>,
-    /// Read only where pages of the table or its index cannot be.
-    places: Option<ValueRowids>,
+    /// Read only where a page of the table or its index cannot be read.
+    rowids: Option<ValueRowids>,
 }
 
 impl<'a> Values<'a> {
@@ -80,52 +80,52 @@ impl<'a> Values<'a> {
             select,
             bools,
             range,
-            places: None,
+            rowids: None,
         })
     }
 
     /// The rows of the records `first` to `last`.
-    pub fn range(&mut self, first: i64, last: i64) -> Result<Cursor<'_>, StatementError> {
+    pub fn range(&mut self, first: i64, last: i64) -> Result<ValueCursor<'_>, StatementError> {
         let rows = self.range.query([first, last]);
-        Ok(Cursor {
+        Ok(ValueCursor {
             rows: rows.map_err(|error| self.database.statement_error(error))?,
             database: self.database,
             bools: self.bools,
             ahead: None,
-            names: Names::default(),
+            names: KeyCache::default(),
         })
     }
 
-    /// All rows of the record `number`, one of `numbers`; `None` if some of them cannot be read, or may be where
-    /// nothing can be.
-    pub fn of(&mut self, number: i64, numbers: &[i64]) -> Result<Option<Pairs>, SourceError> {
-        let places = match self.places.take() {
-            Some(places) => places,
+    /// All rows of the record `number`, one of `numbers`; `None` if some of them cannot be read, or may be on a page that
+    /// cannot.
+    pub fn of(&mut self, number: i64, numbers: &[i64]) -> Result<Option<KeyValues>, SourceError> {
+        let rowids = match self.rowids.take() {
+            Some(rowids) => rowids,
             None => ValueRowids::read(self.database, self.table, numbers)?,
         };
-        let pairs = match places.of(number) {
+        let pairs = match rowids.of(number) {
             Some(own) => self.at(number, own)?,
             None => {
                 let straight = self.range(number, number);
                 unless_corrupt(straight.and_then(|mut cursor| cursor.all(number)))?
             }
         };
-        self.places = Some(places);
+        self.rowids = Some(rowids);
         Ok(pairs)
     }
 
-    /// The rows of the record `number` at `places`; `None` if one of them cannot be read.
+    /// The rows of the record `number` at `rowids`; `None` if one of them cannot be read.
     fn at(
         &self,
         number: i64,
-        places: impl Iterator<Item = i64>,
-    ) -> Result<Option<Pairs>, SourceError> {
+        rowids: impl Iterator<Item = i64>,
+    ) -> Result<Option<KeyValues>, SourceError> {
         let sql = format!("{} WHERE rowid = ?1", self.select);
         let mut statement = self.database.prepare(&sql)?;
-        let mut pairs = Pairs::new();
-        for place in places {
+        let mut pairs = KeyValues::new();
+        for rowid in rowids {
             let rows = statement
-                .query([place])
+                .query([rowid])
                 .map_err(|error| self.database.statement_error(error));
             let found = rows.and_then(|rows| self.cursor(rows).all(number));
             match unless_corrupt(found)? {
@@ -136,39 +136,39 @@ impl<'a> Values<'a> {
         Ok(Some(pairs))
     }
 
-    fn cursor<'s>(&'s self, rows: Rows<'s>) -> Cursor<'s> {
-        Cursor {
+    fn cursor<'s>(&'s self, rows: Rows<'s>) -> ValueCursor<'s> {
+        ValueCursor {
             rows,
             database: self.database,
             bools: self.bools,
             ahead: None,
-            names: Names::default(),
+            names: KeyCache::default(),
         }
     }
 }
 
-/// Rows of (number, key, value) in ascending order of the number.
-pub(crate) struct Cursor<'s> {
+/// Rows of (id, key, value) in ascending order of the id, which is the record's rowid in `embeddings`.
+pub(crate) struct ValueCursor<'s> {
     rows: Rows<'s>,
     database: &'s Database,
     bools: bool,
     ahead: Option<(i64, Arc<str>, Option<Value>)>,
-    names: Names,
+    names: KeyCache,
 }
 
-/// Keys that were met before. Nearly all records have the same ones, and in the same order.
+/// Keys that were read before. Nearly all records have the same ones, and in the same order.
 #[derive(Default)]
-struct Names {
+struct KeyCache {
     known: Vec<Arc<str>>,
     /// Where the next one is looked for first.
     next: usize,
 }
 
-impl Names {
+impl KeyCache {
     /// So many are kept.
     const MOST: usize = 64;
 
-    /// The key of these bytes; `None` if it is spoiled.
+    /// The key of these bytes; `None` if it is damaged (see [`intact_text`]).
     fn of(&mut self, bytes: &[u8]) -> Option<Arc<str>> {
         let is = |name: &Arc<str>| name.as_bytes() == bytes;
         let at = match self.known.get(self.next) {
@@ -179,7 +179,7 @@ impl Names {
             self.next = at.saturating_add(1);
             return self.known.get(at).cloned();
         }
-        let name: Arc<str> = whole(bytes)?.into();
+        let name: Arc<str> = intact_text(bytes)?.into();
         if self.known.len() < Self::MOST {
             self.known.push(name.clone());
         }
@@ -188,11 +188,11 @@ impl Names {
     }
 }
 
-impl Cursor<'_> {
+impl ValueCursor<'_> {
     /// The keys and values of `number`; earlier numbers are passed over.
-    pub fn all(&mut self, number: i64) -> Result<Pairs, StatementError> {
+    pub fn all(&mut self, number: i64) -> Result<KeyValues, StatementError> {
         let failed = |error| self.database.statement_error(error);
-        let mut pairs = Pairs::with_capacity(16);
+        let mut pairs = KeyValues::with_capacity(16);
         loop {
             match self.ahead.take() {
                 Some((at, key, value)) if at == number => {
@@ -219,10 +219,10 @@ impl Cursor<'_> {
             let key = self.names.of(key).ok_or(StatementError::Corrupt)?;
             let value = match row.get_ref(2).map_err(failed)? {
                 ValueRef::Text(bytes) => {
-                    let text = whole(bytes).ok_or(StatementError::Corrupt)?;
+                    let text = intact_text(bytes).ok_or(StatementError::Corrupt)?;
                     Some(Value::Str(text.to_owned()))
                 }
-                ValueRef::Null => plain(row, 3, self.bools).map_err(failed)?,
+                ValueRef::Null => number_or_bool(row, 3, self.bools).map_err(failed)?,
                 _ => typed(row, 2, self.bools).map_err(failed)?,
             };
             self.ahead = Some((at, key, value));
@@ -231,7 +231,7 @@ impl Cursor<'_> {
 }
 
 /// Elements of arrays as arrays, by key.
-pub(crate) fn lists(elements: Pairs) -> impl Iterator<Item = (Arc<str>, Value)> {
+pub(crate) fn lists(elements: KeyValues) -> impl Iterator<Item = (Arc<str>, Value)> {
     let mut lists: Vec<(Arc<str>, Vec<Value>)> = Vec::new();
     for (key, value) in elements {
         let Some(value) = value else { continue };

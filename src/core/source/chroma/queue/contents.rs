@@ -6,7 +6,7 @@ use rusqlite::Statement;
 use rusqlite::types::ValueRef;
 
 use crate::source::chroma::files::floats::floats;
-use crate::source::chroma::sqlite::columns::{spoiled, text, timestamp};
+use crate::source::chroma::sqlite::columns::{is_damaged_text, text, timestamp};
 use crate::source::chroma::sqlite::database::Database;
 use crate::source::chroma::sqlite::errors::{StatementError, unless_corrupt};
 use crate::source::error::SourceError;
@@ -83,7 +83,7 @@ impl<'a> QueueContents<'a> {
             return Ok(QueueBody::default());
         };
         let metadata = row.get_ref(0).map_err(failed)?;
-        if spoiled(metadata) {
+        if is_damaged_text(metadata) {
             return Err(StatementError::Corrupt);
         }
         Ok(QueueBody {

@@ -1,6 +1,6 @@
 //! The queue's rows that the metadata tables do not hold yet, replayed as Chroma does.
 //!
-//! Stage: source. Promise: held in memory are ids and row numbers, not contents. May import this folder.
+//! Stage: source. Promise: held in memory are ids and rowids, not contents. May import this folder.
 //!
 //! | operation | the id exists | it does not |
 //! | --- | --- | --- |
@@ -199,9 +199,9 @@ impl<'a> TableIds<'a> {
         let (ids, whole) = match &self.all {
             Some(all) => all,
             None => {
-                let RecordIds { ids, holes } = RecordIds::read(self.database, self.segment)?;
+                let RecordIds { ids, unreadable } = RecordIds::read(self.database, self.segment)?;
                 let ids = ids.into_values().collect();
-                self.all.insert((ids, holes.is_empty()))
+                self.all.insert((ids, unreadable.is_empty()))
             }
         };
         Ok(match ids.contains(id) {

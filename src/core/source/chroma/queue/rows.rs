@@ -19,11 +19,11 @@ use rusqlite::Statement;
 use rusqlite::types::ValueRef;
 
 use crate::source::chroma::damage::scan::scan_readable;
-use crate::source::chroma::damage::unreadable_rows::{Hole, listed};
-use crate::source::chroma::sqlite::columns::{spoiled, text};
+use crate::source::chroma::damage::unreadable_rows::{UnreadableRows, list_ranges};
+use crate::source::chroma::sqlite::columns::{is_damaged_text, text};
 use crate::source::chroma::sqlite::database::Database;
 use crate::source::chroma::sqlite::errors::{StatementError, unless_corrupt};
-use crate::source::chroma::sqlite::rowids::{ends, spans};
+use crate::source::chroma::sqlite::rowids::{first_and_last, ranges};
 use crate::source::error::SourceError;
 
 /// What a row does to its id.
@@ -57,7 +57,7 @@ pub(crate) struct QueueRow {
 pub(crate) struct Queue {
     rows: HashMap<String, Vec<i64>>,
     /// Sequence numbers whose rows cannot be read.
-    pub holes: Vec<Hole>,
+    pub unreadable: Vec<UnreadableRows>,
     /// The largest sequence number.
     pub last: Option<i64>,
 }
@@ -67,7 +67,7 @@ impl Queue {
     pub fn index(database: &Database) -> Result<Queue, SourceError> {
         let mut queue = Queue::default();
         let sql = "SELECT seq_id, topic FROM embeddings_queue WHERE seq_id >= ?1 ORDER BY seq_id";
-        queue.holes = scan_readable(database, sql, |sequence, row| {
+        queue.unreadable = scan_readable(database, sql, |sequence, row| {
             queue.last = Some(sequence);
             let Ok(ValueRef::Text(topic)) = row.get_ref(1) else {
                 return;
@@ -91,20 +91,20 @@ impl Queue {
 
     /// What cannot be read of it, as a sentence.
     pub fn warning(&self, database: &Database) -> Option<String> {
-        (!self.holes.is_empty()).then(|| {
+        (!self.unreadable.is_empty()).then(|| {
             format!(
                 "{:?}: parts of table embeddings_queue cannot be read, {}: vectors that only they hold are missing, \
                  and a vector may be older than its record",
                 database.path,
-                listed(&self.holes)
+                list_ranges(&self.unreadable)
             )
         })
     }
 
     /// What cannot be read of it after `mark`.
-    pub fn unreadable_after(&self, mark: Option<i64>) -> Vec<Hole> {
-        let after = |hole: &&Hole| mark.is_none_or(|mark| hole.last > mark);
-        self.holes.iter().filter(after).copied().collect()
+    pub fn unreadable_after(&self, mark: Option<i64>) -> Vec<UnreadableRows> {
+        let after = |hole: &&UnreadableRows| mark.is_none_or(|mark| hole.last > mark);
+        self.unreadable.iter().filter(after).copied().collect()
     }
 
     /// The rows of a collection, ascending.
@@ -131,8 +131,8 @@ pub(crate) fn read_rows(
          WHERE seq_id BETWEEN ?1 AND ?2 ORDER BY seq_id",
     )?;
     let mut lost = Vec::new();
-    for span in spans(numbers) {
-        let mut rest = span;
+    for range in ranges(numbers) {
+        let mut rest = range;
         while let Some((first, later)) = rest.split_first() {
             if unless_corrupt(read_range(database, &mut statement, &mut rest, &mut each))?.is_none()
             {
@@ -147,7 +147,7 @@ pub(crate) fn read_rows(
     Ok(lost)
 }
 
-/// Gives the rows `rest`, which are one span, and takes off those that were given.
+/// Gives the rows `rest`, which are one range, and takes off those that were given.
 fn read_range(
     database: &Database,
     statement: &mut Statement<'_>,
@@ -155,7 +155,7 @@ fn read_range(
     each: &mut impl FnMut(QueueRow) -> Result<(), SourceError>,
 ) -> Result<(), StatementError> {
     let failed = |error| database.statement_error(error);
-    let (first, last) = ends(rest);
+    let (first, last) = first_and_last(rest);
     let mut rows = statement.query([first, last]).map_err(failed)?;
     while let Some(row) = rows.next().map_err(failed)? {
         let sequence: i64 = row.get(0).map_err(failed)?;
@@ -165,7 +165,7 @@ fn read_range(
         database.check_stop()?;
         let bytes: Option<i64> = row.get(3).map_err(failed)?;
         let id = row.get_ref(2).map_err(failed)?;
-        if spoiled(id) {
+        if is_damaged_text(id) {
             return Err(StatementError::Corrupt);
         }
         *rest = rest.get(1..).unwrap_or(&[]);

@@ -53,7 +53,7 @@ pub(crate) fn add<E>(
     stop: &Arc<AtomicBool>,
     make: impl FnOnce() -> Result<PathBuf, E>,
 ) -> Result<Option<PathBuf>, E> {
-    // Held while the folder is made: one that is not listed would be left.
+    // Held while the folder is made: one that is not listed would never be removed.
     let mut copies = copies();
     if copies.over {
         return Ok(None);

@@ -55,13 +55,17 @@ pub(crate) fn sequence(value: ValueRef<'_>) -> Result<Option<i64>, String> {
 /// that is not NULL; `None` if all are (a float NaN is stored so).
 pub(crate) fn typed(row: &Row<'_>, first: usize, bools: bool) -> rusqlite::Result<Option<Value>> {
     match row.get_ref(first)? {
-        ValueRef::Null => plain(row, first.saturating_add(1), bools),
+        ValueRef::Null => number_or_bool(row, first.saturating_add(1), bools),
         value => Ok(text(value).map(Value::Str)),
     }
 }
 
 /// As [`typed`], of a value that is no string: int, float and bool from `first` on.
-pub(crate) fn plain(row: &Row<'_>, first: usize, bools: bool) -> rusqlite::Result<Option<Value>> {
+pub(crate) fn number_or_bool(
+    row: &Row<'_>,
+    first: usize,
+    bools: bool,
+) -> rusqlite::Result<Option<Value>> {
     for at in [first, first.saturating_add(1)] {
         let float = at > first;
         match row.get_ref(at)? {
@@ -83,12 +87,12 @@ pub(crate) fn plain(row: &Row<'_>, first: usize, bools: bool) -> rusqlite::Resul
 
 /// Whether a text shows that pages of it are lost: it is not UTF-8, as every text of Chroma is, or its end, which
 /// is long enough to lie on a page of its own, is zeros.
-pub(crate) fn spoiled(value: ValueRef<'_>) -> bool {
-    matches!(value, ValueRef::Text(bytes) if whole(bytes).is_none())
+pub(crate) fn is_damaged_text(value: ValueRef<'_>) -> bool {
+    matches!(value, ValueRef::Text(bytes) if intact_text(bytes).is_none())
 }
 
-/// The text of these bytes; `None` if it is spoiled (see [`spoiled`]).
-pub(crate) fn whole(bytes: &[u8]) -> Option<&str> {
+/// The text of these bytes; `None` if it is damaged (see [`is_damaged_text`]).
+pub(crate) fn intact_text(bytes: &[u8]) -> Option<&str> {
     /// A shorter text is never cut over several pages.
     const ON_ONE_PAGE: usize = 400;
     if bytes.len() > ON_ONE_PAGE && bytes.last() == Some(&0) {

@@ -38,7 +38,7 @@ use crate::source::chroma::files::folder::Folder;
 use crate::source::chroma::files::layout::{self, DATABASE};
 use crate::source::chroma::files::persist_dir::Place;
 use crate::source::chroma::hnsw::segment::index_warning;
-use crate::source::chroma::metadata::tables::numbers;
+use crate::source::chroma::metadata::tables::rowids;
 use crate::source::chroma::queue::rows::Queue;
 use crate::source::chroma::snapshot::options::{Options, Snapshot};
 use crate::source::chroma::snapshot::state::{State, check_index_files};
@@ -70,9 +70,9 @@ pub struct ChromaStore {
     /// No row was ever removed from the queue, as far as its configuration tells.
     complete: bool,
     /// The vectors found last, kept from an inventory to the read that follows it.
-    pub(crate) found: RefCell<Option<(String, Vectors)>>,
-    /// The row numbers of the records of a collection that will be read next.
-    numbers: RefCell<Option<(String, Vec<i64>)>>,
+    pub(crate) last_vectors: RefCell<Option<(String, Vectors)>>,
+    /// The rowids of the records of a collection that will be read next.
+    rowids: RefCell<Option<(String, Vec<i64>)>>,
     notices: RefCell<Vec<String>>,
 }
 
@@ -171,7 +171,8 @@ impl ChromaStore {
             );
         }
         warnings.extend(queue.warning(&state.database));
-        let complete = queue.holes.is_empty() && !purges(&state.database, &schema, &mut warnings)?;
+        let complete =
+            queue.unreadable.is_empty() && !purges(&state.database, &schema, &mut warnings)?;
         state.check_index_files(directory)?;
         let collections = state
             .entries
@@ -181,7 +182,7 @@ impl ChromaStore {
         let damage = warnings.len();
         let warnings = warnings
             .into_iter()
-            .map(|sentence| original(&state, directory.path(), sentence))
+            .map(|sentence| about_original(&state, directory.path(), sentence))
             .chain(remarks)
             .collect();
         Ok(ChromaStore {
@@ -197,8 +198,8 @@ impl ChromaStore {
             damage,
             collections,
             complete,
-            found: RefCell::new(None),
-            numbers: RefCell::new(None),
+            last_vectors: RefCell::new(None),
+            rowids: RefCell::new(None),
             notices: RefCell::new(Vec::new()),
         })
     }
@@ -235,8 +236,8 @@ impl ChromaStore {
 
     /// Forgets what was found where the store is no longer read.
     fn forget(&self) {
-        self.found.take();
-        self.numbers.take();
+        self.last_vectors.take();
+        self.rowids.take();
     }
 
     /// Does `work`, and does it again in a private copy if the store cannot be read any longer where it lies.
@@ -257,7 +258,7 @@ impl ChromaStore {
                 once().0
             }
             (Err(error), false) if is_read_error(&error, &self.database) => {
-                self.pass_over()?;
+                self.continue_around_bad_sectors()?;
                 once().0
             }
             (result, _) => result,
@@ -266,7 +267,7 @@ impl ChromaStore {
 
     /// Reads on in a private copy, in which what the disk cannot read is pages that are none. SQLite gives its
     /// lock back at such a failure, so the store must be as it was.
-    fn pass_over(&self) -> Result<(), SourceError> {
+    fn continue_around_bad_sectors(&self) -> Result<(), SourceError> {
         let Ok(mut state) = self.state.try_borrow_mut() else {
             return Ok(());
         };
@@ -283,7 +284,7 @@ impl ChromaStore {
         let entries = state.entries.clone();
         *state = loose.finish(database, entries, &self.directory)?;
         for warning in warnings {
-            self.notice(warning);
+            self.add_notice(warning);
         }
         Ok(())
     }
@@ -335,17 +336,17 @@ impl ChromaStore {
     /// What [`SourceError`] lists.
     pub fn warm(&self, collection: &Collection) -> Result<(), SourceError> {
         self.retried_in_copy(|state| {
-            let entry = entry(state, collection)?;
-            let numbers = numbers(&state.database, entry)?;
+            let entry = find_entry(state, collection)?;
+            let numbers = rowids(&state.database, entry)?;
             let own = |numbers| (entry.collection.id.clone(), numbers);
-            self.numbers.replace(numbers.map(own));
+            self.rowids.replace(numbers.map(own));
             Ok(())
         })
     }
 
-    /// The row numbers of the records of `entry`, if [`ChromaStore::warm`] has found them.
-    pub(crate) fn numbers(&self, entry: &CatalogEntry) -> Option<Vec<i64>> {
-        let (id, numbers) = self.numbers.take()?;
+    /// The rowids of the records of `entry`, if [`ChromaStore::warm`] has found them.
+    pub(crate) fn rowids(&self, entry: &CatalogEntry) -> Option<Vec<i64>> {
+        let (id, numbers) = self.rowids.take()?;
         (id == entry.collection.id).then_some(numbers)
     }
 
@@ -355,9 +356,9 @@ impl ChromaStore {
     /// What [`SourceError`] lists.
     pub fn warm_vectors(&self, collection: &Collection) -> Result<(), SourceError> {
         self.retried_in_copy(|state| {
-            let entry = entry(state, collection)?;
+            let entry = find_entry(state, collection)?;
             let vectors = self.vectors(state, entry)?;
-            self.found
+            self.last_vectors
                 .replace(Some((entry.collection.id.clone(), vectors)));
             Ok(())
         })
@@ -369,23 +370,23 @@ impl ChromaStore {
         state: &State,
         entry: &CatalogEntry,
     ) -> Result<Vectors, SourceError> {
-        if let Some((id, vectors)) = self.found.take()
+        if let Some((id, vectors)) = self.last_vectors.take()
             && id == entry.collection.id
         {
             return Ok(vectors);
         }
-        let mut vectors = self.find(state, entry, self.complete)?;
+        let mut vectors = self.find_vectors(state, entry, self.complete)?;
         let notices = std::mem::take(&mut vectors.notices);
-        self.tell(
+        self.add_notices(
             notices
                 .into_iter()
-                .map(|notice| original(state, self.directory.path(), notice)),
+                .map(|notice| about_original(state, self.directory.path(), notice)),
         );
         Ok(vectors)
     }
 
     /// Finds the vectors of `entry` in files that do not change meanwhile.
-    pub(crate) fn find(
+    pub(crate) fn find_vectors(
         &self,
         state: &State,
         entry: &CatalogEntry,
@@ -413,13 +414,13 @@ impl ChromaStore {
         Ok(())
     }
 
-    pub(crate) fn tell(&self, sentences: impl IntoIterator<Item = String>) {
+    pub(crate) fn add_notices(&self, sentences: impl IntoIterator<Item = String>) {
         sentences
             .into_iter()
-            .for_each(|sentence| self.notice(sentence));
+            .for_each(|sentence| self.add_notice(sentence));
     }
 
-    pub(crate) fn notice(&self, sentence: String) {
+    pub(crate) fn add_notice(&self, sentence: String) {
         let mut notices = self.notices.borrow_mut();
         if notices.len() > MOST_NOTICES
             || notices.contains(&sentence)
@@ -437,7 +438,7 @@ impl ChromaStore {
 }
 
 /// The entry of `collection`. The entries are in the order of the catalogue.
-pub(crate) fn entry<'a>(
+pub(crate) fn find_entry<'a>(
     state: &'a State,
     collection: &Collection,
 ) -> Result<&'a CatalogEntry, SourceError> {
@@ -456,7 +457,7 @@ pub(crate) fn entry<'a>(
 }
 
 /// A sentence about a copy as one about the store.
-pub(crate) fn original(state: &State, directory: &Path, sentence: String) -> String {
+pub(crate) fn about_original(state: &State, directory: &Path, sentence: String) -> String {
     match (state.folder.path().to_str(), directory.to_str()) {
         (Some(copy), Some(store)) if state.private.is_some() => sentence.replace(copy, store),
         _ => sentence,

@@ -8,13 +8,13 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use super::chroma_store::{ChromaStore, entry};
-use super::vector_counts::{Grades, count};
+use super::chroma_store::{ChromaStore, find_entry};
+use super::vector_counts::{VectorCounts, count};
 use crate::record::{Collection, Inventory};
 use crate::source::chroma::catalog::collections::CatalogEntry;
 use crate::source::chroma::damage::losses::Losses;
-use crate::source::chroma::damage::unreadable_rows::Hole;
-use crate::source::chroma::metadata::content::words;
+use crate::source::chroma::damage::unreadable_rows::UnreadableRows;
+use crate::source::chroma::metadata::content::canonical_text;
 use crate::source::chroma::metadata::record::{Depth, StoredRecord};
 use crate::source::chroma::metadata::tables::{Knows, MetadataTables};
 use crate::source::chroma::queue::contents::QueueContents;
@@ -55,7 +55,7 @@ impl ChromaStore {
             }
             if let Some(trouble) = apply(&mut row, numbers, &mut contents)? {
                 let name = entry.collection.qualified_name();
-                self.notice(format!(
+                self.add_notice(format!(
                     "record {:?} of collection {name:?}: {trouble}",
                     row.id
                 ));
@@ -70,18 +70,18 @@ impl ChromaStore {
             flow
         };
         let mut lost_writes = self.queue.unreadable_after(entry.metadata_max_seq_id);
-        lost_writes.extend(pending.lost.iter().map(|at| Hole {
+        lost_writes.extend(pending.lost.iter().map(|at| UnreadableRows {
             first: *at,
             last: *at,
         }));
-        let about = |holes: &[Hole]| {
+        let about = |unreadable: &[UnreadableRows]| {
             let name = entry.collection.qualified_name();
             let losses = losses.borrow();
-            self.tell(losses.sentences(&database.path, &name, holes, &lost_writes));
+            self.add_notices(losses.sentences(&database.path, &name, unreadable, &lost_writes));
         };
-        let mut holes = Vec::new();
+        let mut unreadable = Vec::new();
         if let Some(mut tables) =
-            MetadataTables::new(database, &self.schema, entry, depth, self.numbers(entry))?
+            MetadataTables::new(database, &self.schema, entry, depth, self.rowids(entry))?
         {
             let flow = tables.read(knows, |row| match pending.outcome(&row.id) {
                 Outcome::Kept(numbers) => {
@@ -90,9 +90,9 @@ impl ChromaStore {
                 }
                 Outcome::Removed => Ok(ControlFlow::Continue(())),
             })?;
-            holes.extend_from_slice(tables.holes());
+            unreadable.extend_from_slice(tables.unreadable());
             if flow.is_break() {
-                about(&holes);
+                about(&unreadable);
                 return Ok(());
             }
         }
@@ -106,7 +106,7 @@ impl ChromaStore {
                 break;
             }
         }
-        about(&holes);
+        about(&unreadable);
         Ok(())
     }
 }
@@ -121,10 +121,10 @@ impl Source for ChromaStore {
         collection: &Collection,
         consumer: &mut dyn Consumer,
     ) -> Result<(), SourceError> {
-        let (mut given, mut grades) = (0_u64, Grades::default());
+        let (mut given, mut counts) = (0_u64, VectorCounts::default());
         let mut whole = false;
         self.retried_in_copy(|state| {
-            let entry = entry(state, collection)?;
+            let entry = find_entry(state, collection)?;
             // Found when the first one is wanted.
             let mut vectors = None;
             let mut again = given;
@@ -153,7 +153,7 @@ impl Source for ChromaStore {
                     record.missing = record.vector.is_none();
                 }
                 given = given.saturating_add(1);
-                grades.count(record.missing, record.stale);
+                counts.count(record.missing, record.stale);
                 let flow = consumer.take(record);
                 whole = flow.is_continue();
                 while whole && !consumer.ready() {
@@ -164,14 +164,14 @@ impl Source for ChromaStore {
             })
         })?;
         if whole {
-            self.tell(grades.sentences(&collection.qualified_name()));
+            self.add_notices(counts.sentences(&collection.qualified_name()));
         }
         Ok(())
     }
 
     fn inventory(&self, collection: &Collection) -> Result<Inventory, SourceError> {
         self.retried_in_copy(|state| {
-            let entry = entry(state, collection)?;
+            let entry = find_entry(state, collection)?;
             let mut vectors = self.vectors(state, entry)?;
             let mut found = Inventory::default();
             let mut users = BTreeSet::new();
@@ -196,7 +196,7 @@ impl Source for ChromaStore {
                         .documents
                         .saturating_add(u64::from(row.content.document.is_some()));
                     // A blank user_id names nobody, as in `map::owner_of`.
-                    if let Some(user) = row.content.metadata.get("user_id").map(words)
+                    if let Some(user) = row.content.metadata.get("user_id").map(canonical_text)
                         && !user.trim().is_empty()
                     {
                         users.insert(user);
@@ -205,9 +205,9 @@ impl Source for ChromaStore {
                 },
             )?;
             found.users = u64::try_from(users.len()).unwrap_or(u64::MAX);
-            self.tell(Grades::of(&found).sentences(&collection.qualified_name()));
+            self.add_notices(VectorCounts::of(&found).sentences(&collection.qualified_name()));
             found.queued = self.queued(entry, vectors.max_seq_id());
-            self.found
+            self.last_vectors
                 .replace(Some((entry.collection.id.clone(), vectors)));
             Ok(found)
         })

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::chroma_store::{ChromaStore, entry, original};
+use super::chroma_store::{ChromaStore, about_original, find_entry};
 use crate::record::Collection;
 use crate::source::chroma::catalog::collections::CatalogEntry;
 use crate::source::chroma::damage::losses::missing_records;
@@ -68,12 +68,12 @@ impl ChromaStore {
                 entry.vector_max_seq_id
             } else {
                 // Before 0.5.6 the mark is in the index files.
-                let found = self.find(state, entry, false)?;
+                let found = self.find_vectors(state, entry, false)?;
                 warnings.extend(
                     found
                         .notices
                         .iter()
-                        .map(|notice| original(state, self.directory(), notice.clone()))
+                        .map(|notice| about_original(state, self.directory(), notice.clone()))
                         .filter(|notice| !self.warnings().contains(notice)),
                 );
                 found.max_seq_id()
@@ -140,7 +140,9 @@ impl ChromaStore {
     /// # Errors
     /// What [`SourceError`] lists.
     pub fn count(&self, collection: &Collection) -> Result<u64, SourceError> {
-        self.retried_in_copy(|state| self.live(state, entry(state, collection)?, &mut Vec::new()))
+        self.retried_in_copy(|state| {
+            self.live(state, find_entry(state, collection)?, &mut Vec::new())
+        })
     }
 
     /// Live records of `entry`.
@@ -162,11 +164,11 @@ impl ChromaStore {
         let count = match unless_corrupt(counted)? {
             Some(count) => u64::try_from(count).unwrap_or(0),
             None => {
-                let RecordIds { ids, holes } = RecordIds::read(&state.database, segment)?;
+                let RecordIds { ids, unreadable } = RecordIds::read(&state.database, segment)?;
                 warnings.extend(missing_records(
                     &state.database.path,
                     &entry.collection.qualified_name(),
-                    &holes,
+                    &unreadable,
                 ));
                 u64::try_from(ids.len()).unwrap_or(u64::MAX)
             }

@@ -6,16 +6,16 @@ use crate::record::{Grade, Inventory, Vector};
 
 /// Counts of one collection.
 #[derive(Debug, Default)]
-pub(crate) struct Grades {
+pub(crate) struct VectorCounts {
     records: u64,
     missing: u64,
     stale: u64,
 }
 
-impl Grades {
+impl VectorCounts {
     /// What an inventory counted.
-    pub fn of(found: &Inventory) -> Grades {
-        Grades {
+    pub fn of(found: &Inventory) -> VectorCounts {
+        VectorCounts {
             records: found.records,
             missing: found.missing,
             stale: found.stale,
@@ -31,7 +31,7 @@ impl Grades {
 
     /// What there is to say of the collection `name`; nothing if all is well.
     pub fn sentences(&self, name: &str) -> Vec<String> {
-        let Grades {
+        let VectorCounts {
             records,
             missing,
             stale,
@@ -82,12 +82,12 @@ mod tests {
 
     #[test]
     fn a_whole_collection_says_nothing() {
-        let mut grades = Grades::default();
-        grades.count(false, false);
-        assert!(grades.sentences("a").is_empty());
-        grades.count(true, false);
-        grades.count(false, true);
-        let said = grades.sentences("a\nb");
+        let mut counts = VectorCounts::default();
+        counts.count(false, false);
+        assert!(counts.sentences("a").is_empty());
+        counts.count(true, false);
+        counts.count(false, true);
+        let said = counts.sentences("a\nb");
         assert!(said[0].contains("no vector for 1 of 3 records"), "{said:?}");
         assert!(said[1].contains("1 of 3 records may be older"), "{said:?}");
         assert!(said[0].contains(r#""a\nb""#), "{said:?}");

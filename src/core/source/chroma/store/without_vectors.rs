@@ -5,7 +5,7 @@
 
 use std::ops::ControlFlow;
 
-use super::chroma_store::{ChromaStore, entry};
+use super::chroma_store::{ChromaStore, find_entry};
 use crate::record::{Collection, Record};
 use crate::source::chroma::metadata::record::Depth;
 use crate::source::error::SourceError;
@@ -22,7 +22,7 @@ impl ChromaStore {
     ) -> Result<(), SourceError> {
         let mut given = 0_u64;
         self.retried_in_copy(|state| {
-            let entry = entry(state, collection)?;
+            let entry = find_entry(state, collection)?;
             let mut again = given;
             self.rows(state, entry, Depth::Full, &mut |_| false, &mut |row, _| {
                 if again > 0 {

@@ -8,7 +8,7 @@ use super::persisted_index::PersistedIndex;
 use crate::key::{KeyTable, Keys};
 use crate::record::{Grade, Space, Vector};
 use crate::source::chroma::catalog::collections::CatalogEntry;
-use crate::source::chroma::damage::unreadable_rows::Hole;
+use crate::source::chroma::damage::unreadable_rows::UnreadableRows;
 use crate::source::chroma::files::folder::Folder;
 use crate::source::chroma::hnsw::index::HnswIndex;
 use crate::source::chroma::hnsw::rounding::{normalised, rounded, same};
@@ -45,7 +45,7 @@ pub(crate) struct Vectors {
     cosine: bool,
     mixed: bool,
     /// Rows of the queue that cannot be read.
-    unreadable: Vec<Hole>,
+    unreadable: Vec<UnreadableRows>,
     /// What was found wrong, as sentences.
     pub notices: Vec<String>,
 }
@@ -88,8 +88,8 @@ impl Vectors {
             ids.replay(row);
             Ok(())
         })?;
-        let mut unreadable = queue.holes.clone();
-        unreadable.extend(lost.into_iter().map(|at| Hole {
+        let mut unreadable = queue.unreadable.clone();
+        unreadable.extend(lost.into_iter().map(|at| UnreadableRows {
             first: at,
             last: at,
         }));
