@@ -61,7 +61,7 @@ impl<'a> QueueContents<'a> {
         };
         let plain = match row.get_ref(1).map_err(failed)? {
             ValueRef::Null => true,
-            ValueRef::Text(word) if spoiled_word(word) => return Err(StatementError::Corrupt),
+            ValueRef::Text(word) if is_damaged_word(word) => return Err(StatementError::Corrupt),
             ValueRef::Text(word) => word == b"FLOAT32",
             _ => false,
         };
@@ -104,7 +104,7 @@ impl<'a> QueueContents<'a> {
     }
 }
 
-/// Whether the name of an encoding is on a page that is lost, and so the end of the vector before it.
-fn spoiled_word(word: &[u8]) -> bool {
+/// Whether the name of an encoding, and so the end of the vector before it, is on a page that cannot be read.
+fn is_damaged_word(word: &[u8]) -> bool {
     word.contains(&0) || !word.is_ascii()
 }

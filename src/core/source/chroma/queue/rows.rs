@@ -1,7 +1,7 @@
-//! The write-ahead queue, `embeddings_queue`.
+//! The rows of the write-ahead queue, `embeddings_queue`.
 //!
-//! Stage: source. Promise: the table is scanned once for where each collection's rows are; ids, vectors and
-//! metadata are fetched when they are needed. May import `record` and this folder.
+//! Stage: source. Promise: the table is scanned once for the sequence numbers of each collection's rows. May import `damage` and
+//! `sqlite`.
 //!
 //! | column | meaning |
 //! | --- | --- |
@@ -42,7 +42,7 @@ pub(crate) enum Operation {
 /// A row without its contents.
 #[derive(Debug)]
 pub(crate) struct QueueRow {
-    /// Its number.
+    /// Its sequence number.
     pub sequence: i64,
     /// What it does.
     pub operation: Operation,
@@ -52,7 +52,7 @@ pub(crate) struct QueueRow {
     pub vector: Option<u64>,
 }
 
-/// Where each collection's rows are.
+/// The sequence numbers of each collection's rows.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     rows: HashMap<String, Vec<i64>>,
@@ -101,9 +101,10 @@ impl Queue {
         })
     }
 
-    /// What cannot be read of it after `mark`.
-    pub fn unreadable_after(&self, mark: Option<i64>) -> Vec<UnreadableRows> {
-        let after = |hole: &&UnreadableRows| mark.is_none_or(|mark| hole.last > mark);
+    /// What cannot be read of it after the sequence number `max_seq_id`.
+    pub fn unreadable_after(&self, max_seq_id: Option<i64>) -> Vec<UnreadableRows> {
+        let after =
+            |rows: &&UnreadableRows| max_seq_id.is_none_or(|max_seq_id| rows.last > max_seq_id);
         self.unreadable.iter().filter(after).copied().collect()
     }
 
@@ -112,11 +113,13 @@ impl Queue {
         self.rows.get(collection).map_or(&[], Vec::as_slice)
     }
 
-    /// The rows of a collection after `mark`; all of them if nothing is marked.
-    pub fn after(&self, collection: &str, mark: Option<i64>) -> &[i64] {
+    /// The rows of a collection after the sequence number `max_seq_id`; all of them if there is none.
+    pub fn after(&self, collection: &str, max_seq_id: Option<i64>) -> &[i64] {
         let all = self.of(collection);
-        let covered = mark.map_or(0, |mark| all.partition_point(|sequence| *sequence <= mark));
-        all.get(covered..).unwrap_or(&[])
+        let held = max_seq_id.map_or(0, |max_seq_id| {
+            all.partition_point(|sequence| *sequence <= max_seq_id)
+        });
+        all.get(held..).unwrap_or(&[])
     }
 }
 
@@ -147,7 +150,7 @@ pub(crate) fn read_rows(
     Ok(lost)
 }
 
-/// Gives the rows `rest`, which are one range, and takes off those that were given.
+/// Gives the rows `rest`, which are one range, and removes from `rest` those that were given.
 fn read_range(
     database: &Database,
     statement: &mut Statement<'_>,

@@ -2,8 +2,11 @@
 //!
 //! Stage: source. May import `private_folder`, `catalog`, `sqlite` and `files`.
 
+use std::path::Path;
+
 use super::private_folder::PrivateFolder;
-use crate::source::chroma::catalog::collections::CatalogEntry;
+use crate::record::Collection;
+use crate::source::chroma::catalog::collections::{CatalogEntry, in_order};
 use crate::source::chroma::files::folder::Folder;
 use crate::source::chroma::files::layout::SegmentFiles;
 use crate::source::chroma::sqlite::database::Database;
@@ -22,6 +25,28 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// The entry of `collection`. The entries are in the order of the catalogue.
+    pub fn entry(&self, collection: &Collection) -> Result<&CatalogEntry, SourceError> {
+        let found = self
+            .entries
+            .binary_search_by(|entry| in_order(&entry.collection, collection));
+        let entry = found.ok().and_then(|at| self.entries.get(at));
+        entry.ok_or_else(|| {
+            self.database.damaged(format!(
+                "it has no collection with the id {:?}",
+                collection.id
+            ))
+        })
+    }
+
+    /// A sentence about a private copy as one about the store in `directory`.
+    pub fn about_original(&self, directory: &Path, sentence: String) -> String {
+        match (self.folder.path().to_str(), directory.to_str()) {
+            (Some(copy), Some(store)) if self.private.is_some() => sentence.replace(copy, store),
+            _ => sentence,
+        }
+    }
+
     /// Fails if index files in `directory` are not the ones that were looked at.
     pub fn check_index_files(&self, directory: &Folder) -> Result<(), SourceError> {
         if self.private.is_some() {

@@ -12,7 +12,7 @@ pub(crate) fn text(value: ValueRef<'_>) -> Option<String> {
     match value {
         ValueRef::Null => None,
         ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
-            // Chroma writes UTF-8; checking for it alone is faster than making it so.
+            // Chroma writes UTF-8; checking that is faster than converting.
             Some(match std::str::from_utf8(bytes) {
                 Ok(text) => text.to_owned(),
                 Err(_) => String::from_utf8_lossy(bytes).into_owned(),
@@ -85,15 +85,15 @@ pub(crate) fn number_or_bool(
     })
 }
 
-/// Whether a text shows that pages of it are lost: it is not UTF-8, as every text of Chroma is, or its end, which
-/// is long enough to lie on a page of its own, is zeros.
+/// Whether a text shows that pages of it cannot be read: it is not UTF-8, as every text of Chroma is, or it is long enough to
+/// be on several pages and ends with zeros.
 pub(crate) fn is_damaged_text(value: ValueRef<'_>) -> bool {
     matches!(value, ValueRef::Text(bytes) if intact_text(bytes).is_none())
 }
 
 /// The text of these bytes; `None` if it is damaged (see [`is_damaged_text`]).
 pub(crate) fn intact_text(bytes: &[u8]) -> Option<&str> {
-    /// A shorter text is never cut over several pages.
+    /// A shorter text is never on several pages.
     const ON_ONE_PAGE: usize = 400;
     if bytes.len() > ON_ONE_PAGE && bytes.last() == Some(&0) {
         return None;

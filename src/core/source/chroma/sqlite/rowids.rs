@@ -2,7 +2,7 @@
 //!
 //! Stage: source. Promise: every number is in exactly one range, and a range holds few others. Imports nothing.
 
-/// The largest hole in a range: reading over so many foreign rows costs about as much as a new search.
+/// The most numbers between two of a range: reading over so many other rows costs about as much as a new search.
 const MOST_SKIPPED: i64 = 24;
 
 /// Ascending numbers, cut where the next one is far away; never an empty slice.

@@ -1,27 +1,6 @@
 //! A persist directory, open at one moment. `reading` makes it a [`Source`](crate::source::Source).
 //!
-//! Stage: source. Promise: one moment of the store for as long as it is open, nothing written, never a mixed
-//! result. May import `record` and this folder.
-//!
-//! # Stores that are written meanwhile
-//!
-//! A store is read where it lies, under SQLite's SHARED lock from the first read on. The lock is taken when no
-//! other process is inside a write transaction (asked with `F_GETLK`), so that the index files, which are looked at
-//! next, hold nothing that is not committed. Every block of them that is read later is followed by a look at the
-//! file's time and size, which a write changes before the bytes: no record is made of a changed file. Nothing is
-//! copied for a store that nobody writes.
-//!
-//! A writer's commits wait for the lock (Chroma waits 1000 seconds before it gives up). So between two records the
-//! reader asks whether somebody is inside a transaction. If so, or if index files have changed, it makes a private
-//! copy of the same moment (see `snapshot`), gives the lock back, and goes on in the copy after the records that it
-//! has given already: the order is the same. The same question is asked while the consumer has no room for more
-//! (see [`Consumer::ready`](crate::source::Consumer::ready)). A commit waits at most for the reader's search for the vectors (about a second for a
-//! million records) and the copying of the store (about its bytes divided by the disk's speed). A caller that may
-//! pause for long between two reads calls [`ChromaStore::copy_and_unlock`], or [`ChromaStore::unlock_for_writer`] from time to time, or asks
-//! for [`Snapshot::Always`].
-//!
-//! If no moment without a writer is found, or changed index files do not come to rest, the answer is
-//! [`SourceError::Busy`]; a consumer must then give up what it was given.
+//! Stage: source. Promise: as the folder's notes say. May import this folder and those below it.
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -30,9 +9,10 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use super::fingerprint::Fingerprint;
+use super::notices::Notices;
 use super::opening::{HALF_WRITTEN, PAUSE, is_read_error, open_database, purges, wait_for_age};
 use crate::record::Collection;
-use crate::source::chroma::catalog::collections::{Catalog, CatalogEntry, in_order};
+use crate::source::chroma::catalog::collections::{Catalog, CatalogEntry};
 use crate::source::chroma::catalog::schema::Schema;
 use crate::source::chroma::files::folder::Folder;
 use crate::source::chroma::files::layout::{self, DATABASE};
@@ -51,8 +31,7 @@ use crate::source::stop::check_stop;
 
 /// How long a moment without a writer is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Sentences about records that are kept: a hostile store has one for each.
-const MOST_NOTICES: usize = 1000;
+
 /// An open Chroma persist directory.
 pub struct ChromaStore {
     directory: Folder,
@@ -64,7 +43,7 @@ pub struct ChromaStore {
     pub(crate) databases: u64,
     pub(crate) queue: Queue,
     warnings: Vec<String>,
-    /// So many of the warnings are about damage, the first ones.
+    /// How many of the warnings are about damage: the first ones.
     damage: usize,
     pub(crate) collections: Vec<Collection>,
     /// No row was ever removed from the queue, as far as its configuration tells.
@@ -73,7 +52,7 @@ pub struct ChromaStore {
     pub(crate) last_vectors: RefCell<Option<(String, Vectors)>>,
     /// The rowids of the records of a collection that will be read next.
     rowids: RefCell<Option<(String, Vec<i64>)>>,
-    notices: RefCell<Vec<String>>,
+    notices: RefCell<Notices>,
 }
 
 impl ChromaStore {
@@ -122,7 +101,7 @@ impl ChromaStore {
         failing: bool,
     ) -> Result<ChromaStore, SourceError> {
         let old = layout::has_old_files(directory);
-        let (database, loose) = open_database(directory, options, failing)?;
+        let (database, copy) = open_database(directory, options, failing)?;
         if old && !database.has_table("embeddings_queue") {
             return Err(SourceError::OldLayout {
                 path: directory.path().to_owned(),
@@ -136,9 +115,9 @@ impl ChromaStore {
             mut warnings,
             mut remarks,
         } = Catalog::read(&database, &schema, directory)?;
-        warnings.extend(loose.iter().flat_map(|loose| loose.warnings.clone()));
+        warnings.extend(copy.iter().flat_map(|copy| copy.warnings.clone()));
         // Asked after the look at the index files.
-        if loose.is_none() && database.writer_inside() {
+        if copy.is_none() && database.writer_inside() {
             return Err(SourceError::busy(
                 &database.path,
                 "another process is writing to it",
@@ -147,8 +126,8 @@ impl ChromaStore {
         for entry in &entries {
             wait_for_age(&database, &entry.files, Duration::ZERO)?;
         }
-        let state = match loose {
-            Some(loose) => loose.finish(database, entries, directory)?,
+        let state = match copy {
+            Some(copy) => copy.finish(database, entries, directory)?,
             None => State {
                 database,
                 entries,
@@ -182,7 +161,7 @@ impl ChromaStore {
         let damage = warnings.len();
         let warnings = warnings
             .into_iter()
-            .map(|sentence| about_original(&state, directory.path(), sentence))
+            .map(|sentence| state.about_original(directory.path(), sentence))
             .chain(remarks)
             .collect();
         Ok(ChromaStore {
@@ -200,7 +179,7 @@ impl ChromaStore {
             complete,
             last_vectors: RefCell::new(None),
             rowids: RefCell::new(None),
-            notices: RefCell::new(Vec::new()),
+            notices: RefCell::new(Notices::default()),
         })
     }
 
@@ -226,7 +205,7 @@ impl ChromaStore {
         )
     }
 
-    /// Makes way for a writer that waits, if there is one: for a caller that does not read meanwhile.
+    /// As [`ChromaStore::copy_and_unlock`], if a writer waits: for a caller that does not read meanwhile.
     ///
     /// # Errors
     /// As [`ChromaStore::copy_and_unlock`].
@@ -234,13 +213,13 @@ impl ChromaStore {
         self.retried_in_copy(|state| self.check_for_writer(state))
     }
 
-    /// Forgets what was found where the store is no longer read.
+    /// Forgets what was found in files that are no longer read.
     fn forget(&self) {
         self.last_vectors.take();
         self.rowids.take();
     }
 
-    /// Does `work`, and does it again in a private copy if the store cannot be read any longer where it lies.
+    /// Does `work`, and does it again in a private copy if the store cannot be read in its place any longer.
     pub(crate) fn retried_in_copy<T>(
         &self,
         mut work: impl FnMut(&State) -> Result<T, SourceError>,
@@ -265,27 +244,25 @@ impl ChromaStore {
         }
     }
 
-    /// Reads on in a private copy, in which what the disk cannot read is pages that are none. SQLite gives its
-    /// lock back at such a failure, so the store must be as it was.
+    /// Makes a private copy, in which the pages that the disk cannot read are marked as damaged. SQLite releases its lock at
+    /// such a failure, so the store must be what it was when it was opened.
     fn continue_around_bad_sectors(&self) -> Result<(), SourceError> {
         let Ok(mut state) = self.state.try_borrow_mut() else {
             return Ok(());
         };
         self.forget();
-        let claim = DatabaseFile::open(&self.directory, DATABASE)?;
-        let (database, mut loose) = UnlockedCopy::make(&self.directory, claim, &self.options)?;
+        let file = DatabaseFile::open(&self.directory, DATABASE)?;
+        let (database, mut copy) = UnlockedCopy::make(&self.directory, file, &self.options)?;
         if database.stat != state.database.stat {
             return Err(SourceError::busy(
                 &self.database,
                 "another process wrote to it while it was read",
             ));
         }
-        let warnings = std::mem::take(&mut loose.warnings);
+        let warnings = std::mem::take(&mut copy.warnings);
         let entries = state.entries.clone();
-        *state = loose.finish(database, entries, &self.directory)?;
-        for warning in warnings {
-            self.add_notice(warning);
-        }
+        *state = copy.finish(database, entries, &self.directory)?;
+        self.add_notices(warnings);
         Ok(())
     }
 
@@ -311,7 +288,7 @@ impl ChromaStore {
 
     /// Sentences about what reading and counting found since the last call, each once.
     pub fn take_notices(&self) -> Vec<String> {
-        self.notices.take()
+        self.notices.take().into_sentences()
     }
 
     /// What identifies the state that is read.
@@ -336,7 +313,7 @@ impl ChromaStore {
     /// What [`SourceError`] lists.
     pub fn warm(&self, collection: &Collection) -> Result<(), SourceError> {
         self.retried_in_copy(|state| {
-            let entry = find_entry(state, collection)?;
+            let entry = state.entry(collection)?;
             let numbers = rowids(&state.database, entry)?;
             let own = |numbers| (entry.collection.id.clone(), numbers);
             self.rowids.replace(numbers.map(own));
@@ -356,7 +333,7 @@ impl ChromaStore {
     /// What [`SourceError`] lists.
     pub fn warm_vectors(&self, collection: &Collection) -> Result<(), SourceError> {
         self.retried_in_copy(|state| {
-            let entry = find_entry(state, collection)?;
+            let entry = state.entry(collection)?;
             let vectors = self.vectors(state, entry)?;
             self.last_vectors
                 .replace(Some((entry.collection.id.clone(), vectors)));
@@ -380,7 +357,7 @@ impl ChromaStore {
         self.add_notices(
             notices
                 .into_iter()
-                .map(|notice| about_original(state, self.directory.path(), notice)),
+                .map(|notice| state.about_original(self.directory.path(), notice)),
         );
         Ok(vectors)
     }
@@ -402,7 +379,7 @@ impl ChromaStore {
         Ok(found)
     }
 
-    /// Breaks off what is read where it lies if a writer waits, so that it is done again in a copy.
+    /// [`SourceError::Busy`] if a writer waits for the lock on a store that is read in its place.
     pub(crate) fn check_for_writer(&self, state: &State) -> Result<(), SourceError> {
         let database = &state.database;
         if state.private.is_none() && database.writer_inside() {
@@ -414,52 +391,18 @@ impl ChromaStore {
         Ok(())
     }
 
+    /// Adds sentences to [`ChromaStore::take_notices`].
     pub(crate) fn add_notices(&self, sentences: impl IntoIterator<Item = String>) {
-        sentences
-            .into_iter()
-            .for_each(|sentence| self.add_notice(sentence));
-    }
-
-    pub(crate) fn add_notice(&self, sentence: String) {
         let mut notices = self.notices.borrow_mut();
-        if notices.len() > MOST_NOTICES
-            || notices.contains(&sentence)
-            || self.warnings.contains(&sentence)
-        {
-            return;
+        for sentence in sentences {
+            if !self.warnings.contains(&sentence) {
+                notices.add(sentence);
+            }
         }
-        let full = notices.len() == MOST_NOTICES;
-        notices.push(if full {
-            "what else was found is not listed".to_owned()
-        } else {
-            sentence
-        });
     }
-}
 
-/// The entry of `collection`. The entries are in the order of the catalogue.
-pub(crate) fn find_entry<'a>(
-    state: &'a State,
-    collection: &Collection,
-) -> Result<&'a CatalogEntry, SourceError> {
-    let found = state
-        .entries
-        .binary_search_by(|entry| in_order(&entry.collection, collection));
-    found
-        .ok()
-        .and_then(|at| state.entries.get(at))
-        .ok_or_else(|| {
-            state.database.damaged(format!(
-                "it has no collection with the id {:?}",
-                collection.id
-            ))
-        })
-}
-
-/// A sentence about a copy as one about the store.
-pub(crate) fn about_original(state: &State, directory: &Path, sentence: String) -> String {
-    match (state.folder.path().to_str(), directory.to_str()) {
-        (Some(copy), Some(store)) if state.private.is_some() => sentence.replace(copy, store),
-        _ => sentence,
+    /// Adds a sentence to [`ChromaStore::take_notices`].
+    pub(crate) fn add_notice(&self, sentence: String) {
+        self.add_notices([sentence]);
     }
 }

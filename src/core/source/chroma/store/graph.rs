@@ -3,7 +3,7 @@
 //! Stage: source. Promise: of the same moment of the store as its records. May import `index::graph`, this folder and those
 //! below it.
 
-use super::chroma_store::{ChromaStore, find_entry};
+use super::chroma_store::ChromaStore;
 use super::opening::{HALF_WRITTEN, wait_for_age};
 use crate::index::graph::{Form, Graph, GraphShape, NoGraph};
 use crate::record::Collection;
@@ -46,7 +46,7 @@ impl ChromaStore {
         mut work: impl FnMut(&State, &GraphFiles<'_>) -> Result<T, GraphError>,
     ) -> Result<Result<T, NoGraph>, SourceError> {
         self.retried_in_copy(|state| {
-            let entry = find_entry(state, collection)?;
+            let entry = state.entry(collection)?;
             let files = GraphFiles::open(&state.folder, entry);
             let result = match files.and_then(|files| work(state, &files)) {
                 Ok(found) => Ok(found),

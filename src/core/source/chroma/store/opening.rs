@@ -1,6 +1,6 @@
-//! How a store is opened: where it lies, or in a copy; once what it lies in has come to rest.
+//! How a store's database is opened: in its place, or as a private copy; and how long changing files are waited for.
 //!
-//! Stage: source. May import this folder.
+//! Stage: source. May import `snapshot`, `catalog`, `damage`, `sqlite` and `files`.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use crate::source::chroma::files::folder::Folder;
 use crate::source::chroma::files::layout::{DATABASE, JOURNAL, LOG, SegmentFiles};
 use crate::source::chroma::snapshot::options::Options;
 use crate::source::chroma::snapshot::unlocked::{UnlockedCopy, hot_journal};
+use crate::source::chroma::sqlite::columns::text;
 use crate::source::chroma::sqlite::database::{Database, Location};
 use crate::source::chroma::sqlite::database_file::DatabaseFile;
 use crate::source::chroma::sqlite::errors::unless_corrupt;
@@ -23,7 +24,7 @@ pub(crate) const PAUSE: Duration = Duration::from_millis(5);
 /// Damaged index files that are younger may be half written.
 pub(crate) const HALF_WRITTEN: Duration = Duration::from_millis(500);
 
-/// Opens the database where it lies, or a copy if it cannot be read there.
+/// Opens the database in its place, or a private copy if it cannot be read there. `failing`: the disk cannot read all of it.
 pub(crate) fn open_database(
     directory: &Folder,
     options: &Options,
@@ -67,7 +68,7 @@ fn replaced(directory: &Folder, opened: FileStat) -> Option<SourceError> {
     }
 }
 
-/// Whether the queue removes rows that both segments hold. Directories of releases before 0.5.6 do not.
+/// Whether Chroma removes rows from the queue that both segments hold (`automatically_purge`). Before 0.5.6 it did not.
 pub(crate) fn purges(
     database: &Database,
     schema: &Schema,
@@ -78,10 +79,7 @@ pub(crate) fn purges(
     }
     let rows = database.try_rows(
         "SELECT config_json_str FROM embeddings_queue_config",
-        |row| {
-            row.get_ref(0)
-                .map(crate::source::chroma::sqlite::columns::text)
-        },
+        |row| row.get_ref(0).map(text),
     );
     let Some(rows) = unless_corrupt(rows)? else {
         warnings.push(format!(
@@ -104,7 +102,7 @@ pub(crate) fn is_read_error(error: &SourceError, database: &Path) -> bool {
     matches!(error, SourceError::Io { path, .. } if path == database)
 }
 
-/// Waits until a change of `files` would show, and they are older than `age`.
+/// Waits until `files` are older than `age`, and so old that a change would show.
 pub(crate) fn wait_for_age(
     database: &Database,
     files: &SegmentFiles,

@@ -1,14 +1,14 @@
 //! The records of a collection: rows of the tables, what the queue changes about them, and their vectors.
 //!
 //! Stage: source. Promise: every live record once, in the order of insertion, also where the reading goes on in a private
-//! copy; what is lost is told. May import `record` and this folder.
+//! copy; what is lost is said. May import this folder and those below it.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use super::chroma_store::{ChromaStore, find_entry};
+use super::chroma_store::ChromaStore;
 use super::vector_counts::{VectorCounts, count};
 use crate::record::{Collection, Inventory};
 use crate::source::chroma::catalog::collections::CatalogEntry;
@@ -27,13 +27,13 @@ use crate::source::{Consumer, Source};
 /// How often a waiting writer is looked for.
 const POLL: Duration = Duration::from_millis(20);
 
-/// Takes a live row, with access to the queue's contents.
+/// Takes a live record, with access to the queue's contents.
 pub(crate) type EachRecord<'a> =
     dyn FnMut(StoredRecord, &mut QueueContents<'_>) -> Result<ControlFlow<()>, SourceError> + 'a;
 
 impl ChromaStore {
-    /// Gives every live row of `entry` to `each`: the tables' rows, then those that only the queue has.
-    pub(crate) fn rows(
+    /// Gives every live record of `entry` to `each`: those of the tables, then those that only the queue has.
+    pub(crate) fn stored_records(
         &self,
         state: &State,
         entry: &CatalogEntry,
@@ -124,14 +124,14 @@ impl Source for ChromaStore {
         let (mut given, mut counts) = (0_u64, VectorCounts::default());
         let mut whole = false;
         self.retried_in_copy(|state| {
-            let entry = find_entry(state, collection)?;
+            let entry = state.entry(collection)?;
             // Found when the first one is wanted.
             let mut vectors = None;
             let mut again = given;
             whole = true;
             let consumer = RefCell::new(&mut *consumer);
             let knows = &mut |id: &str| consumer.borrow_mut().knows(id);
-            self.rows(state, entry, Depth::Full, knows, &mut |row, contents| {
+            self.stored_records(state, entry, Depth::Full, knows, &mut |row, contents| {
                 let mut consumer = consumer.borrow_mut();
                 if again > 0 {
                     again -= 1;
@@ -171,12 +171,12 @@ impl Source for ChromaStore {
 
     fn inventory(&self, collection: &Collection) -> Result<Inventory, SourceError> {
         self.retried_in_copy(|state| {
-            let entry = find_entry(state, collection)?;
+            let entry = state.entry(collection)?;
             let mut vectors = self.vectors(state, entry)?;
             let mut found = Inventory::default();
             let mut users = BTreeSet::new();
             let dimension = entry.collection.dimension;
-            self.rows(
+            self.stored_records(
                 state,
                 entry,
                 Depth::Counts,

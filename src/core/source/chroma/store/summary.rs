@@ -1,10 +1,10 @@
-//! A store in one row: what `chroma_store` shows.
+//! A store in one row: what the SQL function `chroma_store` shows.
 //!
-//! Stage: source. May import this folder.
+//! Stage: source. May import this folder and those below it.
 
 use std::collections::BTreeSet;
 
-use super::chroma_store::{ChromaStore, about_original, find_entry};
+use super::chroma_store::ChromaStore;
 use crate::record::Collection;
 use crate::source::chroma::catalog::collections::CatalogEntry;
 use crate::source::chroma::damage::losses::missing_records;
@@ -73,7 +73,7 @@ impl ChromaStore {
                     found
                         .notices
                         .iter()
-                        .map(|notice| about_original(state, self.directory(), notice.clone()))
+                        .map(|notice| state.about_original(self.directory(), notice.clone()))
                         .filter(|notice| !self.warnings().contains(notice)),
                 );
                 found.max_seq_id()
@@ -140,9 +140,7 @@ impl ChromaStore {
     /// # Errors
     /// What [`SourceError`] lists.
     pub fn count(&self, collection: &Collection) -> Result<u64, SourceError> {
-        self.retried_in_copy(|state| {
-            self.live(state, find_entry(state, collection)?, &mut Vec::new())
-        })
+        self.retried_in_copy(|state| self.live(state, state.entry(collection)?, &mut Vec::new()))
     }
 
     /// Live records of `entry`.

@@ -1,4 +1,4 @@
-//! What a collection has lost: records without a vector, and vectors that are older than their record.
+//! How many records of a collection have a vector, and how many vectors may be older than their record.
 //!
 //! Stage: source. Promise: one sentence each, with the numbers. May import `record`.
 

@@ -1,11 +1,11 @@
 //! Records without their vectors, for those who only count and measure.
 //!
 //! Stage: source. Promise: the records of [`Source::read`](crate::source::Source::read) in the same order and from
-//! the same state, without a look at the index files. May import `record` and this folder.
+//! the same state, without reading the index files. May import this folder and those below it.
 
 use std::ops::ControlFlow;
 
-use super::chroma_store::{ChromaStore, find_entry};
+use super::chroma_store::ChromaStore;
 use crate::record::{Collection, Record};
 use crate::source::chroma::metadata::record::Depth;
 use crate::source::error::SourceError;
@@ -22,9 +22,9 @@ impl ChromaStore {
     ) -> Result<(), SourceError> {
         let mut given = 0_u64;
         self.retried_in_copy(|state| {
-            let entry = find_entry(state, collection)?;
+            let entry = state.entry(collection)?;
             let mut again = given;
-            self.rows(state, entry, Depth::Full, &mut |_| false, &mut |row, _| {
+            self.stored_records(state, entry, Depth::Full, &mut |_| false, &mut |row, _| {
                 if again > 0 {
                     again -= 1;
                     return Ok(ControlFlow::Continue(()));
