@@ -24,7 +24,7 @@ struct Records {
 }
 
 impl Records {
-    fn next(&mut self) -> Result<Option<Row>, Error> {
+    fn next(&mut self) -> Result<Option<ResultRow>, Error> {
         loop {
             if let Some(next) = self.lines.next() {
                 return self.row(next);
@@ -41,7 +41,7 @@ impl Records {
         }
     }
 
-    fn row(&self, shown: Shown) -> Result<Option<Row>, Error> {
+    fn row(&self, shown: Shown) -> Result<Option<ResultRow>, Error> {
         let of = |index: usize| self.collections.get(index);
         match shown {
             Shown::Line(line) => Ok(of(line.collection).map(|collection| row(collection, line))),
@@ -119,7 +119,8 @@ fn chroma_records(
     })))
 }
 
-type Row = (
+/// A row of the result, in the order of its columns.
+type ResultRow = (
     String,
     String,
     String,
@@ -131,7 +132,7 @@ type Row = (
     Option<TimestampWithTimeZone>,
 );
 
-fn row(collection: &Collection, line: Line) -> Row {
+fn row(collection: &Collection, line: Line) -> ResultRow {
     (
         collection.tenant.clone(),
         collection.database.clone(),
