@@ -31,7 +31,7 @@ mod vectors;
 
 pub use files::file_stat::FileStat;
 pub use files::layout::SegmentFiles;
-pub use files::persist_dir::Place;
+pub use files::persist_dir::PersistDir;
 pub use snapshot::options::{Options, Snapshot};
 pub use snapshot::registry::{remove_copies, removed_copies};
 pub use store::chroma_store::ChromaStore;

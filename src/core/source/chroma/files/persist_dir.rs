@@ -1,6 +1,6 @@
 //! A persist directory, found once: what was checked is what is read.
 //!
-//! Stage: source. Promise: a path is resolved once, by [`Place::open`]; afterwards only the open directory counts,
+//! Stage: source. Promise: a path is resolved once, by [`PersistDir::open`]; afterwards only the open directory counts,
 //! whatever becomes of the path. A refusal names the first component that this process may not read. May import
 //! `error`, `folder` and `layout`.
 
@@ -22,16 +22,16 @@ const LINKS: u32 = 40;
 
 /// A persist directory that is held open.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub struct PersistDir {
     pub(crate) folder: Folder,
 }
 
-impl Place {
+impl PersistDir {
     /// Opens what `path` names: a persist directory, or the `chroma.sqlite3` in it. Nothing is read.
     ///
     /// # Errors
     /// What is wrong with the path, as [`SourceError`] lists it.
-    pub fn open(path: &Path) -> Result<Place, SourceError> {
+    pub fn open(path: &Path) -> Result<PersistDir, SourceError> {
         if !path.is_absolute() {
             return Err(SourceError::NotAbsolute {
                 path: path.to_owned(),
@@ -59,7 +59,7 @@ impl Place {
             }
             other => return Err(not_a_file(path.to_owned(), other)),
         };
-        Ok(Place { folder })
+        Ok(PersistDir { folder })
     }
 
     /// Where the directory was when it was opened, without links.
@@ -157,7 +157,11 @@ mod tests {
             ("loop", root.join("loop")),
         ];
         for (given, wanted) in cases {
-            assert_eq!(Place::destination(&root.join(given)), wanted, "{given}");
+            assert_eq!(
+                PersistDir::destination(&root.join(given)),
+                wanted,
+                "{given}"
+            );
         }
     }
 }

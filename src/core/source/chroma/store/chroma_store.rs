@@ -16,7 +16,7 @@ use crate::source::chroma::catalog::collections::{Catalog, CatalogEntry};
 use crate::source::chroma::catalog::schema::Schema;
 use crate::source::chroma::files::folder::Folder;
 use crate::source::chroma::files::layout::{self, DATABASE};
-use crate::source::chroma::files::persist_dir::Place;
+use crate::source::chroma::files::persist_dir::PersistDir;
 use crate::source::chroma::hnsw::segment::index_warning;
 use crate::source::chroma::metadata::tables::rowids;
 use crate::source::chroma::queue::rows::Queue;
@@ -62,15 +62,15 @@ impl ChromaStore {
     /// # Errors
     /// What [`SourceError`] lists.
     pub fn open(path: &Path, stop: Arc<AtomicBool>) -> Result<ChromaStore, SourceError> {
-        ChromaStore::open_with(Place::open(path)?, Options::new(stop))
+        ChromaStore::open_with(PersistDir::open(path)?, Options::new(stop))
     }
 
     /// Opens the store in `place` as `options` say. Its path is not looked up again.
     ///
     /// # Errors
     /// What [`SourceError`] lists.
-    pub fn open_with(place: Place, options: Options) -> Result<ChromaStore, SourceError> {
-        let Place { folder: directory } = place;
+    pub fn open_with(place: PersistDir, options: Options) -> Result<ChromaStore, SourceError> {
+        let PersistDir { folder: directory } = place;
         let database = directory.at(DATABASE);
         layout::check(&directory)?;
         let since = Instant::now();

@@ -15,7 +15,7 @@ impl ChromaStore {
     ///
     /// # Errors
     /// What [`SourceError`] lists.
-    pub fn skim(
+    pub fn read_without_vectors(
         &self,
         collection: &Collection,
         each: &mut dyn FnMut(Record) -> ControlFlow<()>,
