@@ -1,4 +1,4 @@
-//! What a Chroma store refuses, and why.
+//! Why a store cannot be read.
 //!
 //! Stage: source. Promise: every variant names the path it is about, and [`SourceError::hint`] says what to
 //! do about it. Imports nothing of this crate.

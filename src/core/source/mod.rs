@@ -2,6 +2,12 @@
 //!
 //! Promise: stable order, bounded memory, nothing is ever written. May import `record` only; a concrete
 //! source (`chroma`) adds its file formats.
+//!
+//! ```text
+//! error     why a store cannot be read
+//! stop      the stop flag
+//! chroma    a Chroma persist directory
+//! ```
 
 pub mod chroma;
 mod error;
@@ -46,8 +52,8 @@ pub trait Source {
 
 /// Takes records, at its own pace. Without more it knows none, wants every vector and is always ready.
 pub trait Consumer {
-    /// Whether the consumer has the record of this id already, and only needs to know whose it is: then of its
-    /// metadata just `user_id` is read, and no document.
+    /// Whether the consumer has the record of this id already, and only needs its owner: then only `user_id` of
+    /// its metadata is read, and no document.
     fn knows(&mut self, _id: &str) -> bool {
         false
     }

@@ -1,7 +1,7 @@
-//! The catalogue: tenants, databases, collections and their two segments, for every schema since 0.4.0.
+//! The collections, each with its two segments.
 //!
-//! Stage: source. Promise: only collections that Chroma itself would show, each with its segments checked; rows
-//! that belong to nothing (foreign keys are not enforced) are left alone. May import `record` and this folder.
+//! Stage: source. Promise: only collections that Chroma itself would show; what else the tables hold is left alone. May import
+//! this folder, `damage`, `sqlite`, `files` and `record`.
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;

@@ -1,7 +1,7 @@
 //! Which of Chroma's schemas the database has: by its tables and columns, not by hashes.
 //!
 //! Stage: source. Promise: a schema newer than the known ones is refused, an older one is read as it is. May
-//! import `error` and `database`.
+//! import `sqlite`.
 //!
 //! | first release | dir and version | what it changed for a reader |
 //! | --- | --- | --- |
@@ -131,7 +131,7 @@ impl Schema {
         words.join(", ")
     }
 
-    /// The releases that have this schema, which tell the newest one that opened the directory.
+    /// The releases that have this schema: the newest one that opened the directory is among them.
     pub fn releases(&self) -> &'static str {
         match (
             self.at("sysdb"),

@@ -1,6 +1,6 @@
-//! Reading a file some of whose sectors cannot be read.
+//! A file with sectors that the disk cannot read.
 //!
-//! Stage: source. Promise: what cannot be read becomes bytes that no page of a database begins with. Imports
+//! Stage: source. Promise: a page that cannot be read is filled with bytes that no page of a database begins with. Imports
 //! nothing of this crate.
 
 use std::io;

@@ -1,4 +1,4 @@
-//! What of a collection cannot be used or shown, in sentences for the user.
+//! Sentences for the user about what of a collection cannot be used or shown.
 //!
 //! Stage: source. Promise: nothing is left out without a sentence that names the collection. May import `record`.
 

@@ -5,9 +5,9 @@
 //! readers of tables that use it.
 //!
 //! ```text
-//! bad_sectors            a file some of whose sectors cannot be read
+//! bad_sectors            a file with sectors that the disk cannot read
 //! truncated              a database file that is shorter than its header says
-//! scan                   a table some of whose pages cannot be read: the rows behind them
+//! scan                   a table with pages that cannot be read: the rows behind them
 //! unreadable_rows        rows that were not found
 //! record_ids             the records of a segment, without the index that cannot be read
 //! value_rowids           the rows of their metadata, the same way

@@ -1,4 +1,4 @@
-//! The readable rows of a table some of whose pages cannot be read.
+//! The readable rows of a table with pages that cannot be read.
 //!
 //! Stage: source. Promise: a row is either found, or in a range that is returned; the number of searches is bounded. May
 //! import `unreadable_rows` and `sqlite`.
@@ -13,7 +13,7 @@ use crate::source::chroma::sqlite::database::Database;
 use crate::source::chroma::sqlite::errors::{StatementError, unless_corrupt};
 use crate::source::error::SourceError;
 
-/// The most searches for what lies behind unreadable pages of one table.
+/// The most searches for rows behind unreadable pages of one table.
 const SEARCHES: u32 = 100_000;
 
 /// Gives every readable row of a table to `each`, ascending by the rowid in its first column.

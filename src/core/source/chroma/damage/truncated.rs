@@ -2,8 +2,8 @@
 //!
 //! Stage: source. Promise: only a private copy is changed. May import `sqlite::header`.
 //!
-//! SQLite does not open such a file. A copy that says how many whole pages it has is one that it opens, and pages
-//! beyond are pages that cannot be read. Half a page is left off: its rows would seem to be empty.
+//! SQLite does not open such a file. It opens a copy whose header has the number of whole pages that are there, and reports
+//! the missing pages as unreadable where it needs them. Half a page is cut off: its rows would seem to be empty.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -19,7 +19,7 @@ pub(crate) struct Truncated {
     page_size: u64,
     /// Whole pages that are there.
     there: u32,
-    /// Pages that the header tells.
+    /// Pages that there were, by the header.
     all: u32,
 }
 

@@ -1,4 +1,4 @@
-//! Size and modification time of a file: whether it has changed since it was looked at.
+//! Size and modification time of a file: whether it has changed since the last look.
 //!
 //! Stage: source. Imports nothing of this crate.
 
@@ -48,7 +48,7 @@ impl From<&Stat> for FileStat {
 }
 
 impl FileStat {
-    /// How long ago it was changed; `None` if that lies in the future.
+    /// How long ago it was changed; `None` if that is in the future.
     pub(crate) fn age(&self) -> Option<Duration> {
         let seconds = u64::try_from(self.seconds).ok()?;
         let rest = u32::try_from(self.nanoseconds).ok()?;
@@ -57,8 +57,8 @@ impl FileStat {
             .ok()
     }
 
-    /// Whether a change right after the look would show: clocks of file systems go in steps, so two changes
-    /// within a step look like one.
+    /// Whether a change right after the look would show in the time: a file system's clock advances in steps, and two changes
+    /// within one step have the same time.
     pub(crate) fn shows_changes(&self) -> bool {
         let step = if self.nanoseconds == 0 {
             Duration::from_secs(2)

@@ -2,7 +2,7 @@
 //!
 //! Stage: source. Promise: what is below the folder is reached from its descriptor, one name at a time; no link is
 //! followed; nothing but an ordinary file or a folder is ever opened, whatever takes its place meanwhile. May import
-//! `error` and `layout`.
+//! `file_stat`.
 //!
 //! A file is opened in two steps. With `O_PATH` its name leads to a descriptor that reads nothing, waits for nothing
 //! and, when it is closed, drops no lock of this process. If that is an ordinary file, `/proc/self/fd` opens it: the
@@ -131,7 +131,8 @@ impl Folder {
     }
 }
 
-/// Opens what `folder` has under `name` without following a link and without reading: what it is cannot change any more.
+/// Opens what `folder` has under `name` (O_PATH), without following a link and without reading: what the descriptor leads to
+/// cannot change any more.
 pub(crate) fn pin(
     folder: BorrowedFd<'_>,
     name: impl rustix::path::Arg,
@@ -142,7 +143,7 @@ pub(crate) fn pin(
     Ok((descriptor, stat))
 }
 
-/// Opens the pinned ordinary file for reading.
+/// Opens the ordinary file for reading that [`pin`] opened.
 pub(crate) fn unpin(pinned: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let path = format!("/proc/self/fd/{}", pinned.as_raw_fd());

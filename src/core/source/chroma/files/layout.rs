@@ -1,6 +1,6 @@
-//! The files of a persist directory, and what they were when they were looked at.
+//! The files of a persist directory: their names, sizes and times.
 //!
-//! Stage: source. Promise: nothing is opened but folders, by way of `folder`.
+//! Stage: source. Promise: nothing is opened but folders. May import `file_stat` and `folder`.
 //!
 //! ```text
 //! <persist dir>/

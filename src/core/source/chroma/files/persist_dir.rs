@@ -1,8 +1,8 @@
-//! A persist directory, found once: what was checked is what is read.
+//! The persist directory, opened once: what was checked is what is read.
 //!
 //! Stage: source. Promise: a path is resolved once, by [`PersistDir::open`]; afterwards only the open directory counts,
 //! whatever becomes of the path. A refusal names the first component that this process may not read. May import
-//! `error`, `folder` and `layout`.
+//! `folder` and `layout`.
 
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
@@ -67,8 +67,7 @@ impl PersistDir {
         self.folder.path()
     }
 
-    /// Where `path` leads as far as that can be told, links followed also where what they lead to is missing. For
-    /// paths that cannot be opened.
+    /// Where `path` leads, with links followed also where their target is missing. For paths that cannot be opened.
     pub fn destination(path: &Path) -> PathBuf {
         let mut pending = parts(path);
         let (mut reached, mut links) = (PathBuf::from("/"), 0_u32);

@@ -1,11 +1,11 @@
 //! `data_level0.bin`, read in blocks of several elements.
 //!
-//! Stage: source. Promise: what is given is of the file as it was when it was opened, or an error; memory is bounded,
-//! whatever the file holds. May import `error` and `layout`.
+//! Stage: source. Promise: what is returned is of the file as it was when it was opened, or an error; memory is bounded,
+//! whatever the file holds. May import `files::file_stat`.
 //!
-//! Vectors are asked for in the order of records. Chroma 1.x puts the vectors of one `add` into slots in any order, 0.x
-//! those of a hundred: neighbours of one element are wanted soon, if most records are. So blocks are kept for a while;
-//! if few vectors of a block are wanted, elements are read by themselves.
+//! Vectors are read in the order of records. Chroma 1.x puts the vectors of one `add` into slots in any order, 0.x those of a
+//! hundred: if most records are read, an element's neighbours are needed soon after it. So blocks are kept for a while; if few
+//! vectors of a block are needed, elements are read one by one.
 
 use std::fs::{File, Metadata};
 use std::os::unix::fs::FileExt;
@@ -20,11 +20,11 @@ use crate::source::stop::check_stop;
 const BLOCK: u64 = 64 << 10;
 /// Blocks that are kept: 10 MB, more than an `add` of 5,000 vectors of 384 dimensions takes.
 const FRAMES: usize = 160;
-/// A block with fewer elements than this is not worth it.
+/// With fewer elements than this in a block, elements are read one by one.
 const FEW: u64 = 4;
-/// So many blocks are read before it is judged whether they were worth it: more than are kept, as those of one `add` are
-/// all read before most of its vectors are found in them. And so many elements are read by themselves before blocks are
-/// tried again.
+/// So many blocks are read before their hits are counted: more than are kept, as those of one `add` are all read before most
+/// of its vectors are found in them. If there were few hits, `PAUSE` elements are read one by one before blocks are tried
+/// again.
 const TRIAL: u32 = 400;
 const PAUSE: u32 = 65_536;
 
@@ -38,10 +38,10 @@ pub(crate) struct Elements {
     /// Elements that the file really holds.
     count: u64,
     frames: Vec<Frame>,
-    /// Blocks read, and elements found in blocks that were there, since the last judgement.
+    /// Blocks read, and elements found in blocks that were in memory, since the hits were counted last.
     loads: u32,
     hits: u32,
-    /// Elements to be read by themselves before blocks are tried again.
+    /// Elements to be read one by one before blocks are tried again.
     pause: u32,
 }
 
@@ -91,7 +91,7 @@ impl Elements {
         if self.frames.get_mut(at).filter(there).is_some() {
             self.hits = self.hits.saturating_add(1);
         } else if !self.load(at, block, a_block) {
-            // A part of the block that is not wanted may be what cannot be read.
+            // What cannot be read may be another part of the block.
             return self.exactly(
                 slot.saturating_mul(self.stride).saturating_add(offset),
                 into,
@@ -182,7 +182,7 @@ impl Elements {
             );
             let at = slot.saturating_mul(self.stride);
             if read_at(&self.file, &self.path, &mut bytes, at).is_err() {
-                // What lies between the labels may be what cannot be read.
+                // What cannot be read may be between the labels.
                 bytes.fill(0);
                 for (element, at) in bytes.chunks_exact_mut(stride).zip((at..).step_by(stride)) {
                     let (head, tail) = element.split_at_mut(label.min(element.len()));

@@ -41,7 +41,7 @@ pub(crate) struct IndexMetadata {
     pub labels: Vec<(Key, u64)>,
     /// The last sequence number in the index, as releases before 0.5.6 wrote it.
     pub max_seq_id: Option<i64>,
-    /// Dimensions, if they are told.
+    /// Dimensions, if it has them.
     pub dimensionality: Option<i64>,
 }
 

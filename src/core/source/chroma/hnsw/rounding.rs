@@ -14,7 +14,7 @@ pub(crate) fn normalised(values: &[f32]) -> bool {
     square == 0.0 || (square.sqrt() - 1.0).abs() < 1e-4
 }
 
-/// What Chroma gives back for `values` in a cosine space: normalised and multiplied by the length, all in f32.
+/// What Chroma returns for `values` in a cosine space: normalised and multiplied by the length, all in f32.
 pub(crate) fn rounded(values: &[f32]) -> Vec<f32> {
     let square: f32 = values.iter().fold(0.0, |sum, value| sum + value * value);
     let length = square.sqrt();

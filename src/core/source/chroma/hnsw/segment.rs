@@ -100,7 +100,7 @@ impl SegmentFolder {
         }
     }
 
-    /// What can be told without reading the files whole.
+    /// Checks what can be checked without reading the files whole.
     fn check(&self, entry: &CatalogEntry, header: HnswHeader) -> Result<(), SourceError> {
         if header.count > 0 {
             let lengths = entry.collection.space == Space::Cosine;

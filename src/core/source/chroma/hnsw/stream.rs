@@ -1,7 +1,7 @@
-//! A file from its beginning to an end that is known, in pieces.
+//! The first bytes of a file, read in pieces from the beginning.
 //!
-//! Stage: source. Promise: what is given is what the file holds, or an error; memory is a megabyte, or one piece if that
-//! is larger. May import `database`, `elements` and `error`.
+//! Stage: source. Promise: what is returned is what the file holds, or an error; memory is a megabyte, or one piece if that is
+//! larger. May import `elements`.
 
 use std::fs::File;
 use std::path::Path;

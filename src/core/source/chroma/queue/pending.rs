@@ -1,6 +1,7 @@
 //! The queue's rows that the metadata tables do not hold yet, replayed as Chroma does.
 //!
-//! Stage: source. Promise: held in memory are ids and rowids, not contents. May import this folder.
+//! Stage: source. Promise: held in memory are ids and sequence numbers. May import this folder, `metadata`, `catalog`,
+//! `damage` and `sqlite`.
 //!
 //! | operation | the id exists | it does not |
 //! | --- | --- | --- |
@@ -40,7 +41,7 @@ enum Origin {
 struct PendingRecord {
     origin: Origin,
     in_tables: bool,
-    /// Whether the tables have it cannot be told.
+    /// Pages of the tables cannot be read, so it is not known whether they have it.
     unsure: bool,
     rows: Vec<i64>,
 }
@@ -58,7 +59,7 @@ pub(crate) struct PendingWrites {
 pub(crate) enum Outcome<'a> {
     /// It stays, and these rows of the queue change it.
     Kept(&'a [i64]),
-    /// It is removed, or inserted anew further on.
+    /// It is deleted, or inserted again by a later row.
     Removed,
 }
 
@@ -148,7 +149,7 @@ impl PendingWrites {
             .collect()
     }
 
-    /// Whether it cannot be told what the tables have of `id`.
+    /// Whether it is not known if the tables have `id`.
     pub fn unsure(&self, id: &str) -> bool {
         self.records.get(id).is_some_and(|record| record.unsure)
     }
@@ -187,7 +188,7 @@ impl<'a> TableIds<'a> {
         })
     }
 
-    /// Whether the tables have `id`; `None` if that cannot be told.
+    /// Whether the tables have `id`; `None` if that is not known.
     fn has(&mut self, id: &str) -> Result<Option<bool>, SourceError> {
         if self.all.is_none() {
             let found = self.lookup.exists([self.segment, id]);

@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 /// When a private copy of the store is made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Snapshot {
-    /// When a writer is seen, or the database cannot be read where it lies.
+    /// When another process writes, or the database cannot be read in its place.
     #[default]
     WhenNeeded,
     /// While the store is opened, so that no lock is held afterwards. For readers that pause for long.

@@ -1,8 +1,7 @@
 //! A private folder for copies.
 //!
-//! Stage: source. Promise: nobody else can enter it, what is in it is the process's own, and it is removed when
-//! it is dropped, or as `copies` says; it takes no more than it may and leaves some space to others. May import
-//! `copies`, `error`, `folder` and `options`.
+//! Stage: source. Promise: no other user can enter it, and it is removed when it is dropped, or as `registry` says; its size
+//! stays below the limit, and some space of the file system stays free. May import `options`, `registry` and `files`.
 //!
 //! A twentieth of the file system stays free, at most 1 GiB: the server writes its own files there. This is asked
 //! before the first byte of a copy, and again while the copy is made, as others write too.
@@ -129,7 +128,7 @@ impl PrivateFolder {
     }
 
     fn check_free_space(&self, needed: Option<u64>) -> Result<(), SourceError> {
-        // Also where the system does not tell: then a full disk shows when it is written to.
+        // If the system does not say, a full disk is an error when it is written to.
         let Ok(told) = rustix::fs::statvfs(&self.path) else {
             return Ok(());
         };

@@ -4,7 +4,7 @@
 //! without dropping anything, or by the next process that makes one; never a folder of a process that lives. Imports
 //! nothing of this crate.
 //!
-//! Whose a folder is, is in its name: `<prefix>.<process id>-<its start>.<number>`, the start as the system counts it in
+//! A folder's name says which process made it: `<prefix>.<process id>-<its start>.<number>`, the start as the system counts it in
 //! `/proc/<process id>/stat`, since another process may get the same id later.
 
 use std::collections::BTreeMap;
@@ -154,7 +154,7 @@ pub(crate) fn is_left(name: &str, prefix: &str) -> bool {
         None => (owner, None),
     };
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    // Without the system's list of processes, nothing can be told of any.
+    // Without /proc nothing is known of any process.
     if !is_number(pid) || start_of("/proc/self/stat").is_none() {
         return false;
     }

@@ -47,7 +47,7 @@ impl State {
         }
     }
 
-    /// Fails if index files in `directory` are not the ones that were looked at.
+    /// Fails if index files in `directory` have changed since they were looked at.
     pub fn check_index_files(&self, directory: &Folder) -> Result<(), SourceError> {
         if self.private.is_some() {
             return Ok(());
@@ -59,7 +59,7 @@ impl State {
     }
 }
 
-/// Fails if the index files of `entry` in `directory` are not the ones that were looked at.
+/// Fails if the index files of `entry` in `directory` have changed since they were looked at.
 pub(crate) fn check_index_files(
     directory: &Folder,
     entry: &CatalogEntry,

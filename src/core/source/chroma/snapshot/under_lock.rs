@@ -6,7 +6,7 @@
 //! transaction sees. Index files are under no lock, and may be newer than the locked database:
 //!
 //! * chromadb 1.x writes them outside of transactions, from rows of the queue that are committed, and moves
-//!   `max_seq_id` afterwards, which the lock holds up. All those rows are in the locked queue after the old mark,
+//!   `max_seq_id` afterwards, which the lock holds up. All those rows are in the locked queue after the old number,
 //!   and replaying rows that the index has already changes nothing.
 //! * chromadb 0.x writes them inside the transaction that adds the rows. While such a transaction is open, changed
 //!   index files hold vectors of no committed row, and are not taken.
@@ -36,7 +36,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 const REST: Duration = Duration::from_millis(200);
 
 /// Copies the store in `directory`, whose database is locked by `state`, and reads the copy from now on; the lock
-/// is given back. `readable` says whether the index of an entry can be read in a folder without any loss.
+/// is released. `readable` says whether the index of an entry can be read in a folder without any loss.
 pub(crate) fn copy_under_lock(
     state: &mut State,
     directory: &Folder,

@@ -43,7 +43,7 @@ pub(crate) struct UnlockedCopy {
 }
 
 impl UnlockedCopy {
-    /// Copies the database in `directory`, which `original` is, and what lies beside it; opens the copy.
+    /// Copies the database in `directory`, which `original` is, and the journal and log beside it; opens the copy.
     pub fn make(
         directory: &Folder,
         original: DatabaseFile,
@@ -155,7 +155,8 @@ fn copy_database(
     Ok(lost)
 }
 
-/// Fails if a file of `store` is another than `before`, may be without showing it, or somebody is inside a transaction.
+/// Fails if a file of `store` is another than `before`, or too young to show a change, or if another process is inside a write
+/// transaction.
 fn check_unchanged(
     store: &Folder,
     original: &DatabaseFile,

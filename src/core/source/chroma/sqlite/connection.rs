@@ -40,8 +40,8 @@ pub(super) fn open_read_only(
     Ok(conn)
 }
 
-/// Lets SQLite bring the private copy `file` of `path` into order: a journal is rolled back, a write-ahead log
-/// taken in; afterwards it is in rollback mode.
+/// Lets SQLite recover the private copy `file` of `path`: a journal is rolled back, a write-ahead log checkpointed; afterwards
+/// it is in rollback mode.
 pub(crate) fn recover(file: &Path, path: &Path, stop: &Arc<AtomicBool>) -> Result<(), SourceError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX

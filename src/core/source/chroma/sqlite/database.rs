@@ -103,7 +103,7 @@ impl Database {
             .saturating_mul(self.figure("page_size")?))
     }
 
-    /// Writes what this connection sees into the new database `to`; tells `grown` how many bytes it wrote.
+    /// Writes what this connection sees into the new database `to`; calls `grown` with the number of bytes it wrote.
     pub fn copy_to(
         &self,
         to: &Path,
@@ -187,7 +187,7 @@ impl Database {
         Ok(all)
     }
 
-    /// Every row of `sql`, which takes no parameter and reads a table that can be done without.
+    /// As [`Database::rows`], of a table that the caller can do without.
     pub fn try_rows<T>(
         &self,
         sql: &str,
@@ -236,7 +236,7 @@ impl Database {
         SourceError::damaged(&self.path, None, what)
     }
 
-    /// A table that cannot be read and not be done without.
+    /// A table that cannot be read, but is needed.
     pub fn lost(&self, table: &str) -> SourceError {
         self.damaged("its pages are not whole".to_owned())
             .in_table(table)

@@ -1,4 +1,4 @@
-//! Ascending rowids as ranges that are cheap to read.
+//! Ascending rowids in ranges that are cheap to read.
 //!
 //! Stage: source. Promise: every number is in exactly one range, and a range holds few others. Imports nothing.
 

@@ -46,7 +46,7 @@ pub struct ChromaStore {
     /// How many of the warnings are about damage: the first ones.
     damage: usize,
     pub(crate) collections: Vec<Collection>,
-    /// No row was ever removed from the queue, as far as its configuration tells.
+    /// No row was ever removed from the queue, by its configuration.
     complete: bool,
     /// The vectors found last, kept from an inventory to the read that follows it.
     pub(crate) last_vectors: RefCell<Option<(String, Vectors)>>,

@@ -1,6 +1,6 @@
 //! What identifies the state of a store that was read.
 //!
-//! Stage: source. May import `layout`.
+//! Stage: source. May import `files`.
 
 use std::collections::BTreeMap;
 

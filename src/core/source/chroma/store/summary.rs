@@ -20,7 +20,7 @@ use crate::source::error::SourceError;
 pub struct StoreSummary {
     /// The schema's versions: "sysdb 10, metadb 6, embeddings_queue 2".
     pub schema_version: String,
-    /// The releases that have this schema, which tell the newest one that opened the directory.
+    /// The releases that have this schema: the newest one that opened the directory is among them.
     pub written_by: String,
     /// Bytes of `chroma.sqlite3`.
     pub sqlite_bytes: u64,
@@ -42,7 +42,7 @@ pub struct StoreSummary {
     pub orphan_bytes: u64,
     /// Bytes of a page of `chroma.sqlite3`.
     pub page_size: u64,
-    /// Pages of it that hold nothing: what SQLite's VACUUM would give back.
+    /// Pages of it that hold nothing: what SQLite's VACUUM would free.
     pub free_pages: u64,
     /// Sentences for the user.
     pub warnings: Vec<String>,

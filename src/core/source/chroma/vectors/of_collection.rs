@@ -182,8 +182,8 @@ impl Vectors {
         })
     }
 
-    /// Whether the add that was passed over inserted the record after all. Index files of a killed writer may be
-    /// newer than their mark; then an update before the add seems to have found the id, which was not there yet.
+    /// Whether the add that seemed to be ignored did insert the record. Index files of a killed writer may be newer than
+    /// `max_seq_id` says; then an update before the add seems to have found the id, which was not there yet.
     fn was_an_insert(
         &mut self,
         state: IdState,
@@ -260,8 +260,8 @@ fn exact(values: Vec<f32>) -> Vector {
     }
 }
 
-/// Whether the row of `state` took effect on the record `row`. An add does not if the id was there already, which
-/// shows where the index cannot tell: the record was last changed before, or created before.
+/// Whether the row of `state` took effect on the record `row`. An add does not if the id was there already. Where
+/// the index does not show that, the record does: it was changed last before the row was written, or created before.
 fn counts(
     state: &IdState,
     row: WantedVector<'_>,
