@@ -4,13 +4,18 @@
 //! this folder, `damage`, `sqlite`, `files` and `record`.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::schema::Schema;
 use super::space::Configuration;
-use super::tables::{collection_rows, databases, max_seq_ids, metadata, segments};
-use crate::record::{Collection, Space};
-use crate::source::chroma::damage::collection_warnings;
+use super::tables::{
+    CollectionRow, Segments, TenantCount, collection_rows, databases, max_seq_ids, metadata,
+    segments, tenant_count,
+};
+use crate::record::{Collection, Metadata, Space};
+use crate::source::chroma::damage::collection_warnings::{
+    broken_configuration, missing_segments, remove_what_json_cannot_hold,
+};
 use crate::source::chroma::files::folder::Folder;
 use crate::source::chroma::files::layout::SegmentFiles;
 use crate::source::chroma::sqlite::database::Database;
@@ -62,150 +67,185 @@ impl Catalog {
         schema: &Schema,
         directory: &Folder,
     ) -> Result<Catalog, SourceError> {
-        let databases = databases(database, schema)?;
-        let rows = collection_rows(database, schema)?;
-        let mut segments = segments(database)?;
-        let max_seq_ids = max_seq_ids(database)?;
-        let bools = schema.collection_bools;
-        let (mut warnings, mut remarks) = (Vec::new(), Vec::new());
-        let owned = unless_corrupt(metadata(
-            database,
-            bools,
-            "collection_metadata",
-            "collection_id",
-        ))?;
-        if owned.is_none() {
+        let (rows, mut tables) = Tables::read(database, schema)?;
+        let (mut entries, mut warnings, mut remarks) = (Vec::new(), Vec::new(), Vec::new());
+        if tables.collection_metadata.is_none() {
             warnings.push(format!(
                 "{:?}: table collection_metadata cannot be read: collections are shown without their metadata",
                 database.path
             ));
         }
-        let mut collection_metadata = owned.unwrap_or_default();
-        let created = unless_corrupt(metadata(database, bools, "segment_metadata", "segment_id"))?;
-        let settings_known = created.is_some();
-        let mut segment_metadata = created.unwrap_or_default();
-        let mut entries = Vec::new();
         for row in rows {
             database.check_stop()?;
-            let home = match (&row.database, schema.databases) {
-                (_, false) => Some((DEFAULT_TENANT.to_owned(), DEFAULT_DATABASE.to_owned())),
-                (Some(id), true) => databases.get(id).cloned(),
-                (None, true) => None,
-            };
-            let Some((tenant, home)) = home else {
-                warnings.push(format!(
-                    "collection {:?} belongs to a database that does not exist and is not read",
-                    row.name
-                ));
-                continue;
-            };
-            // No release takes such a name, and no text of PostgreSQL holds it.
-            if [&tenant, &home, &row.name]
-                .iter()
-                .any(|name| name.contains('\0'))
-            {
-                warnings.push(format!(
-                    "collection {:?} has U+0000 in its name or place and is not read",
-                    row.name
-                ));
-                continue;
+            let name = row.name.clone();
+            match tables.home(&row, schema) {
+                Ok(home) => entries.push(tables.entry(
+                    row,
+                    home,
+                    database,
+                    directory,
+                    &mut warnings,
+                    &mut remarks,
+                )?),
+                Err(why) => {
+                    warnings.push(format!("collection {name:?} {why} and is not read"));
+                }
             }
-            let own = segments.remove(&row.id).unwrap_or_default();
-            let segment = own
-                .vector
-                .as_ref()
-                .and_then(|id| segment_metadata.remove(id))
-                .unwrap_or_default();
-            let configuration = Configuration::parse(row.schema.as_deref(), row.config.as_deref());
-            let chosen = configuration.space(&segment).map_err(|word| {
-                database.unknown(format!("collection {:?} has the space {word:?}", row.name))
-            })?;
-            // What the segment was created with would overrule `l2`.
-            if !settings_known && chosen.space == Space::L2 && row.dimension.is_some() {
-                return Err(database.damaged(format!(
-                    "table segment_metadata cannot be read, and nothing else tells the space of collection {:?}",
-                    row.name
-                )));
-            }
-            let max_seq_id =
-                |id: &Option<String>| id.as_ref().and_then(|id| max_seq_ids.get(id)).copied();
-            let files = match &own.vector {
-                Some(id) => SegmentFiles::look(directory, id)?,
-                None => SegmentFiles::default(),
-            };
-            let broken = configuration.broken.clone();
-            let mut entry = CatalogEntry {
-                metadata_max_seq_id: max_seq_id(&own.metadata),
-                vector_max_seq_id: max_seq_id(&own.vector),
-                mixed: chosen.space == Space::Cosine
-                    && chosen
-                        .other
-                        .as_ref()
-                        .is_some_and(|(_, word)| word == Space::L2.as_str()),
-                keys: configuration.keys(),
-                metadata_segment: own.metadata,
-                vector_segment: own.vector,
-                files,
-                collection: Collection {
-                    tenant,
-                    database: home,
-                    name: row.name,
-                    metadata: collection_metadata.remove(&row.id).unwrap_or_default(),
-                    id: row.id,
-                    dimension: row.dimension.and_then(|number| u32::try_from(number).ok()),
-                    space: chosen.space,
-                    configuration: configuration.into_json(&segment),
-                },
-            };
-            if let Some((place, word)) = chosen.other {
-                remarks.push(format!(
-                    "collection {:?} is read with the space {}, while {place} says {word}",
-                    entry.collection.qualified_name(),
-                    entry.collection.space
-                ));
-            }
-            let name = entry.collection.qualified_name();
-            warnings.extend(collection_warnings::of_segments(
-                &name,
-                entry.metadata_segment.is_some(),
-                entry.vector_segment.is_some(),
-            ));
-            let sentence = |column: &&str| collection_warnings::of_configuration(&name, column);
-            warnings.extend(broken.iter().map(sentence));
-            remarks.extend(collection_warnings::make_showable(&mut entry.collection));
-            entries.push(entry);
         }
-        if !settings_known {
+        if tables.segment_metadata.is_none() {
             warnings.push(format!(
                 "{:?}: table segment_metadata cannot be read: settings of collections may be missing",
                 database.path
             ));
         }
         entries.sort_by(|left, right| in_order(&left.collection, &right.collection));
-        let tenants: BTreeSet<&String> = databases.values().map(|(tenant, _)| tenant).collect();
-        let mut found = Catalog {
-            tenants: count(tenants.len()).max(1),
-            databases: count(databases.len()).max(1),
+        let named = tables.databases.values().map(|(tenant, _)| tenant);
+        let named: BTreeSet<&String> = named.collect();
+        let tenants = match tenant_count(database, schema)? {
+            TenantCount::Counted(number) => number,
+            TenantCount::NotKept => count(named.len()).max(1),
+            TenantCount::Unreadable => {
+                warnings.push(format!(
+                    "{:?}: table tenants cannot be read: tenants without a database are not counted",
+                    database.path
+                ));
+                count(named.len()).max(1)
+            }
+        };
+        Ok(Catalog {
+            tenants,
+            databases: count(tables.databases.len()).max(1),
             entries,
             warnings,
             remarks,
+        })
+    }
+}
+
+/// What the tables have besides the collections themselves; each collection takes its own.
+struct Tables {
+    databases: HashMap<String, (String, String)>,
+    segments: HashMap<String, Segments>,
+    max_seq_ids: HashMap<String, i64>,
+    /// `None` if it cannot be read.
+    collection_metadata: Option<BTreeMap<String, Metadata>>,
+    /// `None` if it cannot be read.
+    segment_metadata: Option<BTreeMap<String, Metadata>>,
+}
+
+impl Tables {
+    /// The collections, and the rest.
+    fn read(
+        database: &Database,
+        schema: &Schema,
+    ) -> Result<(Vec<CollectionRow>, Tables), SourceError> {
+        let databases = databases(database, schema)?;
+        let rows = collection_rows(database, schema)?;
+        let metadata = |table: &str, owner: &str| {
+            unless_corrupt(metadata(database, schema.collection_bools, table, owner))
         };
-        if schema.databases {
-            let sql = "SELECT count(*) FROM tenants NOT INDEXED";
-            match unless_corrupt(database.try_rows(sql, |row| row.get::<_, i64>(0)))? {
-                Some(all) => {
-                    found.tenants = all
-                        .first()
-                        .and_then(|all| u64::try_from(*all).ok())
-                        .unwrap_or(found.tenants);
-                }
-                None => found.warnings.push(format!(
-                    "{:?}: table tenants cannot be read: tenants without a database are not counted",
-                    database.path
-                )),
-            }
+        let tables = Tables {
+            databases,
+            segments: segments(database)?,
+            max_seq_ids: max_seq_ids(database)?,
+            collection_metadata: metadata("collection_metadata", "collection_id")?,
+            segment_metadata: metadata("segment_metadata", "segment_id")?,
+        };
+        Ok((rows, tables))
+    }
+
+    /// Tenant and database of a collection, or why it has none that can be shown.
+    fn home(&self, row: &CollectionRow, schema: &Schema) -> Result<(String, String), &'static str> {
+        let home = match (&row.database, schema.databases) {
+            (_, false) => Some((DEFAULT_TENANT.to_owned(), DEFAULT_DATABASE.to_owned())),
+            (Some(id), true) => self.databases.get(id).cloned(),
+            (None, true) => None,
+        };
+        let (tenant, database) = home.ok_or("belongs to a database that does not exist")?;
+        // No release takes such a name, and no text of PostgreSQL holds it.
+        if [&tenant, &database, &row.name]
+            .iter()
+            .any(|name| name.contains('\0'))
+        {
+            return Err("has U+0000 in its name or place");
         }
-        Ok(found)
+        Ok((tenant, database))
+    }
+
+    /// The entry of a collection, with sentences about it.
+    fn entry(
+        &mut self,
+        row: CollectionRow,
+        (tenant, home): (String, String),
+        database: &Database,
+        directory: &Folder,
+        warnings: &mut Vec<String>,
+        remarks: &mut Vec<String>,
+    ) -> Result<CatalogEntry, SourceError> {
+        let own = self.segments.remove(&row.id).unwrap_or_default();
+        let segment = own
+            .vector
+            .as_ref()
+            .and_then(|id| self.segment_metadata.as_mut()?.remove(id))
+            .unwrap_or_default();
+        let configuration = Configuration::parse(row.schema.as_deref(), row.config.as_deref());
+        let chosen = configuration.space(&segment).map_err(|word| {
+            database.unknown(format!("collection {:?} has the space {word:?}", row.name))
+        })?;
+        // What the segment was created with would overrule `l2`.
+        if self.segment_metadata.is_none() && chosen.space == Space::L2 && row.dimension.is_some() {
+            return Err(database.damaged(format!(
+                "table segment_metadata cannot be read, and nothing else tells the space of collection {:?}",
+                row.name
+            )));
+        }
+        let max_seq_id =
+            |id: &Option<String>| id.as_ref().and_then(|id| self.max_seq_ids.get(id)).copied();
+        let files = match &own.vector {
+            Some(id) => SegmentFiles::look(directory, id)?,
+            None => SegmentFiles::default(),
+        };
+        let other = chosen.other.as_ref();
+        let metadata = self.collection_metadata.as_mut();
+        let metadata = metadata.and_then(|metadata| metadata.remove(&row.id));
+        let broken = configuration.broken.clone();
+        let keys = configuration.keys();
+        let mut collection = Collection {
+            tenant,
+            database: home,
+            name: row.name,
+            metadata: metadata.unwrap_or_default(),
+            id: row.id,
+            dimension: row.dimension.and_then(|number| u32::try_from(number).ok()),
+            space: chosen.space,
+            configuration: configuration.into_json(&segment),
+        };
+        let name = collection.qualified_name();
+        if let Some((place, word)) = other {
+            remarks.push(format!(
+                "collection {name:?} is read with the space {}, while {place} says {word}",
+                collection.space
+            ));
+        }
+        warnings.extend(missing_segments(
+            &name,
+            own.metadata.is_some(),
+            own.vector.is_some(),
+        ));
+        let sentence = |column: &&str| broken_configuration(&name, column);
+        warnings.extend(broken.iter().map(sentence));
+        remarks.extend(remove_what_json_cannot_hold(&mut collection));
+        Ok(CatalogEntry {
+            metadata_max_seq_id: max_seq_id(&own.metadata),
+            vector_max_seq_id: max_seq_id(&own.vector),
+            mixed: chosen.space == Space::Cosine
+                && other.is_some_and(|(_, word)| word == Space::L2.as_str()),
+            keys,
+            metadata_segment: own.metadata,
+            vector_segment: own.vector,
+            files,
+            collection,
+        })
     }
 }
 

@@ -12,7 +12,7 @@ use crate::record::Metadata;
 use crate::source::chroma::files::layout::is_uuid;
 use crate::source::chroma::sqlite::columns::{sequence, text, typed};
 use crate::source::chroma::sqlite::database::Database;
-use crate::source::chroma::sqlite::errors::StatementError;
+use crate::source::chroma::sqlite::errors::{StatementError, unless_corrupt};
 use crate::source::error::SourceError;
 
 const VECTOR_TYPE: &str = "urn:chroma:segment/vector/hnsw-local-persisted";
@@ -58,6 +58,31 @@ pub(super) fn databases(
     });
     let rows = rows.map_err(|error| error.in_table("databases"))?;
     Ok(rows.into_iter().collect())
+}
+
+/// How many tenants there are.
+pub(super) enum TenantCount {
+    /// So many.
+    Counted(u64),
+    /// The schema has no table of them.
+    NotKept,
+    /// The table cannot be read.
+    Unreadable,
+}
+
+/// Counts the tenants.
+pub(super) fn tenant_count(
+    database: &Database,
+    schema: &Schema,
+) -> Result<TenantCount, SourceError> {
+    if !schema.databases {
+        return Ok(TenantCount::NotKept);
+    }
+    let sql = "SELECT count(*) FROM tenants NOT INDEXED";
+    let counted = unless_corrupt(database.try_rows(sql, |row| row.get::<_, i64>(0)))?;
+    let number = counted.and_then(|rows| rows.first().copied());
+    let number = number.and_then(|number| u64::try_from(number).ok());
+    Ok(number.map_or(TenantCount::Unreadable, TenantCount::Counted))
 }
 
 /// The rows of table `collections`, each with an id of its own.

@@ -6,8 +6,8 @@ use serde_json::Value as Json;
 
 use crate::record::{Collection, Metadata};
 
-/// Of a collection that lacks one of its two segments.
-pub(crate) fn of_segments(name: &str, metadata: bool, vector: bool) -> Option<String> {
+/// The sentence about a collection without one of its two segments.
+pub(crate) fn missing_segments(name: &str, metadata: bool, vector: bool) -> Option<String> {
     let what = match (metadata, vector) {
         (true, true) => return None,
         (true, false) => "has no vector segment: only vectors of the write-ahead queue are read",
@@ -16,16 +16,16 @@ pub(crate) fn of_segments(name: &str, metadata: bool, vector: bool) -> Option<St
     Some(format!("collection {name:?} {what}"))
 }
 
-/// Of a configuration in the column `column` that is not JSON.
-pub(crate) fn of_configuration(name: &str, column: &str) -> String {
+/// The sentence about a configuration in the column `column` that is not JSON.
+pub(crate) fn broken_configuration(name: &str, column: &str) -> String {
     format!(
         "collection {name:?} is read as if it had no configuration in {column:?}, which is not JSON"
     )
 }
 
-/// Takes out of the collection's own configuration and metadata what PostgreSQL's JSON cannot hold; records are
+/// Removes from the collection's own configuration and metadata what PostgreSQL's JSON cannot hold, and says so; records are
 /// checked one by one when they are migrated.
-pub(crate) fn make_showable(collection: &mut Collection) -> Vec<String> {
+pub(crate) fn remove_what_json_cannot_hold(collection: &mut Collection) -> Vec<String> {
     let name = collection.qualified_name();
     let mut sentences = Vec::new();
     if holds_nul(&collection.configuration) {

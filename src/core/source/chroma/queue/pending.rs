@@ -218,7 +218,7 @@ pub(crate) fn apply(
     numbers: &[i64],
     contents: &mut QueueContents<'_>,
 ) -> Result<Option<String>, SourceError> {
-    let mut trouble = None;
+    let mut doubt = None;
     for number in numbers {
         record.sequence = *number;
         let Some(body) = contents.body(*number)? else {
@@ -236,7 +236,7 @@ pub(crate) fn apply(
                     record.content.put(key, value);
                 }
                 if let Some(key) = changes.unreadable.first() {
-                    trouble = Some(format!(
+                    doubt = Some(format!(
                         "key {key:?} holds a value of a kind that Chroma cannot store"
                     ));
                 }
@@ -244,9 +244,9 @@ pub(crate) fn apply(
             Err(what) => {
                 let sentence = format!("its metadata in the queue cannot be read: {what}");
                 record.mark_damaged(QUEUE, sentence.as_str());
-                trouble = Some(sentence);
+                doubt = Some(sentence);
             }
         }
     }
-    Ok(trouble)
+    Ok(doubt)
 }

@@ -138,9 +138,9 @@ impl ChromaStore {
         let queue = Queue::index(&state.database)?;
         for entry in &state.entries {
             state.database.check_stop()?;
-            if let Some(trouble) = index_warning(&state.folder, entry)? {
+            if let Some(warning) = index_warning(&state.folder, entry)? {
                 wait_for_age(&state.database, &entry.files, HALF_WRITTEN)?;
-                warnings.push(trouble);
+                warnings.push(warning);
             }
         }
         if old {

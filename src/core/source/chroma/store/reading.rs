@@ -53,10 +53,10 @@ impl ChromaStore {
                     "whether table embeddings has the record cannot be told",
                 );
             }
-            if let Some(trouble) = apply(&mut row, numbers, &mut contents)? {
+            if let Some(doubt) = apply(&mut row, numbers, &mut contents)? {
                 let name = entry.collection.qualified_name();
                 self.add_notice(format!(
-                    "record {:?} of collection {name:?}: {trouble}",
+                    "record {:?} of collection {name:?}: {doubt}",
                     row.id
                 ));
             }

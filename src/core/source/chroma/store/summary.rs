@@ -62,12 +62,12 @@ impl ChromaStore {
         let (mut records, mut queued, mut segment_bytes) = (0_u64, 0_u64, 0_u64);
         for entry in &state.entries {
             state.database.check_stop()?;
-            let marked =
+            let known =
                 entry.vector_max_seq_id.is_some() || self.queue.of(&entry.collection.id).is_empty();
-            let covered = if marked {
+            let max_seq_id = if known {
                 entry.vector_max_seq_id
             } else {
-                // Before 0.5.6 the mark is in the index files.
+                // Before 0.5.6 the number is in the index files.
                 let found = self.find_vectors(state, entry, false)?;
                 warnings.extend(
                     found
@@ -79,7 +79,7 @@ impl ChromaStore {
                 found.max_seq_id()
             };
             records = records.saturating_add(self.live(state, entry, &mut warnings)?);
-            queued = queued.saturating_add(self.queued(entry, covered));
+            queued = queued.saturating_add(self.queued(entry, max_seq_id));
             segment_bytes = segment_bytes.saturating_add(entry.files.bytes());
         }
         let used: BTreeSet<&str> = state
@@ -121,13 +121,13 @@ impl ChromaStore {
         })
     }
 
-    /// Rows of the queue that the tables or the index of `entry` do not hold yet.
-    pub(crate) fn queued(&self, entry: &CatalogEntry, covered: Option<i64>) -> u64 {
-        let mark = entry
+    /// Rows of the queue that the tables or the index of `entry`, which ends with `vector_max_seq_id`, do not hold yet.
+    pub(crate) fn queued(&self, entry: &CatalogEntry, vector_max_seq_id: Option<i64>) -> u64 {
+        let both = entry
             .metadata_max_seq_id
-            .zip(covered)
+            .zip(vector_max_seq_id)
             .map(|(tables, index)| tables.min(index));
-        u64::try_from(self.queue.after(&entry.collection.id, mark).len()).unwrap_or(u64::MAX)
+        u64::try_from(self.queue.after(&entry.collection.id, both).len()).unwrap_or(u64::MAX)
     }
 
     /// Rows of the queue that are about `collection`, those that its tables and index hold already included.

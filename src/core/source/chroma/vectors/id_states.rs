@@ -259,7 +259,7 @@ mod tests {
 
     #[test]
     fn an_update_of_nothing_is_no_vector_for_an_add_to_find() {
-        // All that a queue that is cleaned up still has: the row at the mark, and what came after.
+        // What a queue that is cleaned up still has: the row of `max_seq_id`, and those after it.
         let mut found = states(Some(10));
         found.complete = false;
         found.replay(row(10, Operation::Update, "new", Some(8)));

@@ -127,8 +127,8 @@ impl Vectors {
                     None => None,
                 };
                 let (vector, confirmed) = self.stored(slot, given)?;
-                // A whole history knows better than the index which vector was the last: Chroma before 1.0 forgets
-                // vectors that are deleted and added in one batch.
+                // A complete queue shows which vector was the last, and the index may have an older one: Chroma before 1.0
+                // forgets vectors that are deleted and added in one batch.
                 other = older.is_some() && self.ids.complete() && !confirmed;
                 vector
             }
@@ -171,7 +171,7 @@ impl Vectors {
                 .as_ref()
                 .is_some_and(|index| !self.cosine || index.length(state.slot).is_some());
         Ok(if in_slot {
-            // Only a cosine space stores another vector than it was given; only a whole history proves one wrong.
+            // Only a cosine space stores another vector than it was given; only a complete queue proves one wrong.
             let asked = self.cosine || self.ids.complete();
             let older = asked && in_row && state.fits && state.queue == QueueUse::Older;
             VectorSource::Index(state.slot, older.then_some(state.sequence))
