@@ -68,7 +68,7 @@ pub trait Consumer {
     fn take(&mut self, record: Record) -> ControlFlow<()>;
 
     /// Asked after each record: whether there is room for another. Waits a moment for room, but not for long: a
-    /// source that holds a lock gives it back while the consumer is not ready.
+    /// source that holds a lock releases it while the consumer is not ready.
     fn ready(&mut self) -> bool {
         true
     }

@@ -13,6 +13,16 @@ pub(crate) struct UnreadableRows {
     pub last: i64,
 }
 
+impl UnreadableRows {
+    /// One row.
+    pub fn one(rowid: i64) -> UnreadableRows {
+        UnreadableRows {
+            first: rowid,
+            last: rowid,
+        }
+    }
+}
+
 impl fmt::Display for UnreadableRows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.first, self.last) {

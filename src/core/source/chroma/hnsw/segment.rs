@@ -85,17 +85,14 @@ impl SegmentFolder {
     }
 
     fn header(&self, entry: &CatalogEntry) -> Result<HnswHeader, SourceError> {
-        let path = self.path(HEADER);
         let header = HnswHeader::read(&self.folder)?;
         match entry.collection.dimension {
-            Some(dimension) if dimension != header.dimension => Err(SourceError::Damaged {
-                path,
-                what: format!(
-                    "it has {} dimensions where the collection has {dimension}",
-                    header.dimension
-                ),
-                offset: Some(36),
-            }),
+            Some(dimension) if dimension != header.dimension => {
+                let found = header.dimension;
+                let what =
+                    format!("it has {found} dimensions where the collection has {dimension}");
+                Err(SourceError::damaged(&self.path(HEADER), Some(36), what))
+            }
             _ => Ok(header),
         }
     }
@@ -126,11 +123,7 @@ impl SegmentFolder {
         let end = metadata.len().saturating_sub(1);
         let read = std::os::unix::fs::FileExt::read_exact_at(&file, &mut last, end);
         if read.is_err() || last != [b'.'] {
-            return Err(SourceError::Damaged {
-                path,
-                what: "it ends too early".to_owned(),
-                offset: Some(end),
-            });
+            return Err(SourceError::damaged(&path, Some(end), "it ends too early"));
         }
         Ok(())
     }
@@ -165,11 +158,7 @@ impl SegmentFolder {
         match pickle::parse(reader, metadata.len(), elements, keys, stop) {
             Ok(persisted) => Ok(persisted),
             Err(error) if error.interrupted => Err(SourceError::Interrupted),
-            Err(error) => Err(SourceError::Damaged {
-                path,
-                what: error.what,
-                offset: Some(error.offset),
-            }),
+            Err(error) => Err(SourceError::damaged(&path, Some(error.offset), error.what)),
         }
     }
 }

@@ -185,11 +185,11 @@ fn refuse_super_journal(directory: &Folder, copy: &PrivateFolder) -> Result<(), 
     let mut end = [0; 8];
     let at = metadata.len().saturating_sub(8);
     if file.read_exact_at(&mut end, at).is_ok() && end == JOURNAL_MAGIC && at > 8 {
-        return Err(SourceError::Damaged {
-            path: directory.at(JOURNAL),
-            what: "it names another journal, which no release of Chroma writes".to_owned(),
-            offset: Some(at),
-        });
+        return Err(SourceError::damaged(
+            &directory.at(JOURNAL),
+            Some(at),
+            "it names another journal, which no release of Chroma writes",
+        ));
     }
     Ok(())
 }

@@ -106,20 +106,20 @@ impl DatabaseFile {
         };
         let mut bytes = [0_u8; HEADER_BYTES];
         match self.with(|file| file.read_exact_at(&mut bytes, 0)) {
-            Ok(()) => Ok(DatabaseHeader(bytes)),
-            Err(source) if source.kind() == io::ErrorKind::UnexpectedEof => Err(not_sqlite()),
-            Err(source) => Err(SourceError::Io {
-                path: self.path.clone(),
-                source,
-            }),
-        }
-        .and_then(|header: DatabaseHeader| {
-            if header.is_sqlite() {
-                Ok(header)
-            } else {
-                Err(not_sqlite())
+            Ok(()) => {}
+            Err(source) if source.kind() == io::ErrorKind::UnexpectedEof => {
+                return Err(not_sqlite());
             }
-        })
+            Err(source) => {
+                let path = self.path.clone();
+                return Err(SourceError::Io { path, source });
+            }
+        }
+        let header = DatabaseHeader(bytes);
+        match header.is_sqlite() {
+            true => Ok(header),
+            false => Err(not_sqlite()),
+        }
     }
 
     /// Whether another process is inside a write transaction.

@@ -56,11 +56,7 @@ pub(super) fn statement_error(
 /// SQLite's error about the database that is called `path`.
 pub(super) fn source_error(path: &Path, stop: &AtomicBool, error: rusqlite::Error) -> SourceError {
     let rusqlite::Error::SqliteFailure(failure, message) = error else {
-        return SourceError::Damaged {
-            path: path.to_owned(),
-            what: error.to_string(),
-            offset: None,
-        };
+        return SourceError::damaged(path, None, error.to_string());
     };
     let what = system_calls::shown(message.unwrap_or_else(|| failure.to_string()), path);
     let path = path.to_owned();
@@ -88,10 +84,6 @@ pub(super) fn source_error(path: &Path, stop: &AtomicBool, error: rusqlite::Erro
             path,
             source: io::Error::other(what),
         },
-        _ => SourceError::Damaged {
-            path,
-            what,
-            offset: None,
-        },
+        _ => SourceError::damaged(&path, None, what),
     }
 }

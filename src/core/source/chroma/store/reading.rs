@@ -70,10 +70,7 @@ impl ChromaStore {
             flow
         };
         let mut lost_writes = self.queue.unreadable_after(entry.metadata_max_seq_id);
-        lost_writes.extend(pending.lost.iter().map(|at| UnreadableRows {
-            first: *at,
-            last: *at,
-        }));
+        lost_writes.extend(pending.lost.iter().copied().map(UnreadableRows::one));
         let about = |unreadable: &[UnreadableRows]| {
             let name = entry.collection.qualified_name();
             let losses = losses.borrow();

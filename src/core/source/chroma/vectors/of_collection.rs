@@ -89,10 +89,7 @@ impl Vectors {
             Ok(())
         })?;
         let mut unreadable = queue.unreadable.clone();
-        unreadable.extend(lost.into_iter().map(|at| UnreadableRows {
-            first: at,
-            last: at,
-        }));
+        unreadable.extend(lost.into_iter().map(UnreadableRows::one));
         Ok(Vectors {
             ids,
             index,
