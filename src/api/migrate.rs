@@ -11,8 +11,8 @@ use crate::access;
 use crate::jsonb::JsonbText;
 use crate::run::{self, Arguments, Options};
 
-/// A row of the result, in the order of its columns.
-type ResultRow = (
+/// The columns of a row of the result.
+type Columns = (
     Option<i64>,
     String,
     Option<String>,
@@ -29,14 +29,14 @@ type ResultRow = (
 fn migrate(
     path: Option<&str>,
     arguments: Arguments,
-) -> Result<TableIterator<'static, ResultRow>, ErrorReport> {
+) -> Result<TableIterator<'static, Columns>, ErrorReport> {
     let place = access::check(path)?;
     let options = Options::check(arguments)?;
     let lines = run::migrate(place, &options)?;
-    Ok(TableIterator::new(lines.into_iter().map(result_row)))
+    Ok(TableIterator::new(lines.into_iter().map(columns)))
 }
 
-fn result_row(line: run::Line) -> ResultRow {
+fn columns(line: run::Line) -> Columns {
     let counts = line.counts;
     (
         line.run_id,

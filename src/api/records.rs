@@ -24,7 +24,7 @@ struct Records {
 }
 
 impl Records {
-    fn next(&mut self) -> Result<Option<ResultRow>, Error> {
+    fn next(&mut self) -> Result<Option<Row>, Error> {
         loop {
             if let Some(next) = self.lines.next() {
                 return self.row(next);
@@ -41,7 +41,7 @@ impl Records {
         }
     }
 
-    fn row(&self, shown: Shown) -> Result<Option<ResultRow>, Error> {
+    fn row(&self, shown: Shown) -> Result<Option<Row>, Error> {
         let of = |index: usize| self.collections.get(index);
         match shown {
             Shown::Line(line) => Ok(of(line.collection).map(|collection| row(collection, line))),
@@ -119,8 +119,7 @@ fn chroma_records(
     })))
 }
 
-/// A row of the result, in the order of its columns.
-type ResultRow = (
+type Row = (
     String,
     String,
     String,
@@ -132,7 +131,7 @@ type ResultRow = (
     Option<TimestampWithTimeZone>,
 );
 
-fn row(collection: &Collection, line: Line) -> ResultRow {
+fn row(collection: &Collection, line: Line) -> Row {
     (
         collection.tenant.clone(),
         collection.database.clone(),
