@@ -131,6 +131,11 @@ CREATE TABLE vector_migrate.run_marks (
 );
 COMMENT ON TABLE vector_migrate.run_marks IS 'one row for each run, never changed: as long as its own xmin is xact, the table is the same, and fewer than four billion transactions have gone by, xids in run_rows mean what they meant; a dump and restore makes all three different';
 
+-- Rows of a bulk load, for the extension's own INSERT and UPDATE: nothing to call by hand.
+CREATE FUNCTION vector_migrate.bulk_rows(anyelement) RETURNS SETOF anyelement
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'bulk_rows';
+COMMENT ON FUNCTION vector_migrate.bulk_rows(anyelement) IS 'rows that migrate_chroma() is loading, for its own statements; an error elsewhere';
+
 SELECT pg_catalog.pg_extension_config_dump('vector_migrate.runs', '');
 SELECT pg_catalog.pg_extension_config_dump('vector_migrate.runs_run_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('vector_migrate.run_errors', '');

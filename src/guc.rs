@@ -126,7 +126,7 @@ pub fn register() {
     GucRegistry::define_int_guc(
         c"vector_migrate.batch_bytes",
         c"Bytes of rows that the reader hands over at once.",
-        c"One COPY takes up to 24 batches; where the server refuses a row, each batch is a COPY of its own.",
+        c"One bulk load takes up to 24 batches; where the server refuses a row, each batch is a load of its own.",
         &BATCH_BYTES,
         64,
         262_144,
@@ -135,8 +135,8 @@ pub fn register() {
     );
     GucRegistry::define_bool_guc(
         c"vector_migrate.direct_load",
-        c"Puts rows into plain tables without COPY.",
-        c"Off, or where a table has triggers, partitions, column defaults or types that rows are not written in, it is COPY.",
+        c"Puts rows directly into tables for whose rows nothing is to be done before they are in.",
+        c"Off, or where a table has partitions, BEFORE triggers, rules, row-level security or generated columns, it is INSERT.",
         &DIRECT_LOAD,
         GucContext::Userset,
         none,
@@ -232,7 +232,7 @@ pub fn embed_batch_tokens() -> usize {
     unsigned(EMBED_BATCH_TOKENS.get())
 }
 
-/// Whether rows may go into a table without COPY.
+/// Whether rows may go directly into a table.
 pub fn direct_load() -> bool {
     DIRECT_LOAD.get()
 }

@@ -15,7 +15,8 @@
 //! | `reader` | the reader's thread, as the backend sees it | no |
 //! | `run` | one `migrate_chroma` call from plan to report | no |
 //! | `tables` | the tables: described, created | no |
-//! | `sink` | rows into tables: directly, COPY, the SPI path, batches, conflicts | `after`, `copy`, `defaults`, `heap`, `insert`, `plain` |
+//! | `sink` | records sorted out, embedded, loaded, recorded | no |
+//! | `load` | rows into one table: directly, or by the executor | `after`, `conversion`, `decode`, `defaults`, `direct`, `rows`, `way` |
 //! | `index` | the vector index: imported from Chroma's graph, or built | `buffers`, `define`, `fill`, `late`, `opened`, `scan`, `search`, `values` |
 //! | `lock` | locks on tables, held to the end of the transaction | yes |
 //! | `ledger` | which run put which row where, and undoing it | `owner` |
@@ -34,8 +35,9 @@
 //!
 //! Errors of the server come as panics, which unwind: every function of pgrx's bindings is guarded. Not guarded are three kinds of
 //! call, none of which can raise where it is made: ereport's own functions below ERROR, which `message` guards itself;
-//! `tts_virtual_clear` (execTuples.c) by its pointer in `sink::heap`, which frees nothing, as those slots own no memory; and plain reads and
-//! writes of the server's variables. An expression is evaluated by its pointer in `sink::defaults`, guarded there. Closures given to the server from Rust (`sink::copy`, `rows`) are `#[pg_guard]`.
+//! `tts_virtual_clear` (execTuples.c) by its pointer in `load::direct`, which frees nothing, as those slots own no memory; and plain reads and
+//! writes of the server's variables. An expression is evaluated by its pointer in `load::defaults`, guarded there. Functions given to the server
+//! from Rust (`load::rows`, `rows`) are `#[pg_guard]`.
 
 #![deny(rustdoc::broken_intra_doc_links)]
 
@@ -58,6 +60,7 @@ mod interrupt;
 #[allow(unsafe_code)]
 mod jsonb;
 mod ledger;
+mod load;
 #[allow(unsafe_code)]
 mod lock;
 #[allow(unsafe_code)]

@@ -231,24 +231,3 @@ pub fn is_utf8() -> bool {
 
 /// PostgreSQL's number of UTF-8.
 const UTF8: c_int = pg_sys::pg_enc::PG_UTF8 as c_int;
-
-/// Runs `work` with UTF-8 as the client's encoding: the receive functions of binary formats take text to be
-/// in it, and our tuples are in UTF-8, whatever the session's client speaks.
-pub fn receiving_utf8<R>(work: impl FnOnce() -> R) -> R {
-    struct Restore(c_int);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            // SAFETY: the encoding was in use before, so its conversion is prepared.
-            unsafe { pg_sys::SetClientEncoding(self.0) };
-        }
-    }
-    // SAFETY: on the backend's thread inside a transaction; UTF-8 into a UTF-8 database (see is_utf8) needs
-    // no conversion function, so preparing it looks nothing up.
-    let _restore = unsafe {
-        let before = Restore(pg_sys::pg_get_client_encoding());
-        pg_sys::PrepareClientEncoding(UTF8);
-        pg_sys::SetClientEncoding(UTF8);
-        before
-    };
-    work()
-}

@@ -1,4 +1,4 @@
-//! `pg_stat_progress_copy` for a whole run, which is many COPYs into several tables.
+//! `pg_stat_progress_copy` for a whole run, which is many bulk loads into several tables.
 //!
 //! Promise: another session sees one COPY into the content table, whose figures only grow, from the first record to the
 //! last; a session with `track_activities` off shows nothing. The numbers of the view's parameters are those of
@@ -13,15 +13,13 @@ use pgrx::pg_sys;
 const PARAMETERS: c_int = 6;
 
 thread_local! {
-    /// A COPY goes on whose own figures are held back.
-    static SILENCED: Cell<bool> = const { Cell::new(false) };
     /// What was shown last.
-    static LAST: Cell<Option<Standing>> = const { Cell::new(None) };
+    static LAST: Cell<Option<Figures>> = const { Cell::new(None) };
 }
 
 /// How far a run is.
 #[derive(Debug, Clone, Copy)]
-pub struct Standing {
+pub struct Figures {
     /// The content table.
     pub table: pg_sys::Oid,
     /// Bytes of the store that are read.
@@ -35,8 +33,8 @@ pub struct Standing {
 }
 
 /// Shows how far the run is.
-pub fn show(standing: Standing) {
-    LAST.set(Some(standing));
+pub fn show(figures: Figures) {
+    LAST.set(Some(figures));
     let number = |figure: u64| i64::try_from(figure).unwrap_or(i64::MAX);
     let parameters: [(u32, i64); PARAMETERS as usize] = [
         (
@@ -49,37 +47,28 @@ pub fn show(standing: Standing) {
         ),
         (
             pg_sys::PROGRESS_COPY_BYTES_TOTAL,
-            number(standing.bytes_total),
+            number(figures.bytes_total),
         ),
-        (
-            pg_sys::PROGRESS_COPY_BYTES_PROCESSED,
-            number(standing.bytes),
-        ),
-        (
-            pg_sys::PROGRESS_COPY_TUPLES_PROCESSED,
-            number(standing.rows),
-        ),
+        (pg_sys::PROGRESS_COPY_BYTES_PROCESSED, number(figures.bytes)),
+        (pg_sys::PROGRESS_COPY_TUPLES_PROCESSED, number(figures.rows)),
         (
             pg_sys::PROGRESS_COPY_TUPLES_EXCLUDED,
-            number(standing.left_out),
+            number(figures.left_out),
         ),
     ];
     let indexes = parameters.map(|(index, _)| index.cast_signed());
     let values = parameters.map(|(_, value)| value);
-    // SAFETY: a plain read of backend state on the backend's thread.
-    let allowed = unsafe { pg_sys::pgstat_track_activities } || SILENCED.get();
-    let _restore = Tracking::set(allowed);
     // SAFETY: on the backend's thread; the entry is this backend's own, which nobody else writes. The arrays are as
     // long as told, and are copied.
     unsafe {
         let shown = pg_sys::MyBEEntry.as_ref().is_some_and(|entry| {
             entry.st_progress_command == pg_sys::ProgressCommandType::PROGRESS_COMMAND_COPY
-                && entry.st_progress_command_target == standing.table
+                && entry.st_progress_command_target == figures.table
         });
         if !shown {
             pg_sys::pgstat_progress_start_command(
                 pg_sys::ProgressCommandType::PROGRESS_COMMAND_COPY,
-                standing.table,
+                figures.table,
             );
         }
         pg_sys::pgstat_progress_update_multi_param(PARAMETERS, indexes.as_ptr(), values.as_ptr());
@@ -88,8 +77,8 @@ pub fn show(standing: Standing) {
 
 /// Shows again what was shown last: the end of a subtransaction that is taken back ends it.
 pub fn again() {
-    if let Some(standing) = LAST.get() {
-        show(standing);
+    if let Some(figures) = LAST.get() {
+        show(figures);
     }
 }
 
@@ -98,41 +87,4 @@ pub fn end() {
     LAST.set(None);
     // SAFETY: on the backend's thread; nothing happens if nothing is shown.
     unsafe { pg_sys::pgstat_progress_end_command() };
-}
-
-/// Runs a COPY without its own figures, which would begin at nothing again.
-pub fn untold<R>(copy: impl FnOnce() -> R) -> R {
-    struct Loud(bool);
-    impl Drop for Loud {
-        fn drop(&mut self) {
-            SILENCED.set(self.0);
-        }
-    }
-    // SAFETY: a plain read of backend state on the backend's thread.
-    let tracked = unsafe { pg_sys::pgstat_track_activities };
-    let _loud = Loud(SILENCED.replace(SILENCED.get() || tracked));
-    let _restore = Tracking::set(false);
-    copy()
-}
-
-/// Puts the server's switch for such figures back as it was, also when an error passes.
-struct Tracking(bool);
-
-impl Tracking {
-    fn set(on: bool) -> Tracking {
-        // SAFETY: backend state on the backend's thread: the variable behind the setting track_activities, which only
-        // decides whether figures are written.
-        unsafe {
-            let before = Tracking(pg_sys::pgstat_track_activities);
-            pg_sys::pgstat_track_activities = on;
-            before
-        }
-    }
-}
-
-impl Drop for Tracking {
-    fn drop(&mut self) {
-        // SAFETY: as in `set`.
-        unsafe { pg_sys::pgstat_track_activities = self.0 };
-    }
 }

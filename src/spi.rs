@@ -18,7 +18,7 @@ pub fn read<T>(
 }
 
 /// Runs a query on the catalogs, which it sees as they are now, in every isolation level: the server's own code
-/// that goes on with the answer (COPY, the relation cache) does so, too. One `T` a row.
+/// that goes on with the answer (the relation cache) does so, too. One `T` a row.
 pub fn look_up<T>(
     sql: &str,
     args: &[DatumWithOid<'_>],

@@ -1,23 +1,19 @@
 //! pgvector's `vector` as a function's result.
 
-use std::ffi::c_int;
-
 use pgrx::callconv::{BoxRet, FcInfo};
 use pgrx::datum::Datum;
 use pgrx::pgrx_sql_entity_graph::metadata::impl_sql_translatable;
 use pgrx::{IntoDatum, pg_sys};
-use vector_migrate_core::encode::{VectorType, encode_vector};
+use vector_migrate_core::encode::{VectorType, vector_image};
 
 use crate::error::Error;
-use crate::tables::Pgvector;
+use crate::image::copied;
 
 /// A value of pgvector's type `vector`.
 #[derive(Debug)]
 pub struct PgVector {
-    /// The value as pgvector's receive function reads it.
-    bytes: Vec<u8>,
-    /// OID of the type in this database.
-    oid: pg_sys::Oid,
+    /// The value as the server keeps it.
+    image: Vec<u8>,
 }
 
 impl PgVector {
@@ -25,33 +21,19 @@ impl PgVector {
     ///
     /// # Errors
     /// [`Error::Bug`] if a model gave what pgvector cannot hold.
-    pub fn new(values: &[f32], pgvector: &Pgvector) -> Result<PgVector, Error> {
+    pub fn new(values: &[f32]) -> Result<PgVector, Error> {
         let any = VectorType {
             half: false,
             dimension: None,
         };
-        let bytes = encode_vector(values, any).map_err(|e| Error::Bug(e.message))?;
-        Ok(PgVector {
-            bytes,
-            oid: pgvector.vector,
-        })
+        let image = vector_image(values, any).map_err(|e| Error::Bug(e.message))?;
+        Ok(PgVector { image })
     }
 }
 
 impl IntoDatum for PgVector {
     fn into_datum(self) -> Option<pg_sys::Datum> {
-        let length = c_int::try_from(self.bytes.len()).ok()?;
-        // SAFETY: the type is pgvector's, looked up in this transaction; its receive function reads the
-        // bytes that it documents, and its result is palloc'ed.
-        unsafe {
-            let (mut receive, mut parameter) = (pg_sys::InvalidOid, pg_sys::InvalidOid);
-            pg_sys::getTypeBinaryInputInfo(self.oid, &mut receive, &mut parameter);
-            let buffer = pg_sys::makeStringInfo();
-            pg_sys::appendBinaryStringInfo(buffer, self.bytes.as_ptr().cast(), length);
-            Some(pg_sys::OidReceiveFunctionCall(
-                receive, buffer, parameter, -1,
-            ))
-        }
+        Some(copied(&self.image))
     }
 
     fn type_oid() -> pg_sys::Oid {

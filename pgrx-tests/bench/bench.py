@@ -13,6 +13,7 @@ import report
 import server
 import targets
 from index_steps import IndexSteps
+from kinds import KindSteps
 from steps import Steps
 
 
@@ -26,6 +27,7 @@ def rounds(steps, count, python_rounds):
         order = [steps.migrate, steps.copy, steps.core, steps.look]
         if number < python_rounds:
             order.insert(2, steps.python)
+        order += KindSteps(steps).all()
         start = number % len(order)
         for step in order[start:] + order[:start]:
             for name, seconds in step(number == 0):

@@ -72,6 +72,9 @@ def judge(result, small):
     found = [
         ratio(results, "copy", "migrate", "rate of (a) against COPY (b)", 0.9),
         ratio(results, "python", "migrate", "rate of (a) against Python (c)", 6),
+        ratio(results, "foreign_key_server", "foreign_key_migrate", "rate of (e) against COPY", 0.9),
+        ratio(results, "partitioned_server", "partitioned_migrate", "rate of (f) against INSERT ... SELECT", 0.7),
+        ratio(results, "before_server", "before_migrate", "rate of (g) against INSERT ... SELECT", 0.7),
         ratio(results, "migrate", "again", "rate of a second run against the first", 3),
         ratio(results, "migrate", "rollback", "rate of a rollback against (a)", 1),
     ]

@@ -268,6 +268,29 @@ fn a_run_into_a_table_with_keys_and_triggers_can_be_ended_at_any_moment() {
 }
 
 #[test]
+fn a_run_into_a_table_that_is_filled_by_insert_can_be_ended_at_any_moment() {
+    let (db, source) = (Db::new(), copied_store());
+    db.run(&minimal(8, ""));
+    db.run(
+        "CREATE TABLE parts (LIKE content_vectors, PRIMARY KEY (id, user_id)) PARTITION BY HASH (user_id);
+         CREATE TABLE part_0 PARTITION OF parts FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+         CREATE TABLE part_1 PARTITION OF parts FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+         DROP TABLE content_vectors; ALTER TABLE parts RENAME TO content_vectors;
+         CREATE FUNCTION same() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+         CREATE TRIGGER same BEFORE INSERT ON content_vectors FOR EACH ROW EXECUTE FUNCTION same()",
+    );
+    let call = format!(
+        "migrate_chroma({}, embeddings => 'stored', entity_target => NULL)",
+        source.sql()
+    );
+    let whole = "DO $$ BEGIN
+        ASSERT (SELECT count(*) FROM content_vectors) = coalesce((SELECT sum(migrated) FROM vector_migrate.runs), 0);
+        END $$;
+        DELETE FROM content_vectors; DELETE FROM vector_migrate.run_rows; DELETE FROM vector_migrate.runs";
+    storm(&db, &source, 19, &call, MODEL, "SELECT 1", whole);
+}
+
+#[test]
 fn a_rollback_can_be_ended_at_any_moment() {
     let (db, source) = (Db::new(), copied_store());
     let before = format!(

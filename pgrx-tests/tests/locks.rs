@@ -61,7 +61,7 @@ fn a_run_holds_its_locks_to_the_end_of_the_transaction_whichever_way_rows_go_in(
     let source = store("special/two-collections");
     for (way, prepare) in [
         ("directly", ""),
-        ("by COPY", "SET vector_migrate.direct_load = off"),
+        ("by INSERT", "SET vector_migrate.direct_load = off"),
         (
             "by INSERT",
             "CREATE RULE also AS ON INSERT TO content_vectors DO ALSO SELECT 1",

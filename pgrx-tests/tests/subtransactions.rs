@@ -19,7 +19,7 @@ fn a_run_of_very_many_batches_has_fewer_than_64() {
     let source = many_records(records);
     for (way, prepare) in [
         ("directly", ""),
-        ("by COPY", "SET vector_migrate.direct_load = off"),
+        ("by INSERT", "SET vector_migrate.direct_load = off"),
         (
             "by INSERT",
             "CREATE RULE also AS ON INSERT TO content_vectors DO ALSO NOTHING",
@@ -39,7 +39,7 @@ fn a_run_of_very_many_batches_has_fewer_than_64() {
         let ids = subtransactions(&db, "content_vectors");
         println!("{way}: {ids} subtransactions for {records} rows");
         assert!(ids < 64, "{way}: {ids}");
-        if way == "by COPY" {
+        if way == "by INSERT" {
             let report = db.migrate(&source, &format!("{arguments} => 'update'"));
             assert_eq!(report.total().migrated, records);
             let ids = subtransactions(&db, "content_vectors");

@@ -32,16 +32,16 @@ fn migrate(
 ) -> Result<TableIterator<'static, Columns>, ErrorReport> {
     let place = access::check(path)?;
     let options = Options::check(arguments)?;
-    let lines = run::migrate(place, &options)?;
-    Ok(TableIterator::new(lines.into_iter().map(columns)))
+    let rows = run::migrate(place, &options)?;
+    Ok(TableIterator::new(rows.into_iter().map(columns)))
 }
 
-fn columns(line: run::Line) -> Columns {
-    let counts = line.counts;
+fn columns(row: run::ResultRow) -> Columns {
+    let counts = row.counts;
     (
-        line.run_id,
-        line.collection,
-        line.user,
+        row.run_id,
+        row.collection,
+        row.user,
         bigint(counts.found()),
         bigint(counts.migrated),
         bigint(counts.skipped),

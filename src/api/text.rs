@@ -8,7 +8,6 @@ use pgrx::prelude::*;
 
 use crate::error::Error;
 use crate::model;
-use crate::tables::Pgvector;
 use crate::vector::PgVector;
 
 /// What the error says if there is no model.
@@ -31,12 +30,11 @@ END
 $embed$;
 "#)]
 fn embed_text(input: &str) -> Result<PgVector, ErrorReport> {
-    let pgvector = Pgvector::find()?;
     let vectors = model::embed(WHY, &[input])?;
     let vector = vectors
         .first()
         .ok_or_else(|| Error::Bug("the model gave no vector".into()))?;
-    Ok(PgVector::new(vector, &pgvector)?)
+    Ok(PgVector::new(vector)?)
 }
 
 /// The embedding of each of `inputs`, in order; NULL for NULL.
@@ -58,7 +56,6 @@ $embed$;
 fn embed_texts(
     inputs: Vec<Option<String>>,
 ) -> Result<SetOfIterator<'static, Option<PgVector>>, ErrorReport> {
-    let pgvector = Pgvector::find()?;
     let texts: Vec<&str> = inputs.iter().flatten().map(String::as_str).collect();
     let mut vectors = model::embed(WHY, &texts)?.into_iter();
     let mut results = Vec::with_capacity(inputs.len());
@@ -67,7 +64,7 @@ fn embed_texts(
             None => None,
             Some(_) => {
                 let vector = vectors.next().unwrap_or_default();
-                Some(PgVector::new(&vector, &pgvector)?)
+                Some(PgVector::new(&vector)?)
             }
         });
     }

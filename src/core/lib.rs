@@ -14,7 +14,7 @@
 //! | [`embed`] | text to vectors | key; fastembed, ort, tokenizers (feature `onnx`) |
 //! | [`compare`] | whether stored vectors are those of a model | std |
 //! | [`sample`] | the texts and vectors for that, as records pass | record, compare |
-//! | [`encode`] | a row as the bytes of a tuple, for COPY or as a table keeps it | map |
+//! | [`encode`] | a row as the values that a table keeps of it | map |
 //! | [`reason`] | why a record was not migrated | std |
 //! | [`report`] | counts that add up | reason |
 //! | [`key`] | ids as keys of 128 bits | std |

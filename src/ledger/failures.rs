@@ -1,14 +1,22 @@
-//! `run_errors`, written by COPY.
+//! `run_errors`.
 
 use std::borrow::Cow;
 
-use pgrx::pg_sys;
-use vector_migrate_core::encode::TupleBuffer;
+use vector_migrate_core::encode::{ColumnType, TupleBuffer};
 use vector_migrate_core::reason::Rejection;
 
+use super::table::{too_long, write};
 use crate::error::Error;
-use crate::sink::copy_tuples;
-use crate::spi;
+
+/// The columns, as rows fill them.
+const COLUMNS: [(&str, ColumnType); 6] = [
+    ("run_id", ColumnType::Int8),
+    ("collection", ColumnType::Text),
+    ("record_id", ColumnType::Text),
+    ("user_id", ColumnType::Text),
+    ("reason", ColumnType::Text),
+    ("message", ColumnType::Text),
+];
 
 /// A record that was not migrated, or a remark about one that was.
 #[derive(Debug)]
@@ -23,20 +31,6 @@ pub struct FailedRecord {
     pub rejection: Rejection,
 }
 
-pub(super) fn table(name: &str) -> Result<pg_sys::Oid, Error> {
-    spi::read_one(
-        "SELECT $1::pg_catalog.regclass::pg_catalog.oid",
-        &[name.into()],
-        |row| row.get::<pg_sys::Oid>(1),
-    )?
-    .flatten()
-    .ok_or_else(|| Error::Bug(format!("{name} is not there")))
-}
-
-pub(super) fn too_long(rejection: Rejection) -> Error {
-    Error::Bug(format!("ledger: {}", rejection.message))
-}
-
 /// Writes records that run `run` did not migrate.
 ///
 /// # Errors
@@ -46,43 +40,21 @@ pub fn write_failures(run: i64, failures: &[FailedRecord]) -> Result<(), Error> 
         return Ok(());
     }
     let tuples = encode(run, failures).map_err(too_long)?;
-    copy_tuples(
-        table("vector_migrate.run_errors")?,
-        &[
-            "run_id",
-            "collection",
-            "record_id",
-            "user_id",
-            "reason",
-            "message",
-        ],
-        std::iter::once(tuples.as_slice()),
-    );
-    Ok(())
+    write("vector_migrate.run_errors", &COLUMNS, tuples)
 }
 
-fn encode(run: i64, failures: &[FailedRecord]) -> Result<Vec<u8>, Rejection> {
-    const FIELDS: i16 = 6;
-    let mut out: Option<TupleBuffer> = None;
+fn encode(run: i64, failures: &[FailedRecord]) -> Result<TupleBuffer, Rejection> {
+    let mut out = TupleBuffer::behind(Vec::new());
     for failed in failures {
-        let out = match &mut out {
-            Some(out) => {
-                out.next_tuple(FIELDS);
-                out
-            }
-            None => out.insert(TupleBuffer::new(FIELDS)),
-        };
-        out.field(&run.to_be_bytes())?;
-        out.field(storable(&failed.collection).as_bytes())?;
-        out.field(storable(&failed.record_id).as_bytes())?;
-        match &failed.user {
-            Some(user) => out.field(storable(user).as_bytes())?,
-            None => out.null(),
-        }
-        out.field(failed.rejection.reason.as_str().as_bytes())?;
-        out.field(storable(&failed.rejection.message).as_bytes())?;
+        out.begin(COLUMNS.len());
+        out.field(&run.to_ne_bytes())?;
+        out.text(Some(&storable(&failed.collection)))?;
+        out.text(Some(&storable(&failed.record_id)))?;
+        out.text(failed.user.as_deref().map(storable).as_deref())?;
+        out.text(Some(failed.rejection.reason.as_str()))?;
+        out.text(Some(&storable(&failed.rejection.message)))?;
     }
-    Ok(out.map(TupleBuffer::into_bytes).unwrap_or_default())
+    Ok(out)
 }
 
 /// The text with U+0000, which `text` cannot hold, shown as U+2400 (the symbol for it).

@@ -1,20 +1,38 @@
-//! What a run writes into `run_rows`: blocks of rows, by COPY.
+//! What a run writes into `run_rows`: blocks of rows.
 
 use pgrx::pg_sys;
-use vector_migrate_core::encode::TupleBuffer;
+use vector_migrate_core::encode::{ArrayImage, ColumnType, TupleBuffer};
 use vector_migrate_core::reason::Rejection;
 
-use super::array::ArrayBytes;
-use super::failures::{table, too_long};
 use super::follow::{Followers, Move};
+use super::table::{array_of, too_long, write};
 use crate::error::Error;
-use crate::sink::copy_tuples;
+
+const TEXTS: ColumnType = array_of(pg_sys::BuiltinOid::TEXTOID);
+const INTEGERS: ColumnType = array_of(pg_sys::BuiltinOid::INT4OID);
+const XIDS: ColumnType = array_of(pg_sys::BuiltinOid::XIDOID);
+
+/// The columns of `run_rows`, as rows fill them.
+const COLUMNS: [(&str, ColumnType); 9] = [
+    ("run_id", ColumnType::Int8),
+    ("block_no", ColumnType::Int8),
+    ("target", ColumnType::Oid),
+    ("collection", ColumnType::Text),
+    ("keys", TEXTS),
+    ("users", TEXTS),
+    ("entities", INTEGERS),
+    ("xids", XIDS),
+    ("before", TEXTS),
+];
 
 /// Rows in one block: enough to make a row's share of a block's cost small, few enough for a rollback to
 /// undo a block at once.
 const BLOCK_ROWS: usize = 4_000;
 /// A block is closed beyond this size, which overwritten rows may reach early.
 const BLOCK_BYTES: usize = 8 << 20;
+
+/// What an `integer` can count.
+const MOST_ENTITIES: usize = 0x7FFF_FFFF;
 
 /// A content row that the run wrote.
 #[derive(Debug)]
@@ -33,14 +51,28 @@ pub struct Entry<'a> {
 }
 
 /// A block under construction.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Block {
-    keys: ArrayBytes,
-    users: ArrayBytes,
-    entities: ArrayBytes,
+    keys: ArrayImage,
+    users: ArrayImage,
+    entities: ArrayImage,
     has_entities: bool,
-    xids: ArrayBytes,
-    before: ArrayBytes,
+    xids: ArrayImage,
+    before: ArrayImage,
+}
+
+impl Default for Block {
+    fn default() -> Block {
+        let array = |ty: pg_sys::Oid| ArrayImage::new(ty.into());
+        Block {
+            keys: array(pg_sys::TEXTOID),
+            users: array(pg_sys::TEXTOID),
+            entities: array(pg_sys::INT4OID),
+            has_entities: false,
+            xids: array(pg_sys::XIDOID),
+            before: array(pg_sys::TEXTOID),
+        }
+    }
 }
 
 /// The ledger of a run that is going on. What is added is in the table after [`Journal::close`].
@@ -80,6 +112,11 @@ impl Journal {
             moves: Vec::new(),
             followers: versioned.then(|| Followers::new(run, target, per_collection)),
         }
+    }
+
+    /// The run.
+    pub fn run(&self) -> i64 {
+        self.run
     }
 
     /// Adds a row of `collection`.
@@ -155,69 +192,52 @@ impl Journal {
             std::mem::take(&mut self.inserted),
             std::mem::take(&mut self.overwritten),
         ] {
-            if block.keys.len() > 0 {
+            if !block.keys.is_empty() {
                 let tuple = self.tuple(&block).map_err(too_long)?;
-                copy_tuples(
-                    table("vector_migrate.run_rows")?,
-                    &[
-                        "run_id",
-                        "block_no",
-                        "target",
-                        "collection",
-                        "keys",
-                        "users",
-                        "entities",
-                        "xids",
-                        "before",
-                    ],
-                    std::iter::once(tuple.as_slice()),
-                );
+                write("vector_migrate.run_rows", &COLUMNS, tuple)?;
                 self.blocks += 1;
             }
         }
         Ok(())
     }
 
-    fn tuple(&self, block: &Block) -> Result<Vec<u8>, Rejection> {
-        let mut out = TupleBuffer::new(9);
-        let array = |out: &mut TupleBuffer, there: bool, array: &ArrayBytes, ty| {
+    fn tuple(&self, block: &Block) -> Result<TupleBuffer, Rejection> {
+        let mut out = TupleBuffer::behind(Vec::new());
+        let array = |out: &mut TupleBuffer, there: bool, array: &ArrayImage| {
             if there {
-                return array.write(out, ty);
+                return out.array(array);
             }
             out.null();
             Ok(())
         };
-        out.field(&self.run.to_be_bytes())?;
-        out.field(&self.blocks.to_be_bytes())?;
-        out.field(&u32::from(self.target).to_be_bytes())?;
-        out.field(self.collection.as_bytes())?;
-        array(&mut out, true, &block.keys, pg_sys::TEXTOID)?;
-        array(&mut out, self.with_users, &block.users, pg_sys::TEXTOID)?;
-        array(
-            &mut out,
-            block.has_entities,
-            &block.entities,
-            pg_sys::INT4OID,
-        )?;
-        array(&mut out, true, &block.xids, pg_sys::XIDOID)?;
-        let overwritten = block.before.len() > 0;
-        array(&mut out, overwritten, &block.before, pg_sys::TEXTOID)?;
-        Ok(out.into_bytes())
+        out.begin(COLUMNS.len());
+        out.field(&self.run.to_ne_bytes())?;
+        out.field(&self.blocks.to_ne_bytes())?;
+        out.field(&u32::from(self.target).to_ne_bytes())?;
+        out.text(Some(&self.collection))?;
+        array(&mut out, true, &block.keys)?;
+        array(&mut out, self.with_users, &block.users)?;
+        array(&mut out, block.has_entities, &block.entities)?;
+        array(&mut out, true, &block.xids)?;
+        array(&mut out, !block.before.is_empty(), &block.before)?;
+        Ok(out)
     }
 }
 
 impl Block {
     fn push(&mut self, entry: &Entry<'_>, with_users: bool) -> Result<(), Rejection> {
-        self.keys.push(Some(entry.key.as_bytes()))?;
-        if with_users {
-            self.users.push(entry.user.map(str::as_bytes))?;
+        self.keys.push_text(entry.key)?;
+        match entry.user {
+            Some(user) if with_users => self.users.push_text(user)?,
+            None if with_users => self.users.push_null(),
+            _ => {}
         }
-        let entities = i32::try_from(entry.entities).unwrap_or(i32::MAX);
-        self.entities.push(Some(&entities.to_be_bytes()))?;
-        self.has_entities |= entities > 0;
-        self.xids.push(Some(&entry.xid.to_be_bytes()))?;
+        self.entities
+            .push_word(u32::try_from(entry.entities.min(MOST_ENTITIES)).unwrap_or(0));
+        self.has_entities |= entry.entities > 0;
+        self.xids.push_word(entry.xid);
         match entry.before {
-            Some((_, before)) => self.before.push(Some(before.as_bytes())),
+            Some((_, before)) => self.before.push_text(before),
             None => Ok(()),
         }
     }

@@ -4,7 +4,6 @@
 //! created the extension, and callers have SELECT under row-level security), so that nobody can make a
 //! rollback delete what no run inserted.
 
-mod array;
 mod block;
 mod failures;
 mod follow;
@@ -16,6 +15,7 @@ mod referrers;
 mod rollback;
 mod run;
 mod steps;
+mod table;
 mod undo;
 
 pub use failures::{FailedRecord, write_failures};

@@ -18,11 +18,12 @@ use crate::error::Error;
 use crate::ledger::{self, RunSummary};
 use crate::message::{notice, warning};
 use crate::reader::{self, Opened, Size};
+use crate::sink::Described;
 use crate::{model, pg};
 
 /// One row of the result.
 #[derive(Debug)]
-pub struct Line {
+pub struct ResultRow {
     /// The run; `None` in a dry run.
     pub run_id: Option<i64>,
     /// The collection.
@@ -37,7 +38,7 @@ pub struct Line {
 ///
 /// # Errors
 /// Everything in [`Error`]; then nothing is written.
-pub fn migrate(place: PersistDir, options: &Options) -> Result<Vec<Line>, Error> {
+pub fn migrate(place: PersistDir, options: &Options) -> Result<Vec<ResultRow>, Error> {
     let started_at = pgrx::datum::clock_timestamp();
     let _alone = Alone::begin(crate::tables::find(&options.target)?.qualified())?;
     let Opened { store, stop, sizes } = reader::open(place)?;
@@ -90,15 +91,21 @@ pub fn migrate(place: PersistDir, options: &Options) -> Result<Vec<Line>, Error>
     load(reading, source, prepared, |prepared, counts, graph| {
         prepared.sink.close()?;
         let made = match prepared.indexes.take() {
-            Some(indexes) => indexes.make(&prepared.sink, graph, &prepared.pgvector)?,
+            Some(indexes) => indexes.make(
+                &prepared.tables.described,
+                counts,
+                graph,
+                &prepared.pgvector,
+            )?,
             None => None,
         };
         let verdict = match counts.reused {
             0 => None,
             _ => verdict::tell(&prepared.samples, &shown),
         };
+        let Described { content, entity } = &prepared.tables.described;
         let run_id = prepared
-            .sink
+            .tables
             .run
             .ok_or_else(|| Error::Bug("a run without number".into()))?;
         ledger::finish(RunSummary {
@@ -112,8 +119,8 @@ pub fn migrate(place: PersistDir, options: &Options) -> Result<Vec<Line>, Error>
             model_verdict: verdict.map(|it| it.to_string()),
             fingerprint: fingerprint.clone(),
             index: made,
-            content: prepared.sink.content.oid,
-            entity: prepared.sink.entity.as_ref().map(|entity| entity.oid),
+            content: content.oid,
+            entity: entity.as_ref().map(|entity| entity.oid),
         })
     })
 }
@@ -140,7 +147,7 @@ fn load(
     source: Source,
     mut prepared: Prepared,
     finish: impl FnOnce(&mut Prepared, Counts, Option<GraphFound>) -> Result<(), Error>,
-) -> Result<Vec<Line>, Error> {
+) -> Result<Vec<ResultRow>, Error> {
     notice!(
         "reading \"{}\": {} collection{} into {}",
         source.directory,
@@ -150,9 +157,9 @@ fn load(
         } else {
             "s"
         },
-        prepared.sink.content.name
+        prepared.tables.described.content.name
     );
-    let table = prepared.sink.content.oid;
+    let table = prepared.tables.described.content.oid;
     let mut progress = Progress::start(table, prepared.records, source.bytes);
     let truncated_before = model::truncated();
     let plan = Arc::new(prepared.plan);
@@ -171,7 +178,7 @@ fn load(
     };
     while prepared
         .sink
-        .advance(&mut batches, &mut |standing| progress.tick(standing))?
+        .advance(&mut batches, &mut |now| progress.tick(now))?
     {}
     crate::progress::end();
     let graph = reading.graph();
@@ -179,20 +186,19 @@ fn load(
     prepared.plan = Arc::into_inner(plan)
         .ok_or_else(|| Error::Bug("the reader's thread still has the plan".into()))?;
     prepared.truncated = model::truncated().saturating_sub(truncated_before);
-    let counts = prepared.sink.report.total();
-    if counts.embedded > 0 || (counts.entities > 0 && prepared.sink.embeds_entities) {
+    let counts = prepared.sink.recorder().report().total();
+    if counts.embedded > 0 || (counts.entities > 0 && prepared.sink.embeds_entities()) {
         prepared.model = Some(model::describe("vectors were made")?.0);
     }
     finish(&mut prepared, counts, graph)?;
-    notices::close(&prepared.sink.report, &progress, prepared.sink.run);
+    let recorder = prepared.sink.recorder();
+    notices::close(recorder.report(), &progress, recorder.run());
     notices::truncated(prepared.truncated, model::max_tokens());
-    let sink = &prepared.sink;
-    Ok(sink
-        .report
-        .lines()
-        .map(|(collection, user, counts)| Line {
-            run_id: sink.run,
-            collection: sink.names.get(collection).cloned().unwrap_or_default(),
+    let lines = recorder.report().lines();
+    Ok(lines
+        .map(|(collection, user, counts)| ResultRow {
+            run_id: recorder.run(),
+            collection: recorder.name(collection).to_owned(),
             user: user.map(str::to_owned),
             counts: *counts,
         })

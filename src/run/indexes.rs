@@ -1,18 +1,21 @@
 //! The run's vector indexes: which get their entries after the load, whose graph is read, and the making of them.
 
+use pgrx::pg_sys;
 use vector_migrate_core::encode::ContentColumn;
 use vector_migrate_core::index::cost::import_pays;
 use vector_migrate_core::index::graph::{Form, Graph};
 use vector_migrate_core::pipeline::Mode;
 use vector_migrate_core::record::{Collection, Space};
+use vector_migrate_core::report::Counts;
 
 use super::options::Options;
 use super::reading::{GraphFound, GraphWish};
+use super::tables::Tables;
 use crate::error::Error;
 use crate::index::{self, Job, Made, Subject, VectorIndex, Wish};
 use crate::message::notice;
-use crate::sink::Sink;
-use crate::tables::{self, Pgvector, Target, Via};
+use crate::sink::Described;
+use crate::tables::{self, Pgvector, Target};
 use crate::{guc, spi};
 
 /// What will be done after the load.
@@ -41,30 +44,29 @@ impl Indexes {
     /// [`Error::NoImport`]; the server's own.
     pub fn plan(
         options: &Options,
-        sink: &mut Sink,
+        run: &Tables,
         space: Space,
         largest: Largest,
         records: u64,
         pgvector: &Pgvector,
     ) -> Result<(Indexes, Option<GraphWish>), Error> {
         let wish = options.index;
-        let late = match &sink.into_content {
-            Some(content) if sink.run.is_some() && wish != Wish::None => late(content, pgvector)?,
+        let content = run.described.content.as_ref();
+        let late = match wish {
+            Wish::None => Vec::new(),
+            _ if run.loads_directly() => late(content, pgvector)?,
             _ => Vec::new(),
         };
-        if let Some(content) = &mut sink.into_content {
-            content.late = late.iter().map(|index| index.oid).collect();
-        }
         // On a table that was there, a new index is made only where one is asked for by name.
-        let real = sink.run.is_some();
+        let real = run.run.is_some();
         let asked = matches!(wish, Wish::Import | Wish::Build);
-        let has_none = asked && real && !sink.content.created && has_no_index(sink, pgvector)?;
-        let new = real && wish != Wish::None && (sink.content.created || has_none);
+        let has_none = asked && real && !content.created && has_no_index(content, pgvector)?;
+        let new = real && wish != Wish::None && (content.created || has_none);
         let makes_one = new || !late.is_empty();
         if wish == Wish::Import && real && !makes_one {
             return Err(Error::NoImport(format!(
                 "{} has a vector index, and rows, or takes its rows through triggers or a view",
-                sink.content.name
+                content.name
             )));
         }
         let graph = match (options.mode, &largest) {
@@ -80,7 +82,7 @@ impl Indexes {
             }
             (_, Some((collection, _))) => Ok(collection.space),
         };
-        let form = match sink.content.vector.half {
+        let form = match content.vector.half {
             true => Form::Half,
             false => Form::Single,
         };
@@ -101,18 +103,24 @@ impl Indexes {
         Ok((indexes, wish_of))
     }
 
-    /// Makes them; how the content table's came. Entity vectors are the model's own, of length 1, and no graph is there for
+    /// The content table's own indexes that its rows get no entries in while they are loaded.
+    pub fn late(&self) -> Vec<pg_sys::Oid> {
+        self.late.iter().map(|index| index.oid).collect()
+    }
+
+    /// Makes them for a run with these counts; how the content table's came. Entity vectors are the model's own, of length 1, and no graph is there for
     /// them.
     ///
     /// # Errors
     /// Those of [`index::make`].
     pub fn make(
         self,
-        sink: &Sink,
+        described: &Described,
+        rows: Counts,
         found: Option<GraphFound>,
         pgvector: &Pgvector,
     ) -> Result<Option<Made>, Error> {
-        let rows = sink.report.total();
+        let content = described.content.as_ref();
         let m = found.as_ref().and_then(|found| found.m).map(u32::from);
         let effort = found.as_ref().and_then(|found| found.effort);
         let found = found.map_or_else(
@@ -140,8 +148,8 @@ impl Indexes {
         for index in late {
             let spare = Err("another index of the table has taken the graph".to_owned());
             let made = index::make(Job {
-                table: sink.content.oid,
-                name: &sink.content.name,
+                table: content.oid,
+                name: &content.name,
                 wish: if first.is_none() {
                     self.wish
                 } else {
@@ -156,7 +164,7 @@ impl Indexes {
         }
         if self.new {
             first = new(
-                &sink.content,
+                content,
                 self.wish,
                 self.space,
                 m,
@@ -165,7 +173,7 @@ impl Indexes {
                 pgvector,
             )?;
         }
-        if let Some(entity) = sink.entity.as_ref().filter(|entity| entity.created) {
+        if let Some(entity) = described.entity.as_ref().filter(|entity| entity.created) {
             let wish = match self.wish {
                 Wish::None => Wish::None,
                 _ => Wish::Build,
@@ -225,17 +233,14 @@ fn new<C>(
 }
 
 /// Whether the content table is an ordinary one without any vector index.
-fn has_no_index(sink: &Sink, pgvector: &Pgvector) -> Result<bool, Error> {
-    let content = &sink.content;
-    Ok(content.via != Via::Insert
-        && !content.peculiar
-        && index::indexes(content.oid, pgvector)?.is_empty())
+fn has_no_index(content: &Target<ContentColumn>, pgvector: &Pgvector) -> Result<bool, Error> {
+    Ok(content.copyable && index::indexes(content.oid, pgvector)?.is_empty())
 }
 
 /// The vector indexes of an empty table into which rows go straight. One on a cast stays in the load, as it may refuse a row; and
 /// a trigger of the table's own may search while rows come.
 fn late(content: &Target<ContentColumn>, pgvector: &Pgvector) -> Result<Vec<VectorIndex>, Error> {
-    if content.created || content.via != Via::Heap || tables::has_triggers(content.oid)? {
+    if content.created || tables::has_triggers(content.oid)? {
         return Ok(Vec::new());
     }
     let mut indexes = index::indexes(content.oid, pgvector)?;

@@ -16,7 +16,7 @@ mod tables;
 mod verdict;
 
 pub use collections::choose;
-pub use drive::{Line, migrate};
+pub use drive::{ResultRow, migrate};
 pub use import_index::import_index;
 pub use options::{Arguments, Options, parse_filter};
 pub use verdict::{WHY, compare};

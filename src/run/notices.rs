@@ -7,7 +7,7 @@ use vector_migrate_core::reason::Reason;
 use vector_migrate_core::report::{Counts, Report};
 
 use crate::message::notice;
-use crate::sink::Standing;
+use crate::sink::RunProgress;
 use crate::{guc, progress};
 
 /// How far the run is: in `pg_stat_progress_copy` always, in a line each `vector_migrate.progress_interval`.
@@ -34,7 +34,7 @@ impl Progress {
             last: now,
             every: guc::progress_interval(),
         };
-        progress.tick(Standing {
+        progress.tick(RunProgress {
             counts: Counts::default(),
             coming: 0,
             read: 0,
@@ -43,8 +43,8 @@ impl Progress {
     }
 
     /// Shows how far the run is, and tells it if it is time to.
-    pub fn tick(&mut self, now: Standing) {
-        let Standing {
+    pub fn tick(&mut self, now: RunProgress) {
+        let RunProgress {
             counts,
             coming,
             read,
@@ -52,7 +52,7 @@ impl Progress {
         // What is counted when a store is opened is live records; damage may hide some.
         let all = self.records.max(read);
         let share = |whole: u64| u128::from(whole) * u128::from(read) / u128::from(all.max(1));
-        progress::show(progress::Standing {
+        progress::show(progress::Figures {
             table: self.table,
             bytes: u64::try_from(share(self.bytes)).unwrap_or(self.bytes),
             bytes_total: self.bytes,

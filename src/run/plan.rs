@@ -1,6 +1,6 @@
 //! From options and store to a plan: which tables, which dimensions, which vectors.
 
-use vector_migrate_core::encode::{ColumnType, ContentColumn, EntityColumn, Form, canonical_key};
+use vector_migrate_core::encode::{ColumnType, ContentColumn, canonical_key};
 use vector_migrate_core::pipeline::{Budget, Mode, Plan, Pool};
 use vector_migrate_core::record::{Collection, Space};
 use vector_migrate_core::sample::Pair;
@@ -9,14 +9,15 @@ use vector_migrate_core::seen::RowKeys;
 use super::indexes::{Indexes, Largest};
 use super::options::Options;
 use super::reading::GraphWish;
-use super::tables::{self, Making};
+use super::tables::Tables;
 use super::verdict;
 use crate::error::Error;
+use crate::ledger::Journal;
 use crate::message::notice;
 use crate::reader::Size;
-use crate::sink::{OnConflict, Reach, Sink, known_keys};
-use crate::tables::{KeyPart, Pgvector, Target};
-use crate::{guc, ledger, lock, model, subxact};
+use crate::sink::{BulkLimit, OnConflict, Recorder, Rules, Sink, known_keys};
+use crate::tables::{KeyPart, Pgvector, Target, check_update_privilege};
+use crate::{guc, model, subxact};
 
 /// Everything that a run needs.
 pub struct Prepared {
@@ -24,6 +25,8 @@ pub struct Prepared {
     pub plan: Plan,
     /// For the backend.
     pub sink: Sink,
+    /// What is decided of the tables.
+    pub tables: Tables,
     /// What is done about vector indexes after the load.
     pub indexes: Option<Indexes>,
     /// What the reader finds out for that.
@@ -95,92 +98,77 @@ pub fn prepare(
 ) -> Result<Prepared, Error> {
     let budget = budget(size)?;
     let pgvector = Pgvector::find()?;
-    let making = Making::of(options.dry_run);
     let dimension = dimensions(options, path, &collections)?;
-    let has_model = model::installed().is_ok();
-    if making == Making::Real {
-        lock::keep_runs_out(&crate::tables::find(&options.target)?.qualified())?;
+    let mut user = None;
+    let tables = Tables::decide(options, dimension, &pgvector, |content| {
+        check_dimension(options, &collections, dimension, content)?;
+        let wanted = options.user_id.as_deref();
+        user = wanted
+            .map(|user| held(content, "user_id", user))
+            .transpose()?;
+        let default = options.default_user_id.as_deref();
+        default.map_or(Ok(()), |user| {
+            held(content, "default_user_id", user).map(drop)
+        })
+    })?;
+    if options.on_conflict == OnConflict::Update {
+        check_overwritable(&tables)?;
     }
-    let place = crate::tables::find_locked(&options.target, making.locks())?;
-    // Without a vector anywhere there is nothing to take dimensions from but the model.
-    let new_dimension = match dimension {
-        Some(dimension) => dimension,
-        None if place.oid.is_none() && has_model => model::describe("")?.1,
-        None => 384,
-    };
-    let content = tables::content(
-        &place,
-        making,
-        new_dimension,
-        options.user_id_type,
-        &pgvector,
-    )?;
-    check_dimension(options, &collections, dimension, &content)?;
-    let user = options
-        .user_id
-        .as_deref()
-        .map(|user| held(&content, "user_id", user))
-        .transpose()?;
-    if let Some(default) = &options.default_user_id {
-        held(&content, "default_user_id", default)?;
-    }
-    let entity = entity_table(options, making, new_dimension, &content, &pgvector)?;
-    if options.on_conflict == OnConflict::Update && !content.created {
-        let all = [Some((&content.name, content.overwritable))]
-            .into_iter()
-            .chain([entity.as_ref().map(|it| (&it.name, it.overwritable))]);
-        if let Some((name, _)) = all.flatten().find(|(_, overwritable)| !overwritable) {
-            return Err(Error::NotOverwritable(name.clone()));
-        }
-        crate::tables::check_update_privilege(&content, "UPDATE")?;
-        if let Some(entity) = entity.as_ref().filter(|entity| !entity.created) {
-            crate::tables::check_update_privilege(entity, "DELETE")?;
-        }
-    }
-    let run = match making {
-        Making::Real => Some(ledger::next_run_id()?),
-        Making::Temporary | Making::Imagined => None,
-    };
+    let content = &tables.described.content;
     let names: Vec<String> = collections.iter().map(Collection::qualified_name).collect();
-    let mut plan = Plan {
+    let pool = Pool::default();
+    let (per_collection, per_user) = (
+        content.key.contains(&KeyPart::Collection),
+        content.key.contains(&KeyPart::User),
+    );
+    let space = common_space(&collections, &content.name, content.created);
+    let (indexes, graph) =
+        Indexes::plan(options, &tables, space, largest, size.records, &pgvector)?;
+    let plan = Plan {
         content: content.columns.clone(),
-        entity: entity
-            .as_ref()
-            .map_or_else(Vec::new, |entity| entity.columns.clone()),
-        form: Form::Copy,
+        entity: (tables.described.entity.as_ref()).map_or_else(Vec::new, |it| it.columns.clone()),
         vector: content.vector,
         mode: options.mode,
-        has_model,
+        has_model: model::installed().is_ok(),
         user,
         default_user: options.default_user_id.clone(),
         keep_orphans: options.keep_orphans,
         filter: options.parsed_filter()?,
-        row_keys: RowKeys::new(
-            content.key.contains(&KeyPart::Collection),
-            content.key.contains(&KeyPart::User),
-        ),
-        known: known_keys(&content, &names, size.records)?,
+        row_keys: RowKeys::new(per_collection, per_user),
+        known: known_keys(content, &names, size.records)?,
         overwrites: options.on_conflict == OnConflict::Update,
         strict: options.strict,
         sampling: verdict::sampling(options, dimension, size.records),
         batch_bytes: budget.batch,
-        pool: Pool::default(),
+        pool: pool.clone(),
         collections,
     };
-    let space = common_space(&plan.collections, &content.name, content.created);
-    let embeds = options.mode != Mode::Stored;
-    let mut sink = Sink::new(content, entity, run, options.on_conflict, embeds, names);
-    sink.strict = options.strict;
-    sink.pool = plan.pool.clone();
-    sink.reach = Reach::new(budget.load, budget.longest);
-    sink.expect(size.records);
-    tables::shade(&mut sink, making)?;
-    plan.form = tables::shorten(&mut sink);
-    let (indexes, graph) =
-        Indexes::plan(options, &mut sink, space, largest, size.records, &pgvector)?;
+    let recorder = match tables.run {
+        Some(run) => Recorder::of_run(
+            Journal::new(
+                run,
+                content.oid,
+                per_user,
+                per_collection,
+                content.versioned,
+            ),
+            names,
+        ),
+        None => Recorder::of_dry_run(names),
+    };
+    let rules = Rules {
+        on_conflict: options.on_conflict,
+        strict: options.strict,
+        embeds_entities: options.mode != Mode::Stored,
+        records: size.records,
+    };
+    let into = tables.destinations(indexes.late())?;
+    let limit = BulkLimit::new(budget.load, budget.longest);
+    let sink = Sink::new(&tables.described, into, recorder, &rules, limit, pool);
     Ok(Prepared {
         plan,
         sink,
+        tables,
         indexes: Some(indexes),
         graph,
         model: None,
@@ -189,6 +177,25 @@ pub fn prepare(
         pgvector,
         records: size.records,
     })
+}
+
+/// The tables that are there have to take overwritten rows.
+fn check_overwritable(tables: &Tables) -> Result<(), Error> {
+    let (content, entity) = (&tables.described.content, tables.described.entity.as_ref());
+    if content.created {
+        return Ok(());
+    }
+    let all = [Some((&content.name, content.overwritable))]
+        .into_iter()
+        .chain([entity.map(|it| (&it.name, it.overwritable))]);
+    if let Some((name, _)) = all.flatten().find(|(_, overwritable)| !overwritable) {
+        return Err(Error::NotOverwritable(name.clone()));
+    }
+    check_update_privilege(content, "UPDATE")?;
+    match entity.filter(|entity| !entity.created) {
+        Some(entity) => check_update_privilege(entity, "DELETE"),
+        None => Ok(()),
+    }
 }
 
 /// How a run over collections of this size uses the memory that it may.
@@ -233,36 +240,6 @@ fn check_dimension(
                embeddings => 'generate' and a model of the column's dimensions."
             .into(),
     })
-}
-
-/// The entity table; `None` if no entities are wanted or none can be put in.
-fn entity_table(
-    options: &Options,
-    making: Making,
-    content_dimension: u32,
-    content: &Target<ContentColumn>,
-    pgvector: &Pgvector,
-) -> Result<Option<Target<EntityColumn>>, Error> {
-    let Some(name) = &options.entity_target else {
-        return Ok(None);
-    };
-    let place = crate::tables::find_locked(name, making.locks())?;
-    // What will be embedded later, by a run or by hand, is embedded with the model that is installed.
-    let dimension = match (place.oid, model::installed(), options.mode) {
-        (None, Ok(()), Mode::Stored) => model::describe("").map_or(content_dimension, |it| it.1),
-        (None, Ok(()), Mode::Auto | Mode::Generate) => model::describe("")?.1,
-        _ => content_dimension,
-    };
-    let entity = tables::entity(&place, making, dimension, content, pgvector)?;
-    if entity.vector_required && options.mode == Mode::Stored {
-        notice!(
-            "no entities are migrated: embeddings => 'stored' gives them no vectors, and column \
-             \"embedding\" of {} is not null",
-            entity.name
-        );
-        return Ok(None);
-    }
-    Ok(Some(entity))
 }
 
 /// An argument's user as the target's column spells it.

@@ -1,79 +1,349 @@
-//! The run's tables: found and described, or made; locked against a second run; shadowed in a dry run.
+//! The run's tables: found and described, or created, and what is done with the rows that go into them.
+//!
+//! Promise: decided once, before a record is read.
 
-use vector_migrate_core::encode::{ContentColumn, EntityColumn, Form};
+use std::rc::Rc;
 
+use pgrx::pg_sys;
+use vector_migrate_core::encode::{ContentColumn, EntityColumn, TableColumn};
+use vector_migrate_core::pipeline::Mode;
+
+use super::options::Options;
 use crate::error::Error;
-use crate::message::{self, notice};
-use crate::sink::{self, OnConflict, Sink};
+use crate::load::{self, Destination, LoadColumn, Way};
+use crate::message::{Level, notice, send};
+use crate::sink::{Described, Destinations};
 use crate::tables::create::{self, Life};
-use crate::tables::imagined;
-use crate::tables::{self, Pgvector, Place, Target, Via};
-use crate::{guc, lock, pg, spi};
+use crate::tables::{self, Pgvector, Place, Target, planned};
+use crate::{guc, ledger, lock, model, pg, spi};
 
-/// Whether a table that is missing is made for good, for the length of a dry run, or only imagined, where
-/// nothing can be made: in a read-only transaction.
+/// What a call may write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Making {
-    /// A run.
-    Real,
-    /// A dry run.
+enum Writes {
+    /// A run: everything.
+    Permanent,
+    /// A dry run: what is taken back.
     Temporary,
-    /// A dry run that cannot write.
-    Imagined,
+    /// A dry run in a read-only transaction: nothing.
+    Nothing,
 }
 
-impl Making {
-    /// What a run of this kind does.
-    pub fn of(dry_run: bool) -> Making {
-        match (dry_run, pg::can_write()) {
-            (false, _) => Making::Real,
-            (true, true) => Making::Temporary,
-            (true, false) => Making::Imagined,
+/// Where the rows of a call go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Into {
+    /// The tables themselves.
+    Tables,
+    /// Temporary copies of tables that were there: a content and an entity table.
+    Copies(pg_sys::Oid, Option<pg_sys::Oid>),
+    /// Nowhere.
+    Nowhere,
+}
+
+/// What is decided of a run's tables.
+#[derive(Debug)]
+pub struct Tables {
+    /// The tables, as they are described.
+    pub described: Described,
+    /// The run's number in the ledger; `None`: a dry run.
+    pub run: Option<i64>,
+    into: Into,
+    /// The way of content rows, where they go anywhere.
+    way: Option<Way>,
+}
+
+impl Tables {
+    /// Finds and describes the tables that `options` names, or creates them: the content table for vectors of `dimension`. Locks
+    /// them, and keeps other runs out.
+    ///
+    /// # Errors
+    /// What is wrong with an existing table; [`Error::TargetBusy`]; the server's own.
+    pub fn decide(
+        options: &Options,
+        dimension: Option<u32>,
+        pgvector: &Pgvector,
+        check: impl FnOnce(&Target<ContentColumn>) -> Result<(), Error>,
+    ) -> Result<Tables, Error> {
+        let writes = match (options.dry_run, pg::can_write()) {
+            (false, _) => Writes::Permanent,
+            (true, true) => Writes::Temporary,
+            (true, false) => Writes::Nothing,
+        };
+        if writes == Writes::Permanent {
+            lock::keep_runs_out(&tables::find(&options.target)?.qualified())?;
         }
+        let place = tables::find_locked(&options.target, writes.locks())?;
+        // Without a vector anywhere there is nothing to take dimensions from but the model.
+        let dimension = match dimension {
+            Some(dimension) => dimension,
+            None if place.oid.is_none() && model::installed().is_ok() => model::describe("")?.1,
+            None => 384,
+        };
+        let content = writes.content(&place, dimension, options.user_id_type, pgvector)?;
+        check(&content)?;
+        let entity = writes.entity(options, dimension, &content, pgvector)?;
+        let described = Described {
+            content: Rc::new(content),
+            entity: entity.map(Rc::new),
+        };
+        let run = match writes {
+            Writes::Permanent => Some(ledger::next_run_id()?),
+            Writes::Temporary | Writes::Nothing => None,
+        };
+        let into = writes.into(&described)?;
+        let way = match into {
+            Into::Nowhere => None,
+            Into::Tables => Some(way(
+                &described.content,
+                described.content.oid,
+                into.dry(run),
+            )),
+            Into::Copies(content, _) => Some(way(&described.content, content, false)),
+        };
+        Ok(Tables {
+            described,
+            run,
+            into,
+            way,
+        })
     }
 
+    /// Whether content rows go directly into the table itself, to stay.
+    pub fn loads_directly(&self) -> bool {
+        self.run.is_some() && self.way == Some(Way::Direct)
+    }
+
+    /// Where rows go; `None`: nowhere. `late`: indexes of the content table that get their entries after the load.
+    ///
+    /// # Errors
+    /// The server's own.
+    pub fn destinations(&self, late: Vec<pg_sys::Oid>) -> Result<Option<Destinations>, Error> {
+        let Described { content, entity } = &self.described;
+        let (oid, entity_oid) = match self.into {
+            Into::Nowhere => return Ok(None),
+            Into::Tables => (content.oid, entity.as_ref().map(|entity| entity.oid)),
+            Into::Copies(content, entity) => (content, entity),
+        };
+        let Some(content_way) = self.way else {
+            return Ok(None);
+        };
+        let dry = self.into.dry(self.run);
+        let entity = match entity.as_ref().zip(entity_oid) {
+            Some((entity, oid)) => {
+                let way = way(entity, oid, dry);
+                Some(Rc::new(destination(entity, oid, way, dry, Vec::new())?))
+            }
+            None => None,
+        };
+        let content = destination(content, oid, content_way, dry, late)?;
+        Ok(Some(Destinations {
+            content: Rc::new(content),
+            entity,
+            in_place: self.into == Into::Tables,
+            stays: self.run.is_some(),
+        }))
+    }
+}
+
+impl Writes {
     /// How the tables are locked while they are described: a dry run that puts nothing into them leaves others alone.
-    pub fn locks(self) -> lock::Mode {
+    fn locks(self) -> lock::Mode {
         match self {
-            Making::Real => lock::Mode::Write,
-            Making::Temporary | Making::Imagined => lock::Mode::Read,
+            Writes::Permanent => lock::Mode::Write,
+            Writes::Temporary | Writes::Nothing => lock::Mode::Read,
         }
     }
 
     fn life(self) -> Life {
         match self {
-            Making::Real => Life::Permanent,
-            Making::Temporary | Making::Imagined => Life::Temporary,
+            Writes::Permanent => Life::Permanent,
+            Writes::Temporary | Writes::Nothing => Life::Temporary,
         }
+    }
+
+    /// The content table at `place`, made for vectors of `dimension` if it is missing.
+    fn content(
+        self,
+        place: &Place,
+        dimension: u32,
+        user_id_type: &str,
+        pgvector: &Pgvector,
+    ) -> Result<Target<ContentColumn>, Error> {
+        if let Some(oid) = place.oid {
+            return tables::describe_content(place, oid, pgvector);
+        }
+        self.tell_missing(place, dimension);
+        let made = match self {
+            Writes::Nothing => planned::content(dimension, user_id_type),
+            _ => {
+                let oid = create::content(place, self.life(), dimension, user_id_type, pgvector)?;
+                tables::describe_content(place, oid, pgvector)?
+            }
+        };
+        Ok(Target {
+            name: place.qualified(),
+            created: true,
+            key: vec![tables::KeyPart::Collection, tables::KeyPart::Id],
+            ..made
+        })
+    }
+
+    /// The entity table; `None` if no entities are wanted or none can be put in.
+    fn entity(
+        self,
+        options: &Options,
+        content_dimension: u32,
+        content: &Target<ContentColumn>,
+        pgvector: &Pgvector,
+    ) -> Result<Option<Target<EntityColumn>>, Error> {
+        let Some(name) = &options.entity_target else {
+            return Ok(None);
+        };
+        let place = tables::find_locked(name, self.locks())?;
+        // What will be embedded later, by a run or by hand, is embedded with the model that is installed.
+        let dimension = match (place.oid, model::installed(), options.mode) {
+            (None, Ok(()), Mode::Stored) => {
+                model::describe("").map_or(content_dimension, |it| it.1)
+            }
+            (None, Ok(()), Mode::Auto | Mode::Generate) => model::describe("")?.1,
+            _ => content_dimension,
+        };
+        let entity = match place.oid {
+            Some(oid) => tables::describe_entity(&place, oid, pgvector)?,
+            None => self.new_entity(&place, dimension, content, pgvector)?,
+        };
+        if entity.vector_required && options.mode == Mode::Stored {
+            notice!(
+                "no entities are migrated: embeddings => 'stored' gives them no vectors, and column \
+                 \"embedding\" of {} is not null",
+                entity.name
+            );
+            return Ok(None);
+        }
+        Ok(Some(entity))
+    }
+
+    fn new_entity(
+        self,
+        place: &Place,
+        dimension: u32,
+        content: &Target<ContentColumn>,
+        pgvector: &Pgvector,
+    ) -> Result<Target<EntityColumn>, Error> {
+        self.tell_missing(place, dimension);
+        let made = match self {
+            Writes::Nothing => planned::entity(dimension, content),
+            _ => {
+                let oid = create::entity(place, self.life(), dimension, content, pgvector)?;
+                tables::describe_entity(place, oid, pgvector)?
+            }
+        };
+        Ok(Target {
+            name: place.qualified(),
+            created: true,
+            ..made
+        })
+    }
+
+    fn tell_missing(self, place: &Place, dimension: u32) {
+        let verb = match self {
+            Writes::Permanent => "is created",
+            Writes::Temporary | Writes::Nothing => "would be created",
+        };
+        notice!(
+            "table {} {verb}, for vectors of {dimension} dimensions",
+            place.qualified()
+        );
+    }
+
+    /// Where rows go. A dry run's go into temporary copies of the tables, with their types and checks, so that it meets what a
+    /// run would meet; or, where a table has rules that a copy would not show, into the tables themselves, from which the
+    /// subtransaction's end takes them back.
+    fn into(self, described: &Described) -> Result<Into, Error> {
+        let Described { content, entity } = described;
+        match self {
+            Writes::Permanent => return Ok(Into::Tables),
+            Writes::Temporary => {}
+            Writes::Nothing => {
+                notice!(
+                    "dry run in a read-only transaction: the tables' constraints are not tried"
+                );
+                return Ok(Into::Nowhere);
+            }
+        }
+        let entity = entity.as_ref();
+        let copyable = content.copyable && entity.is_none_or(|it| it.copyable);
+        // Sequences are not undone.
+        let draws_numbers = content.draws_numbers || entity.is_some_and(|it| it.draws_numbers);
+        if !copyable && !draws_numbers && !content.created {
+            notice!(
+                "{} has triggers, partitions or constraints of its own: the dry run tries rows in the table \
+                 itself and takes them back",
+                content.name
+            );
+            lock::hold(content.oid, lock::Mode::Write);
+            if let Some(entity) = entity.filter(|entity| !entity.created) {
+                lock::hold(entity.oid, lock::Mode::Write);
+            }
+            return Ok(Into::Tables);
+        }
+        let content = match content.created {
+            true => content.oid,
+            false => create::shadow(content, "content")?,
+        };
+        let entity = match entity {
+            Some(entity) if entity.created => Some(entity.oid),
+            Some(entity) => Some(create::shadow(entity, "entity")?),
+            None => None,
+        };
+        Ok(Into::Copies(content, entity))
     }
 }
 
-/// The content table at `place`, made for vectors of `dimension` if it is missing.
-///
-/// # Errors
-/// What is wrong with an existing table; the server's own.
-pub fn content(
-    place: &Place,
-    making: Making,
-    dimension: u32,
-    user_id_type: &str,
-    pgvector: &Pgvector,
-) -> Result<Target<ContentColumn>, Error> {
-    if let Some(oid) = place.oid {
-        return tables::describe_content(place, oid, pgvector);
+impl Into {
+    /// Whether rows are tried in the tables themselves.
+    fn dry(self, run: Option<i64>) -> bool {
+        self == Into::Tables && run.is_none()
     }
-    tell_missing(place, making, dimension);
-    let mut made = match making {
-        Making::Imagined => imagined::content(dimension, user_id_type),
-        _ => {
-            let oid = create::content(place, making.life(), dimension, user_id_type, pgvector)?;
-            tables::describe_content(place, oid, pgvector)?
-        }
+}
+
+/// The way of the target's rows into the table `oid`; `dry`: sequences are left alone.
+fn way<C: TableColumn>(target: &Target<C>, oid: pg_sys::Oid, dry: bool) -> Way {
+    let columns: Vec<LoadColumn> = target.columns.iter().map(LoadColumn::from).collect();
+    let substitutes = match dry {
+        true => target.substitutes.as_slice(),
+        false => &[],
     };
-    made.name = place.qualified();
-    made.created = true;
-    made.key = vec![tables::KeyPart::Collection, tables::KeyPart::Id];
-    Ok(made)
+    let names: Vec<&str> = substitutes.iter().map(|it| it.name()).collect();
+    let distributed = target.distributed && oid == target.oid;
+    let way = load::choose(oid, &columns, &names, distributed, guc::direct_load());
+    let how = match way {
+        Way::Direct => "directly".to_owned(),
+        Way::Executor(cause) => format!("by INSERT: {cause}"),
+    };
+    send(Level::Debug, &format!("rows go into {} {how}", target.name));
+    way
+}
+
+fn destination<C: TableColumn>(
+    target: &Target<C>,
+    oid: pg_sys::Oid,
+    way: Way,
+    dry: bool,
+    late: Vec<pg_sys::Oid>,
+) -> Result<Destination, Error> {
+    let name = tables::named(oid)?.ok_or_else(|| Error::NoTable(target.name.clone()))?;
+    let columns = target.columns.iter().map(LoadColumn::from).collect();
+    let substitutes = match dry {
+        true => target.substitutes.clone(),
+        false => Vec::new(),
+    };
+    Ok(Destination::new(
+        (oid, name),
+        columns,
+        way,
+        substitutes,
+        late,
+    ))
 }
 
 /// Whether a table of this name is there and has room for rows already.
@@ -93,107 +363,4 @@ pub fn is_filled(name: &str) -> Result<bool, Error> {
         |row| row.get::<bool>(1),
     )?;
     Ok(filled.flatten().unwrap_or(false))
-}
-
-/// The entity table at `place`, made for vectors of `dimension` if it is missing.
-///
-/// # Errors
-/// As [`content`].
-pub fn entity(
-    place: &Place,
-    making: Making,
-    dimension: u32,
-    content: &Target<ContentColumn>,
-    pgvector: &Pgvector,
-) -> Result<Target<EntityColumn>, Error> {
-    if let Some(oid) = place.oid {
-        return tables::describe_entity(place, oid, pgvector);
-    }
-    tell_missing(place, making, dimension);
-    let mut made = match making {
-        Making::Imagined => imagined::entity(dimension, content),
-        _ => {
-            let oid = create::entity(place, making.life(), dimension, content, pgvector)?;
-            tables::describe_entity(place, oid, pgvector)?
-        }
-    };
-    made.name = place.qualified();
-    made.created = true;
-    Ok(made)
-}
-
-fn tell_missing(place: &Place, making: Making, dimension: u32) {
-    let verb = match making {
-        Making::Real => "is created",
-        Making::Temporary | Making::Imagined => "would be created",
-    };
-    notice!(
-        "table {} {verb}, for vectors of {dimension} dimensions",
-        place.qualified()
-    );
-}
-
-/// Where a dry run puts its rows, so that it meets what a run would meet: temporary copies of the tables,
-/// with their types and checks; or, where a table has rules that a copy would not show, the tables
-/// themselves, from which the subtransaction's end takes the rows back.
-///
-/// # Errors
-/// The server's own.
-pub fn shade(sink: &mut Sink, making: Making) -> Result<(), Error> {
-    match making {
-        Making::Real => return Ok(()),
-        Making::Temporary => {}
-        Making::Imagined => {
-            notice!("dry run in a read-only transaction: the tables' constraints are not tried");
-            sink.into_content = None;
-            sink.into_entity = None;
-            return Ok(());
-        }
-    }
-    let own_rules = sink.content.peculiar || sink.entity.as_ref().is_some_and(|it| it.peculiar);
-    // Sequences are not undone.
-    let spends = sink.content.spends || sink.entity.as_ref().is_some_and(|it| it.spends);
-    if own_rules && !spends && !sink.content.created {
-        notice!(
-            "{} has triggers, partitions or constraints of its own: the dry run tries rows in the table \
-             itself and takes them back",
-            sink.content.name
-        );
-        lock::hold(sink.content.oid, lock::Mode::Write);
-        if let Some(entity) = sink.entity.as_ref().filter(|entity| !entity.created) {
-            lock::hold(entity.oid, lock::Mode::Write);
-        }
-        sink.dry_in_place = true;
-        return Ok(());
-    }
-    if let Some(target) = sink.into_content.as_mut().filter(|target| !target.created) {
-        target.oid = create::shadow(target, "content")?;
-        target.via = Via::Copy;
-    }
-    if let Some(target) = sink.into_entity.as_mut().filter(|target| !target.created) {
-        target.oid = create::shadow(target, "entity")?;
-        target.via = Via::Copy;
-    }
-    Ok(())
-}
-
-/// Lets content rows go straight into their table where that comes to the same as COPY; the form that their tuples
-/// have to be in.
-pub fn shorten(sink: &mut Sink) -> Form {
-    // Overwriting takes the rows by SQL.
-    let inserts = sink.on_conflict != OnConflict::Update;
-    let Some(content) = sink.into_content.as_mut() else {
-        return Form::Copy;
-    };
-    // A dry run in the table itself leaves sequences alone.
-    let spends = sink.dry_in_place && !content.fillers.is_empty();
-    let may = guc::direct_load() && inserts && !spends;
-    if may && content.via == Via::Copy && sink::takes(content) {
-        message::send(
-            message::Level::Debug,
-            &format!("rows go into {} without COPY", content.name),
-        );
-        content.via = Via::Heap;
-    }
-    content.via.form()
 }

@@ -5,83 +5,81 @@
 //! no vector to be made, no row to be overwritten. What it has taken stays in memory until the server has stored all
 //! of it; if the server refuses a row, the bulk load is taken back and loaded batch by batch.
 
-use vector_migrate_core::pipeline::Row;
+use vector_migrate_core::pipeline::Batch;
 
-use super::batch::{Aside, Batches, Sink, Tick};
-use super::copy::{self, Supply};
-use super::heap;
-use super::select::Selected;
+use super::load::Loader;
+use super::sort::{Sorted, Sorter};
+use super::{Recorder, Sink, Source, Tick};
 use crate::error::Error;
-use crate::tables::Via;
+use crate::load::Supply;
 use crate::{interrupt, pg, progress, subxact};
 
 /// A bulk load ends when so many records were left out on its way, so that they are written down.
 const MOST_FAILURES: usize = 20_000;
 
-/// One COPY under way.
+/// What waits for the next step.
+#[derive(Debug)]
+pub(super) enum Deferred {
+    /// A batch whose sorting out takes a question to the server.
+    Batch(Batch),
+    /// Rows that need more than to be put in.
+    Sorted(Sorted),
+}
+
+/// A bulk load under way.
 struct Bulk<'s, 'b, 't> {
-    sink: &'s mut Sink,
-    source: &'s mut Batches<'b>,
+    sorter: &'s mut Sorter,
+    loader: &'s mut Loader,
+    recorder: &'s mut Recorder,
+    deferred: &'s mut Option<Deferred>,
+    source: &'s mut Source<'b>,
     tick: &'s mut Tick<'t>,
     /// What it has taken.
-    taken: Vec<Selected>,
+    taken: Vec<Sorted>,
     bytes: usize,
     rows: u64,
-    /// The next row of the last of them.
-    next: usize,
+    /// Which of them is being given, and its next row.
+    at: (usize, usize),
+    /// It takes no more.
+    closed: bool,
     /// Why it has to end with the run.
     failed: Option<Error>,
 }
 
 impl Sink {
-    /// Whether the rows need nothing but COPY.
-    pub(super) fn streams(&self, selected: &Selected) -> bool {
-        let by_copy = self
-            .into_content
-            .as_ref()
-            .is_some_and(|content| match content.via {
-                Via::Heap => true,
-                Via::Copy => !self.dry_in_place || content.fillers.is_empty(),
-                Via::Insert => false,
-            });
-        let plain = |(row, exists): &(Row, bool)| {
-            row.has_vector && !exists && (row.entities.is_empty() || self.into_entity.is_none())
-        };
-        by_copy
-            && self.pending.is_empty()
-            && !selected.rows.is_empty()
-            && selected.rows.iter().all(plain)
-    }
-
-    /// Loads `first` and what comes after it by one COPY.
+    /// Loads `first` and what comes after it by one load.
     pub(super) fn load_in_bulk(
         &mut self,
-        first: Selected,
-        source: &mut Batches<'_>,
+        first: Sorted,
+        source: &mut Source<'_>,
         tick: &mut Tick<'_>,
     ) -> Result<(), Error> {
-        let Some(content) = self.into_content.clone() else {
-            return self.in_steps(first, tick);
+        let Some(into) = self.loader.destinations().cloned() else {
+            return self.load_in_steps(first, tick);
         };
         let mut bulk = Bulk {
-            sink: &mut *self,
+            sorter: &mut self.sorter,
+            loader: &mut self.loader,
+            recorder: &mut self.recorder,
+            deferred: &mut self.deferred,
             source,
             tick: &mut *tick,
-            bytes: 0,
-            rows: 0,
-            taken: Vec::new(),
-            next: 0,
+            bytes: first.tuples.len(),
+            rows: first.rows.len() as u64,
+            taken: vec![first],
+            at: (0, 0),
+            closed: false,
             failed: None,
         };
-        bulk.take(first);
-        let stored = subxact::run(Option::is_some, || {
-            let stored = match content.via {
-                Via::Heap => heap::put_supply(&content, &mut bulk),
-                _ => copy::copy_supply(content.oid, &content.names(), &mut bulk),
-            };
-            let whole = bulk.failed.is_none() && stored == bulk.rows;
-            whole.then(|| bulk.sink.run.map_or(0, |_| pg::current_xid()))
-        });
+        let stored = subxact::run(
+            |stored| matches!(stored, Ok(Some(_))),
+            || {
+                let stored = into.content.load(&mut bulk)?;
+                let whole = bulk.failed.is_none() && stored == bulk.rows;
+                let xid = || if into.stays { pg::current_xid() } else { 0 };
+                Ok::<_, Error>(whole.then(xid))
+            },
+        );
         let Bulk {
             taken,
             failed,
@@ -91,60 +89,61 @@ impl Sink {
         if let Some(error) = failed {
             return Err(error);
         }
-        if let Ok(Some(xid)) = stored {
-            self.reach.stored(bytes);
-            for selected in taken {
-                for (row, _) in &selected.rows {
-                    self.count(row, false);
-                    self.enter(row, xid, None)?;
+        if let Ok(Some(xid)) = stored.unwrap_or(Ok(None)) {
+            self.loader.limit().stored(bytes);
+            for sorted in taken {
+                for wanted in &sorted.rows {
+                    self.recorder.count(&wanted.row, false);
+                    self.recorder.enter(&wanted.row, xid, None)?;
                 }
-                self.pool.give(selected.tuples);
+                self.pool.give(sorted.tuples);
             }
             return Ok(());
         }
-        self.reach.refused();
+        self.loader.limit().refused();
         progress::again();
-        for selected in taken {
-            self.in_steps(selected, tick)?;
+        for sorted in taken {
+            self.load_in_steps(sorted, tick)?;
             // Batch by batch, so that few rows are put in again for one that is refused.
-            self.load_pending()?;
+            self.loader.load_pending(&mut self.recorder)?;
         }
         Ok(())
     }
 }
 
 impl Bulk<'_, '_, '_> {
-    fn take(&mut self, selected: Selected) {
-        self.bytes += selected.tuples.len();
-        self.rows += selected.rows.len() as u64;
-        self.taken.push(selected);
-        self.next = 0;
-    }
-
     /// Takes the next batch if there is one, and if it can go the same way; whether it did.
     fn go_on(&mut self) -> bool {
-        if self.bytes >= self.sink.reach.bytes() || self.sink.failures.len() >= MOST_FAILURES {
+        if self.bytes >= self.loader.limit().bytes() || self.recorder.unwritten() >= MOST_FAILURES {
             return false;
         }
-        (self.tick)(self.sink.standing(self.rows, 0));
+        (self.tick)(self.recorder.progress(self.rows, 0));
         match (self.source)() {
-            Ok(Some(batch)) if self.sink.knows_all_of(&batch) => match self.sink.select(batch) {
-                Ok(selected) if self.sink.streams(&selected) => {
-                    self.take(selected);
-                    true
+            Ok(Some(batch)) if !self.sorter.needs_query(&batch) => {
+                match self.sorter.sort(batch, self.recorder) {
+                    Ok(sorted) if self.loader.takes_in_bulk(&sorted) => {
+                        self.take(sorted);
+                        true
+                    }
+                    Ok(sorted) => {
+                        *self.deferred = Some(Deferred::Sorted(sorted));
+                        false
+                    }
+                    Err(error) => self.fail(error),
                 }
-                Ok(selected) => {
-                    self.sink.aside = Some(Aside::Selected(selected));
-                    false
-                }
-                Err(error) => self.fail(error),
-            },
+            }
             Ok(batch) => {
-                self.sink.aside = batch.map(Aside::Batch);
+                *self.deferred = batch.map(Deferred::Batch);
                 false
             }
             Err(error) => self.fail(error),
         }
+    }
+
+    fn take(&mut self, sorted: Sorted) {
+        self.bytes += sorted.tuples.len();
+        self.rows += sorted.rows.len() as u64;
+        self.taken.push(sorted);
     }
 
     fn fail(&mut self, error: Error) -> bool {
@@ -157,26 +156,39 @@ impl Supply for Bulk<'_, '_, '_> {
     fn more(&mut self) -> &[u8] {
         interrupt::check();
         loop {
-            let last = self.taken.last().map_or(0, |selected| selected.rows.len());
-            if self.next < last || !self.go_on() {
-                break;
+            let (batch, row) = self.at;
+            match self.taken.get(batch) {
+                Some(sorted) if row < sorted.rows.len() => break,
+                Some(_) => self.at = (batch + 1, 0),
+                None => {
+                    self.closed = self.closed || !self.go_on();
+                    if self.closed {
+                        return &[];
+                    }
+                }
             }
         }
-        let Some(selected) = self.taken.last() else {
-            return &[];
-        };
-        let Some((row, _)) = selected.rows.get(self.next) else {
+        let (batch, row) = self.at;
+        let Some(sorted) = self.taken.get(batch) else {
             return &[];
         };
         // Tuples that follow each other go as one piece.
-        let mut range = row.tuple.clone();
-        self.next += 1;
-        while let Some((row, _)) = selected.rows.get(self.next)
-            && row.tuple.start == range.end
-        {
-            range.end = row.tuple.end;
-            self.next += 1;
+        let mut tuples = sorted.rows.iter().skip(row).map(|it| it.row.tuple.clone());
+        let mut range = tuples.next().unwrap_or_default();
+        let mut end = row + 1;
+        for tuple in tuples {
+            if tuple.start != range.end {
+                break;
+            }
+            range.end = tuple.end;
+            end += 1;
         }
-        selected.tuples.get(range).unwrap_or_default()
+        self.at = (batch, end);
+        sorted.tuples.get(range).unwrap_or_default()
+    }
+
+    fn rewind(&mut self) {
+        self.at = (0, 0);
+        self.closed = true;
     }
 }

@@ -11,10 +11,10 @@ use crate::tables::{KeyPart, Lookup, Parts, Target};
 use crate::{settings, spi};
 
 /// A row's key as far as it varies within one collection: id, and owner where the key has one.
-pub type Key = (String, Option<String>);
+pub type TargetKey = (String, Option<String>);
 
 /// The key of `row` in `target`.
-pub fn key_of(target: &Target<ContentColumn>, row: &Row) -> Key {
+pub fn key_of(target: &Target<ContentColumn>, row: &Row) -> TargetKey {
     let user = target
         .key
         .contains(&KeyPart::User)
@@ -63,7 +63,7 @@ pub fn existing(
     target: &Target<ContentColumn>,
     collection: &str,
     rows: &[&Row],
-) -> Result<HashSet<Key>, Error> {
+) -> Result<HashSet<TargetKey>, Error> {
     let user = if target.key.contains(&KeyPart::User) {
         "t.user_id::pg_catalog.text"
     } else {

@@ -1,29 +1,19 @@
 //! Rows into the tables and the ledger: a subtransaction a load, halved where the server refuses.
 
-use vector_migrate_core::encode::{EntityColumn, TableColumn};
-use vector_migrate_core::pipeline::Row;
+use std::rc::Rc;
+
 use vector_migrate_core::reason::Reason;
 
-use super::batch::{OnConflict, Sink};
+use super::embed::EmbeddedRow;
 use super::existing::{existing, key_of};
 use super::pending::Pending;
-use super::ready::Ready;
+use super::sort::{OnConflict, Sorted, WantedRow, already_exists};
 use super::update::{self, Before};
-use super::{copy, heap, insert};
+use super::{BulkLimit, Described, Recorder};
 use crate::error::Error;
-use crate::ledger::{Entry, Journal};
+use crate::load::Destination;
 use crate::subxact::Refused;
-use crate::tables::{Filler, Target, Via};
 use crate::{interrupt, pg, progress, subxact};
-
-/// Rows that are in the tables.
-#[derive(Default)]
-struct Written {
-    /// Their `xmin`.
-    xid: u32,
-    /// What was there.
-    before: Before,
-}
 
 /// Rows that are copied for a call of the server's at once.
 const AT_ONCE: usize = 4000;
@@ -35,93 +25,215 @@ const OVERWRITTEN: usize = 1000;
 /// subtransaction.
 const REMEMBERED: usize = 2 * OVERWRITTEN;
 
-/// How often a row is tried again because another session has put its key into the target, or taken it away.
-const MOST_SURPRISES: u8 = 5;
+/// How often a row is tried because another session has put its key into the target, or taken it away.
+const MOST_TRIES: u8 = 6;
 
-impl Sink {
-    /// Loads the rows that are ready.
-    pub(super) fn load_pending(&mut self) -> Result<(), Error> {
-        let Pending { mut rows, bytes } = std::mem::take(&mut self.pending);
+/// Where rows go.
+#[derive(Debug, Clone)]
+pub struct Destinations {
+    /// Content rows.
+    pub content: Rc<Destination>,
+    /// Entity rows.
+    pub entity: Option<Rc<Destination>>,
+    /// These are the run's tables themselves, not copies: what is there is overwritten.
+    pub in_place: bool,
+    /// The rows stay, and the ledger tells the transaction that wrote them.
+    pub stays: bool,
+}
+
+/// A row on its way into the table.
+#[derive(Debug, Clone, Copy)]
+struct Attempt<'r> {
+    embedded: &'r EmbeddedRow,
+    /// The target has its key: overwrite.
+    exists: bool,
+    /// Which try it is, counted from 1.
+    tries: u8,
+}
+
+/// Rows that are in the tables.
+#[derive(Default)]
+struct Written {
+    /// Their `xmin`.
+    xid: u32,
+    /// What was there.
+    before: Before,
+}
+
+/// Loads rows.
+#[derive(Debug)]
+pub struct Loader {
+    described: Described,
+    /// Where rows go; `None`: nowhere.
+    into: Option<Destinations>,
+    on_conflict: OnConflict,
+    /// How much one load takes.
+    limit: BulkLimit,
+    /// Rows that are not in the tables yet.
+    pending: Pending,
+}
+
+impl Loader {
+    /// A loader that has nothing yet.
+    pub fn new(
+        described: Described,
+        into: Option<Destinations>,
+        on_conflict: OnConflict,
+        limit: BulkLimit,
+    ) -> Loader {
+        Loader {
+            described,
+            into,
+            on_conflict,
+            limit,
+            pending: Pending::default(),
+        }
+    }
+
+    /// Rows that are not in the tables yet.
+    pub fn pending_rows(&self) -> u64 {
+        self.pending.rows.len() as u64
+    }
+
+    /// How much one load takes.
+    pub fn limit(&mut self) -> &mut BulkLimit {
+        &mut self.limit
+    }
+
+    /// Where rows go; `None`: nowhere.
+    pub fn destinations(&self) -> Option<&Destinations> {
+        self.into.as_ref()
+    }
+
+    /// Whether the rows need nothing but to be put in, so that a bulk load can take them.
+    pub fn takes_in_bulk(&self, sorted: &Sorted) -> bool {
+        let Some(into) = self.into.as_ref().filter(|_| self.pending.is_empty()) else {
+            return false;
+        };
+        let plain = |WantedRow { row, exists }: &WantedRow| {
+            row.has_vector && !exists && (row.entities.is_empty() || into.entity.is_none())
+        };
+        !sorted.rows.is_empty() && sorted.rows.iter().all(plain)
+    }
+
+    /// Takes rows, and loads what has come when it is enough.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyExists`], the server's own.
+    pub fn add(&mut self, rows: Vec<EmbeddedRow>, recorder: &mut Recorder) -> Result<(), Error> {
+        self.pending.extend(rows);
+        if self.pending.bytes >= self.limit.bytes() {
+            self.load_pending(recorder)?;
+        }
+        Ok(())
+    }
+
+    /// Loads the rows that have come.
+    ///
+    /// # Errors
+    /// As [`Loader::add`].
+    pub fn load_pending(&mut self, recorder: &mut Recorder) -> Result<(), Error> {
+        let Pending { rows, bytes } = std::mem::take(&mut self.pending);
         if rows.is_empty() {
             return Ok(());
         }
-        if self.load(&mut rows)? {
-            self.reach.stored(bytes);
+        let first = |embedded| Attempt {
+            embedded,
+            exists: embedded.exists,
+            tries: 1,
+        };
+        let attempts: Vec<Attempt<'_>> = rows.iter().map(first).collect();
+        if self.load(&attempts, recorder)? {
+            self.limit.stored(bytes);
         } else {
-            self.reach.refused();
+            self.limit.refused();
         }
         Ok(())
     }
 
     /// Loads the rows; those that the server refuses become errors, each alone. Whether it refused none.
-    fn load(&mut self, rows: &mut [Ready]) -> Result<bool, Error> {
+    fn load(&self, rows: &[Attempt<'_>], recorder: &mut Recorder) -> Result<bool, Error> {
         interrupt::check();
         if rows.is_empty() {
             return Ok(true);
         }
         let at_once = rows.len() > REMEMBERED;
-        if let Some(journal) = self.journal.as_mut().filter(|_| at_once) {
-            journal.flush()?;
+        if at_once {
+            recorder.flush()?;
         }
-        let put = subxact::run(|put| matches!(put, Ok(Some(_))), || self.put(rows, at_once));
+        let put = subxact::run(
+            |put| matches!(put, Ok(Some(_))),
+            || self.put(rows, at_once, recorder),
+        );
         match put {
             Ok(Ok(Some(written))) => {
-                for ready in rows.iter() {
-                    self.count(&ready.row, ready.embedded);
+                for row in rows {
+                    recorder.count(&row.embedded.row, row.embedded.embedded);
                     if !at_once {
-                        self.enter_ready(ready, &written)?;
+                        self.enter(row, &written, recorder)?;
                     }
                 }
-                self.journal.as_mut().map_or(Ok(()), Journal::settle)?;
+                recorder.settle()?;
                 Ok(true)
             }
             Ok(Err(error)) => Err(error),
-            Ok(Ok(None)) => self.split(rows, at_once, None),
-            Err(refused) => self.split(rows, at_once, Some(refused)),
+            Ok(Ok(None)) => self.split(rows, at_once, None, recorder),
+            Err(refused) => self.split(rows, at_once, Some(refused), recorder),
         }
     }
 
     /// Loads the halves of what was refused as a whole; a single row is the guilty one.
     fn split(
-        &mut self,
-        rows: &mut [Ready],
+        &self,
+        rows: &[Attempt<'_>],
         at_once: bool,
         refused: Option<Refused>,
+        recorder: &mut Recorder,
     ) -> Result<bool, Error> {
         progress::again();
-        if let Some(journal) = self.journal.as_mut().filter(|_| at_once) {
-            journal.forget();
+        if at_once {
+            recorder.forget();
         }
         if let [guilty] = rows {
-            return self.blame(guilty, refused);
+            return self.blame(*guilty, refused, recorder);
         }
-        let (first, second) = rows.split_at_mut(rows.len() / 2);
-        self.load(first)?;
-        self.load(second)?;
+        let (first, second) = rows.split_at(rows.len() / 2);
+        self.load(first, recorder)?;
+        self.load(second, recorder)?;
         Ok(false)
     }
 
     /// What becomes of a row that the server refuses alone: `refused`, or `None` if it stored nothing. Another session may have
     /// put the key into the target since we looked, or taken it away.
-    fn blame(&mut self, guilty: &mut Ready, refused: Option<Refused>) -> Result<bool, Error> {
+    fn blame(
+        &self,
+        guilty: Attempt<'_>,
+        refused: Option<Refused>,
+        recorder: &mut Recorder,
+    ) -> Result<bool, Error> {
+        let row = &guilty.embedded.row;
+        let content = &self.described.content;
         let unique = pgrx::PgSqlErrorCode::ERRCODE_UNIQUE_VIOLATION;
-        let collides = refused.as_ref().is_some_and(|it| it.code == unique);
+        let collides = refused.as_ref().is_some_and(|it| it.code == unique) && !guilty.exists;
         let vanished = guilty.exists && refused.is_none();
-        if (collides && !guilty.exists || vanished) && guilty.surprises < MOST_SURPRISES {
-            let name = self.name(guilty.row.collection);
-            let there = !existing(&self.content, name, &[&guilty.row])?.is_empty();
-            if there != guilty.exists {
-                guilty.surprises += 1;
-                guilty.exists = there;
+        if (collides || vanished) && guilty.tries < MOST_TRIES {
+            let found = existing(content, recorder.name(row.collection), &[row])?;
+            let again = Attempt {
+                exists: !found.is_empty(),
+                tries: guilty.tries + 1,
+                ..guilty
+            };
+            if again.exists != guilty.exists {
                 return match self.on_conflict {
-                    _ if !there => self.load(std::slice::from_mut(guilty)),
-                    OnConflict::Update => self.load(std::slice::from_mut(guilty)),
-                    OnConflict::Skip => {
-                        let message = format!("{} has a row with this key", self.content.name);
-                        self.reject_row(&guilty.row, Reason::AlreadyExists, message);
+                    OnConflict::Skip if again.exists => {
+                        let message = format!("{} has a row with this key", content.name);
+                        recorder.reject_row(row, Reason::AlreadyExists, message);
                         Ok(false)
                     }
-                    OnConflict::Error => Err(self.already_exists(&guilty.row)),
+                    OnConflict::Error if again.exists => {
+                        Err(already_exists(content, row, recorder))
+                    }
+                    _ => self.load(&[again], recorder),
                 };
             }
         }
@@ -129,184 +241,96 @@ impl Sink {
             || "the server stored no row: a trigger or a rule dropped it".to_owned(),
             |refused| refused.message,
         );
-        self.reject_row(&guilty.row, Reason::Constraint, message);
+        recorder.reject_row(row, Reason::Constraint, message);
         Ok(false)
-    }
-
-    /// Counts a row that is in the table; `embedded`: its vector was made here.
-    pub(super) fn count(&mut self, row: &Row, embedded: bool) {
-        if row.stale && !embedded {
-            self.mark_stale(row);
-        }
-        self.report
-            .count(row.collection, row.user.as_deref(), |line| {
-                line.migrated += 1;
-                if embedded {
-                    line.embedded += 1;
-                } else {
-                    line.reused += 1;
-                    line.restored += u64::from(row.restored);
-                    line.stale += u64::from(row.stale);
-                }
-                line.entities += row.entities.len() as u64;
-            });
     }
 
     /// Puts rows into the tables; `None` if the server stored fewer than given. With `at_once` they are in the ledger as well
     /// afterwards, else the images of before are given.
-    fn put(&mut self, rows: &[Ready], at_once: bool) -> Result<Option<Written>, Error> {
-        let Some(content) = self.into_content.clone() else {
+    fn put(
+        &self,
+        rows: &[Attempt<'_>],
+        at_once: bool,
+        recorder: &mut Recorder,
+    ) -> Result<Option<Written>, Error> {
+        let Some(into) = &self.into else {
             return Ok(Some(Written::default()));
         };
-        let in_place = self.run.is_some() || self.dry_in_place;
-        let (updates, inserts): (Vec<&Ready>, Vec<&Ready>) =
-            rows.iter().partition(|ready| ready.exists && in_place);
-        let tuples = inserts
-            .iter()
-            .map(|ready| (ready.tuple.as_slice(), &ready.vector));
-        let mut whole = self.put_tuples(&content, tuples.collect())?;
-        if let Some(entity) = &self.into_entity {
-            let entities = self.put_entities(entity, &inserts)?;
-            whole &= entities;
+        let (updates, inserts): (Vec<Attempt<'_>>, Vec<Attempt<'_>>) =
+            rows.iter().partition(|row| row.exists && into.in_place);
+        let mut whole = true;
+        for part in inserts.chunks(AT_ONCE) {
+            interrupt::check();
+            let tuples: Vec<_> = part.iter().map(|it| it.embedded.content_tuple()).collect();
+            whole &= into.content.load_tuples(&tuples)? == tuples.len() as u64;
         }
+        whole &= put_entities(into, &inserts)?;
         let mut written = Written {
-            xid: self.run.map_or(0, |_| pg::current_xid()),
+            xid: if into.stays { pg::current_xid() } else { 0 },
             before: Before::new(),
         };
         if at_once {
-            for ready in inserts {
-                self.enter_ready(ready, &written)?;
+            for row in &inserts {
+                self.enter(row, &written, recorder)?;
             }
         }
-        let groups = updates.chunk_by(|a, b| a.row.collection == b.row.collection);
+        let same = |a: &Attempt<'_>, b: &Attempt<'_>| {
+            a.embedded.row.collection == b.embedded.row.collection
+        };
+        let groups = updates.chunk_by(same);
         for group in groups.flat_map(|group| group.chunks(OVERWRITTEN)) {
-            let Some(first) = group.first() else { continue };
             interrupt::check();
-            let name = self.name(first.row.collection).to_owned();
-            let entity = self.entity.as_ref();
-            let which = (first.row.collection, name.as_str());
-            let kept = update::keep(&self.content, entity, which, group)?;
-            let changed = update::overwrite(&self.content, entity, &name, group)?;
+            let rows: Vec<&EmbeddedRow> = group.iter().map(|row| row.embedded).collect();
+            let Some(first) = rows.first() else { continue };
+            let collection = first.row.collection;
+            let (described, name) = (&self.described, recorder.name(collection));
+            let kept = update::keep(described, (collection, name), &rows)?;
+            let changed = update::overwrite(described, &into.content, name, &rows)?;
             whole &= changed == group.len() as u64;
             written.before.extend(kept);
             if at_once {
-                for ready in group {
-                    self.enter_ready(ready, &written)?;
+                for row in group {
+                    self.enter(row, &written, recorder)?;
                 }
                 written.before.clear();
             }
         }
         // After every group has removed the entity rows of its content rows: some tables tell them by the id alone.
-        if let Some(entity) = &self.into_entity {
-            let entities = self.put_entities(entity, &updates)?;
-            whole &= entities;
-        }
-        if let Some(journal) = self.journal.as_mut().filter(|_| at_once) {
-            journal.flush()?;
+        whole &= put_entities(into, &updates)?;
+        if at_once {
+            recorder.flush()?;
         }
         Ok(whole.then_some(written))
     }
 
-    /// Inserts the entity rows of `rows`; whether the server stored every one.
-    fn put_entities(&self, entity: &Target<EntityColumn>, rows: &[&Ready]) -> Result<bool, Error> {
-        let tuples = rows.iter().flat_map(|ready| {
-            let tuples = ready
-                .row
-                .entities
-                .iter()
-                .map(|entity| entity.tuple.as_slice());
-            tuples.zip(&ready.entity_vectors)
-        });
-        self.put_tuples(entity, tuples.collect())
-    }
-
-    /// Writes a row that [`Sink::put`] has put in down in the ledger.
-    fn enter_ready(&mut self, ready: &Ready, written: &Written) -> Result<(), Error> {
-        let row = &ready.row;
-        let key = ready
+    /// Writes a row that [`Loader::put`] has put in down in the ledger.
+    fn enter(
+        &self,
+        row: &Attempt<'_>,
+        written: &Written,
+        recorder: &mut Recorder,
+    ) -> Result<(), Error> {
+        let record = &row.embedded.row;
+        let key = row
             .exists
-            .then(|| (row.collection, key_of(&self.content, row)));
+            .then(|| (record.collection, key_of(&self.described.content, record)));
         let before = key.and_then(|key| written.before.get(&key));
         let before = before.map(|(xid, was)| (xid.as_str(), was.as_str()));
-        self.enter(row, written.xid, before)
+        recorder.enter(record, written.xid, before)
     }
+}
 
-    /// Inserts tuples, each given without its embedding and with it beside; whether the server stored
-    /// every one.
-    fn put_tuples<C: TableColumn>(
-        &self,
-        target: &Target<C>,
-        tuples: Vec<(&[u8], &Vec<u8>)>,
-    ) -> Result<bool, Error> {
-        if tuples.is_empty() {
-            return Ok(true);
-        }
-        let wanted = tuples.len() as u64;
-        let fillers: &[Filler] = match self.dry_in_place {
-            true => &target.fillers,
-            false => &[],
-        };
-        let stored = match target.via {
-            Via::Copy if !fillers.is_empty() => {
-                let mut names = target.names();
-                names.extend(fillers.iter().map(|filler| filler.name.as_str()));
-                let filled = self.filled(&tuples, fillers);
-                copy::copy_tuples(target.oid, &names, filled.iter().map(Vec::as_slice))
-            }
-            Via::Copy => {
-                let parts = tuples
-                    .iter()
-                    .flat_map(|(tuple, vector)| [*tuple, vector.as_slice()]);
-                copy::copy_tuples(target.oid, &target.names(), parts)
-            }
-            Via::Heap => {
-                let parts = tuples.chunks(AT_ONCE);
-                parts
-                    .map(|part| heap::put_tuples(target, &self.filled(part, &[])))
-                    .sum()
-            }
-            Via::Insert => {
-                let mut stored = 0;
-                for part in tuples.chunks(AT_ONCE) {
-                    interrupt::check();
-                    let filled = self.filled(part, fillers);
-                    stored += insert::insert_tuples(target, fillers, &filled)?;
-                }
-                stored
-            }
-        };
-        Ok(stored == wanted)
+/// Inserts the entity rows of `rows`; whether the server stored every one.
+fn put_entities(into: &Destinations, rows: &[Attempt<'_>]) -> Result<bool, Error> {
+    let Some(entity) = &into.entity else {
+        return Ok(true);
+    };
+    let all = rows.iter().flat_map(|row| row.embedded.entity_tuples());
+    let tuples: Vec<Vec<u8>> = all.collect();
+    let mut whole = true;
+    for part in tuples.chunks(AT_ONCE) {
+        interrupt::check();
+        whole &= entity.load_tuples(part)? == part.len() as u64;
     }
-
-    /// Tuples with their embeddings, each in one piece, and with a number for each of `fillers`.
-    fn filled(&self, tuples: &[(&[u8], &Vec<u8>)], fillers: &[Filler]) -> Vec<Vec<u8>> {
-        let whole = |(tuple, vector): &(&[u8], &Vec<u8>)| match fillers {
-            [] => [*tuple, vector.as_slice()].concat(),
-            _ => self.fillers.fill(tuple, vector, fillers),
-        };
-        tuples.iter().map(whole).collect()
-    }
-
-    /// Writes a row down in the ledger; `before`: what it overwrote.
-    pub(super) fn enter(
-        &mut self,
-        row: &Row,
-        xid: u32,
-        before: Option<(&str, &str)>,
-    ) -> Result<(), Error> {
-        let Some(journal) = &mut self.journal else {
-            return Ok(());
-        };
-        let collection = self.names.get(row.collection);
-        journal.add(
-            collection.map_or("", String::as_str),
-            &Entry {
-                key: &row.key,
-                user: row.user.as_deref(),
-                entities: row.entities.len(),
-                xid,
-                before,
-            },
-        )
-    }
+    Ok(whole)
 }

@@ -1,6 +1,6 @@
-//! Rows that are ready, and wait for the load that takes them.
+//! Rows that have their vectors, and wait for the load that takes them.
 
-use super::ready::Ready;
+use super::embed::EmbeddedRow;
 
 /// What a row takes in memory beside its tuple, vectors and texts.
 const ROW_BYTES: usize = 400;
@@ -9,7 +9,7 @@ const ROW_BYTES: usize = 400;
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     /// The rows, in order.
-    pub rows: Vec<Ready>,
+    pub rows: Vec<EmbeddedRow>,
     /// About what they take in memory.
     pub bytes: usize,
 }
@@ -19,24 +19,24 @@ impl Pending {
         self.rows.is_empty()
     }
 
-    pub fn extend(&mut self, rows: Vec<Ready>) {
+    pub fn extend(&mut self, rows: Vec<EmbeddedRow>) {
         self.bytes += rows.iter().map(weight).sum::<usize>();
         self.rows.extend(rows);
     }
 }
 
 /// About what a row takes in memory.
-fn weight(ready: &Ready) -> usize {
-    let tuples = ready
+fn weight(embedded: &EmbeddedRow) -> usize {
+    let tuples = embedded
         .row
         .entities
         .iter()
         .map(|it| it.tuple.len() + it.text.len());
-    let vectors = ready.entity_vectors.iter().map(Vec::len);
+    let vectors = embedded.entity_vectors.iter().map(Vec::len);
     ROW_BYTES
-        + ready.tuple.len()
-        + ready.vector.len()
-        + ready.row.text.len()
+        + embedded.tuple.len()
+        + embedded.vector.len()
+        + embedded.row.text.len()
         + tuples.sum::<usize>()
         + vectors.sum::<usize>()
 }

@@ -5,10 +5,11 @@ use std::collections::{BTreeSet, HashMap};
 use pgrx::spi::{SpiHeapTupleData, SpiResult};
 use vector_migrate_core::encode::{ContentColumn, EntityColumn, TableColumn};
 
-use super::existing::{self, Key, key_of};
-use super::insert;
-use super::ready::Ready;
+use super::Described;
+use super::embed::EmbeddedRow;
+use super::existing::{self, TargetKey, key_of};
 use crate::error::Error;
+use crate::load::Destination;
 use crate::tables::{KeyPart, Keys, Known, Lookup, RunTable, Target};
 use crate::{settings, spi};
 
@@ -17,18 +18,18 @@ use crate::{settings, spi};
 ///
 /// The collection is part of it whether it is part of the table's key or not. Where it is, records of one id in two
 /// collections overwrite two rows; where it is not, one run takes only one of them (`id_collision`).
-pub type Before = HashMap<(usize, Key), (String, String)>;
+pub type Before = HashMap<(usize, TargetKey), (String, String)>;
 
 /// Keeps what `rows`, all of one collection (of this index and name), are about to overwrite, and locks it.
 ///
 /// # Errors
 /// The server's own.
 pub fn keep(
-    content: &Target<ContentColumn>,
-    entity: Option<&Target<EntityColumn>>,
+    described: &Described,
     (index, collection): (usize, &str),
-    rows: &[&Ready],
+    rows: &[&EmbeddedRow],
 ) -> Result<Before, Error> {
+    let content = described.content.as_ref();
     let table = content_table(content)?;
     let user = if content.key.contains(&KeyPart::User) {
         "t.user_id::pg_catalog.text"
@@ -49,16 +50,20 @@ pub fn keep(
         name = content.name,
         condition = lookup.condition,
     );
-    let keys = existing::key_arrays(content, collection, rows.iter().map(|ready| &ready.row));
+    let keys = existing::key_arrays(
+        content,
+        collection,
+        rows.iter().map(|embedded| &embedded.row),
+    );
     let (kept, mut entities) = settings::with(settings::EXACT_TEXT, || {
         let kept = settings::with(lookup.settings, || {
             spi::write_returning(&sql, &keys, |row| {
-                let key: Key = (text(row, 1)?, row.get(2)?);
+                let key: TargetKey = (text(row, 1)?, row.get(2)?);
                 Ok((key, text(row, 3)?, text(row, 4)?))
             })
         })?;
         let owners = owners(content, rows);
-        let entities = match entity {
+        let entities = match &described.entity {
             Some(entity) => {
                 let table = entity_table(entity, &table)?;
                 let texts = table.entities_as_text(&keys_of(content, collection, &owners))?;
@@ -104,13 +109,17 @@ fn entity_table(entity: &Target<EntityColumn>, content: &RunTable) -> Result<Run
 }
 
 /// The keys of `rows`, each once.
-fn owners(content: &Target<ContentColumn>, rows: &[&Ready]) -> BTreeSet<Key> {
-    let keys = rows.iter().map(|ready| key_of(content, &ready.row));
+fn owners(content: &Target<ContentColumn>, rows: &[&EmbeddedRow]) -> BTreeSet<TargetKey> {
+    let keys = rows.iter().map(|embedded| key_of(content, &embedded.row));
     keys.collect()
 }
 
 /// The content rows of these keys, numbered in order, as entity rows refer to them.
-fn keys_of(content: &Target<ContentColumn>, collection: &str, owners: &BTreeSet<Key>) -> Keys {
+fn keys_of(
+    content: &Target<ContentColumn>,
+    collection: &str,
+    owners: &BTreeSet<TargetKey>,
+) -> Keys {
     let users = owners.iter().map(|(_, user)| user.clone()).collect();
     Keys {
         collection: collection.to_owned(),
@@ -121,51 +130,42 @@ fn keys_of(content: &Target<ContentColumn>, collection: &str, owners: &BTreeSet<
     }
 }
 
-/// Overwrites the rows, whose whole tuples are given, and removes the entity rows of what was there.
+/// Overwrites the rows in `into`, which is the content table itself, and removes the entity rows of what was there.
 /// Gives the number of rows that the server says it changed.
 ///
 /// # Errors
 /// The server's own.
 pub fn overwrite(
-    content: &Target<ContentColumn>,
-    entity: Option<&Target<EntityColumn>>,
+    described: &Described,
+    into: &Destination,
     collection: &str,
-    rows: &[&Ready],
+    rows: &[&EmbeddedRow],
 ) -> Result<u64, Error> {
-    if let Some(entity) = entity {
+    let content = described.content.as_ref();
+    if let Some(entity) = &described.entity {
         let table = entity_table(entity, &content_table(content)?)?;
         table.remove(&keys_of(content, collection, &owners(content, rows)), true)?;
     }
-    let tuples: Vec<Vec<u8>> = rows.iter().map(|ready| ready.content_tuple()).collect();
-    let arrays = insert::arrays(&content.types, &tuples)?;
+    let tuples: Vec<Vec<u8>> = rows.iter().map(|it| it.content_tuple()).collect();
     let lookup = existing::lookup(content)?;
     settings::with(lookup.settings, || {
-        spi::write(&statement(content, &lookup), &arrays)
+        into.run_over(&tuples, |rows| statement(content, &lookup, rows))
     })
 }
 
-/// UPDATE of every column but the key's, from arrays.
-fn statement(content: &Target<ContentColumn>, lookup: &Lookup) -> String {
+/// UPDATE of every column but the key's from `rows`, a subquery that can be read once: a join may read its result again.
+fn statement(content: &Target<ContentColumn>, lookup: &Lookup, rows: &str) -> String {
     let in_key = |column: ContentColumn| match column {
         ContentColumn::Id => true,
         ContentColumn::ChromaCollection => content.key.contains(&KeyPart::Collection),
         ContentColumn::UserId => content.key.contains(&KeyPart::User),
         _ => false,
     };
-    let names: Vec<&str> = content
-        .columns
-        .iter()
-        .map(|column| column.column.name())
-        .collect();
-    let set: Vec<String> = content
-        .columns
-        .iter()
-        .zip(&content.types)
-        .filter(|(column, _)| !in_key(column.column))
-        .map(|(column, ty)| {
-            let name = column.column.name();
-            format!("{} = {}", spi::ident(name), insert::value(name, ty))
-        })
+    let columns = content.columns.iter().map(|column| column.column);
+    let set: Vec<String> = columns
+        .filter(|column| !in_key(*column))
+        .map(|column| spi::ident(column.name()))
+        .map(|name| format!("{name} = u.{name}"))
         .collect();
     let mut same = vec!["t.id OPERATOR(pg_catalog.=) u.id".to_owned()];
     if content.key.contains(&KeyPart::Collection) {
@@ -175,10 +175,9 @@ fn statement(content: &Target<ContentColumn>, lookup: &Lookup) -> String {
         same.push(lookup.same_user.to_owned());
     }
     format!(
-        "UPDATE {} t SET {} FROM {} WHERE {}",
+        "WITH u AS MATERIALIZED ({rows}) UPDATE {} t SET {} FROM u WHERE {}",
         content.name,
         set.join(", "),
-        insert::relation(&names),
         same.join(" AND ")
     )
 }

@@ -138,7 +138,7 @@ pub fn column_type(attribute: &Attribute, pgvector: &Pgvector) -> Option<ColumnT
         pg_sys::TIMESTAMPOID => ColumnType::Timestamp,
         pg_sys::TIMESTAMPTZOID => ColumnType::TimestampTz,
         pg_sys::DATEOID => ColumnType::Date,
-        pg_sys::TEXTARRAYOID | pg_sys::VARCHARARRAYOID => ColumnType::TextArray {
+        pg_sys::TEXTARRAYOID | pg_sys::VARCHARARRAYOID => ColumnType::Array {
             element: attribute.element.into(),
         },
         base if base == pgvector.vector => ColumnType::Vector,

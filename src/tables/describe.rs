@@ -8,8 +8,9 @@ use vector_migrate_core::encode::{
 use super::attributes::{Attribute, attributes, column_type};
 use super::privileges::check_insert_privilege;
 use super::versions::{is_on_citus, is_versioned};
-use super::{Filler, KeyPart, Pgvector, Place, Target, UserTable, Via};
+use super::{KeyPart, Pgvector, Place, Target, UserTable};
 use crate::error::Error;
+use crate::load::SequenceSubstitute;
 use crate::{pg, spi};
 
 /// Describes the content table at `place`.
@@ -114,17 +115,16 @@ fn describe<C: TableColumn>(
         .iter()
         .filter(|a| a.sequenced && !filled(a))
         .collect();
-    let fillers: Vec<Filler> = unfilled.iter().copied().filter_map(Filler::of).collect();
-    let spends = fillers.len() < unfilled.len() || has_sequences_below(oid)?;
+    let substitute = |it: &Attribute| SequenceSubstitute::new(&it.name, it.base);
+    let substitutes: Vec<_> = unfilled.iter().filter_map(|it| substitute(it)).collect();
+    let draws_numbers = substitutes.len() < unfilled.len() || has_sequences_below(oid)?;
     check_insert_privilege(
         oid,
         &name,
         columns.iter().map(|column| column.column.name()),
     )?;
-    let plain = matches!(kind.as_str(), "r" | "p");
     let distributed = distributed_by(oid)?;
-    let copies =
-        plain && !pg::row_security_applies(oid) && distributed.is_none() && !has_insert_rules(oid)?;
+    let ordinary = kind == "r" && distributed.is_none() && !pg::row_security_applies(oid);
     let target = Target {
         oid,
         name,
@@ -133,17 +133,16 @@ fn describe<C: TableColumn>(
         lengths,
         vector,
         vector_required,
-        via: if copies { Via::Copy } else { Via::Insert },
+        distributed: distributed.is_some(),
         created: false,
         versioned: is_versioned(oid)?,
         key: vec![KeyPart::Id],
         users: None,
         defaulted,
-        fillers,
-        spends,
-        late: Vec::new(),
+        substitutes,
+        draws_numbers,
         overwritable: distributed != Some(Distributor::Citus),
-        peculiar: !copies || kind == "p" || has_rules_of_its_own(oid)?,
+        copyable: ordinary && !has_rules_of_its_own(oid)?,
     };
     Ok((target, attributes))
 }
@@ -162,13 +161,16 @@ pub fn has_triggers(oid: pg_sys::Oid) -> Result<bool, Error> {
     Ok(found.flatten().unwrap_or(true))
 }
 
-/// Whether the table refuses or changes rows in ways that a plain copy of it would not show: triggers,
-/// foreign keys other than that of `user_id` or to the content row, unique indexes other than the key's, checks of system
+/// Whether the table refuses or changes rows in ways that a plain copy of it would not show: triggers, rules for INSERT ('3' is
+/// CMD_INSERT in nodes.h), foreign keys other than that of `user_id` or to the content row, unique indexes other than the key's, checks of system
 /// columns (their numbers are below zero), as of the table that a row is in.
 fn has_rules_of_its_own(oid: pg_sys::Oid) -> Result<bool, Error> {
     let found = spi::look_up_one(
         "SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger \
                          WHERE tgrelid OPERATOR(pg_catalog.=) $1 AND NOT tgisinternal) \
+             OR EXISTS (SELECT FROM pg_catalog.pg_rewrite w \
+                         WHERE w.ev_class OPERATOR(pg_catalog.=) $1 \
+                           AND w.ev_type OPERATOR(pg_catalog.=) '3') \
              OR EXISTS (SELECT FROM pg_catalog.pg_constraint c \
                          WHERE c.conrelid OPERATOR(pg_catalog.=) $1 \
                            AND c.contype OPERATOR(pg_catalog.=) 'c' \
@@ -227,18 +229,6 @@ fn check_is_fillable(kind: &str, place: &Place) -> Result<(), Error> {
         }),
         None => Ok(()),
     }
-}
-
-/// Whether the table has rules for INSERT: only the planner obeys them.
-fn has_insert_rules(oid: pg_sys::Oid) -> Result<bool, Error> {
-    // '3' is CMD_INSERT (nodes.h).
-    let found = spi::look_up_one(
-        "SELECT EXISTS (SELECT FROM pg_catalog.pg_rewrite \
-                         WHERE ev_class OPERATOR(pg_catalog.=) $1 AND ev_type OPERATOR(pg_catalog.=) '3')",
-        &[oid.into()],
-        |row| row.get::<bool>(1),
-    )?;
-    Ok(found.flatten().unwrap_or(true))
 }
 
 /// Whether the relation is a view over a table with a column that takes numbers from a sequence.

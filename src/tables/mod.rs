@@ -6,13 +6,12 @@ mod attributes;
 pub mod create;
 mod describe;
 mod empty;
-mod filler;
 mod foreign_keys;
-pub mod imagined;
 mod lookup;
 mod name;
 mod nearest;
 mod pgvector;
+pub mod planned;
 mod privileges;
 mod put_back;
 mod remote;
@@ -22,7 +21,6 @@ mod versions;
 pub use attributes::{Attribute, attributes, type_name};
 pub use describe::{describe_content, describe_entity, has_triggers};
 pub use empty::is_empty;
-pub use filler::Filler;
 pub use foreign_keys::ForeignKey;
 pub use lookup::{Lookup, Parts};
 pub use name::{Place, find, find_locked, named};
@@ -33,29 +31,9 @@ pub use remote::elsewhere;
 pub use run_table::{Entities, KEYS, Keys, Known, RunTable};
 
 use pgrx::pg_sys;
-use vector_migrate_core::encode::{Column, Form, TableColumn, VectorType};
+use vector_migrate_core::encode::{Column, TableColumn, VectorType};
 
-/// How rows enter a table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Via {
-    /// Straight into the table, as the reader has made the rows; where COPY would do no more.
-    Heap,
-    /// PostgreSQL's COPY machinery.
-    Copy,
-    /// `INSERT ... SELECT FROM unnest`, for what COPY's C functions would get wrong: row-level security, rules,
-    /// views, foreign tables, tables that another extension distributes.
-    Insert,
-}
-
-impl Via {
-    /// The form that tuples have to be in.
-    pub fn form(self) -> Form {
-        match self {
-            Via::Heap => Form::Heap,
-            Via::Copy | Via::Insert => Form::Copy,
-        }
-    }
-}
+use crate::load::SequenceSubstitute;
 
 /// The table that `user_id` refers to.
 #[derive(Debug, Clone)]
@@ -96,8 +74,8 @@ pub struct Target<C> {
     pub vector: VectorType,
     /// The embedding column is NOT NULL.
     pub vector_required: bool,
-    /// How rows enter it.
-    pub via: Via,
+    /// Another extension keeps its rows: on other servers, or in tables of its own.
+    pub distributed: bool,
     /// This run created it.
     pub created: bool,
     /// `xmin` tells whether a row has changed since.
@@ -109,27 +87,17 @@ pub struct Target<C> {
     /// Columns that rows do not fill but that are NOT NULL with a default or identity: a shadow of the
     /// table must not demand them.
     pub defaulted: Vec<String>,
-    /// Columns that rows do not fill and that would take a number from a sequence.
-    pub fillers: Vec<Filler>,
-    /// A row put into it may take a number from a sequence that no filler can replace.
-    pub spends: bool,
-    /// Vector indexes that get their entries after the load.
-    pub late: Vec<pg_sys::Oid>,
-    /// Rows can be overwritten: not those of a table that Citus distributes, which takes no UPDATE from arrays.
+    /// What stands for the sequences of columns that rows do not fill.
+    pub substitutes: Vec<SequenceSubstitute>,
+    /// A row put into it may take a number from a sequence that no substitute can stand for.
+    pub draws_numbers: bool,
+    /// Rows can be overwritten: not those of a table that Citus distributes, which takes no UPDATE from a function's rows.
     pub overwritable: bool,
-    /// The table has rules that a plain copy of it would not show: a dry run tries rows in it itself.
-    pub peculiar: bool,
+    /// A plain copy of the table refuses what it refuses: a dry run can try its rows there.
+    pub copyable: bool,
 }
 
 impl<C: TableColumn> Target<C> {
-    /// The names of the columns that rows fill, in order.
-    pub fn names(&self) -> Vec<&str> {
-        self.columns
-            .iter()
-            .map(|column| column.column.name())
-            .collect()
-    }
-
     /// The type of a column as SQL, if rows fill it.
     pub fn sql_type(&self, column: C) -> Option<&str> {
         let at = self

@@ -30,7 +30,7 @@ fn missing_insert(name: &str) -> Error {
     }
 }
 
-/// INSERT on the table or on each column: COPY's C functions do not ask.
+/// INSERT on the table or on each column: the functions by which rows go in directly do not ask.
 ///
 /// # Errors
 /// [`Error::NoPrivilege`].

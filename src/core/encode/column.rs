@@ -1,9 +1,9 @@
 //! The columns that rows have by name, and the column types that they can be written to.
 
-/// A type that a target's column may have, as far as writing it in binary goes.
+/// A type that a target's column may have, as far as its values are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ColumnType {
-    /// `text`, `varchar`, `char`, `citext`, an enum: received as plain text.
+    /// `text`, `varchar`, `char`, `citext`, an enum: written as text.
     Text,
     /// `smallint`.
     Int2,
@@ -27,11 +27,13 @@ pub enum ColumnType {
     TimestampTz,
     /// `date`, filled with the UTC day.
     Date,
-    /// `text[]` or `varchar[]`; the element type's OID goes into the tuple.
-    TextArray {
+    /// An array, as `text[]`, `varchar[]` or, in the ledger, `integer[]`; the element type's OID goes into the value.
+    Array {
         /// OID of the element type.
         element: u32,
     },
+    /// `oid` or `regclass`: in the ledger.
+    Oid,
     /// pgvector's `vector`.
     Vector,
     /// pgvector's `halfvec`.
@@ -66,7 +68,7 @@ impl Kind {
         match self {
             Kind::Key => matches!(column, C::Text | C::Int2 | C::Int4 | C::Int8 | C::Uuid),
             Kind::Text => column == C::Text,
-            Kind::List => matches!(column, C::Json | C::Jsonb | C::Text | C::TextArray { .. }),
+            Kind::List => matches!(column, C::Json | C::Jsonb | C::Text | C::Array { .. }),
             Kind::Object => matches!(column, C::Json | C::Jsonb | C::Text),
             Kind::Bool => column == C::Bool,
             Kind::Count => matches!(column, C::Int2 | C::Int4 | C::Int8 | C::Float8),

@@ -1,14 +1,13 @@
-//! A row as the bytes of a tuple, in the target's real column types: for COPY, or as the server keeps it; and single
-//! values as it keeps them.
+//! A row as the values that the server keeps of it, in the target's real column types; and single values.
 //!
 //! Promise: a value either arrives whole in the column's type or is a [`Rejection`]; nothing is cut or
 //! rounded (but `halfvec`, whose precision is the table's own choice). The embedding is always the last
 //! column, so that a tuple can be encoded before its vector is known. May import `map`, `reason` and
 //! `record` only.
 //!
-//! Formats: PostgreSQL documentation, COPY, "Binary Format", and the `*_recv` functions of each type; `jsonb` and
-//! `numeric` as a table has them.
+//! Formats: those of a table's values in memory; each file names PostgreSQL's or pgvector's source for its own.
 
+mod array;
 mod column;
 mod field;
 mod image;
@@ -18,11 +17,12 @@ mod tuple;
 pub mod varlena;
 mod vector;
 
+pub use array::ArrayImage;
 pub use column::{Column, ColumnType, ContentColumn, EntityColumn, Kind, TableColumn};
 pub use field::canonical_key;
 pub use image::{JsonbImage, RealsImage};
-pub use tuple::{Form, TupleBuffer, content_tuple, entity_tuple, vector_field};
-pub use vector::{VectorType, check_vector, encode_vector};
+pub use tuple::{TupleBuffer, content_tuple, entity_tuple, vector_field};
+pub use vector::{VectorType, check_vector, vector_image};
 
 #[cfg(doc)]
 use crate::reason::Rejection;

@@ -1,4 +1,4 @@
-//! Embeddings as pgvector's `vector` and `halfvec`: in their binary form, and as the server keeps them.
+//! Embeddings as pgvector's `vector` and `halfvec`, as the server keeps them.
 //!
 //! | bytes | field |
 //! | --- | --- |
@@ -6,12 +6,12 @@
 //! | 2 | unused, 0 |
 //! | 4 (`vector`) or 2 (`halfvec`) each | components, IEEE 754 |
 //!
-//! Big-endian in the binary form, in the machine's byte order in a table. Source: `vector_recv`, `halfvec_recv`, and the
-//! structures `Vector` and `HalfVector` in pgvector.
+//! All in the machine's byte order, behind the header of a value of variable length. Source: the structures `Vector` and
+//! `HalfVector` in pgvector.
 
 use half::f16;
 
-use super::tuple::Form;
+use super::varlena;
 use crate::reason::{Reason, Rejection};
 
 /// The embedding column's type with its dimensions.
@@ -28,7 +28,7 @@ impl VectorType {
         if self.half { 2 } else { 4 }
     }
 
-    /// Bytes of the binary form of a vector of so many components.
+    /// Bytes of a vector of so many components, without its header.
     pub fn bytes(self, components: usize) -> usize {
         4 + components * self.component_bytes()
     }
@@ -79,46 +79,43 @@ pub fn check_vector(values: &[f32], ty: VectorType) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// Appends `values` in this form, without what stands before the field, to `out`.
+/// Appends `values`, without their header, to `out`.
 ///
 /// # Errors
 /// As [`check_vector`]; then nothing is appended.
-pub fn append_vector(
+pub(super) fn append_vector(
     values: &[f32],
     ty: VectorType,
-    form: Form,
     out: &mut Vec<u8>,
 ) -> Result<(), Rejection> {
     check_vector(values, ty)?;
     let count = u16::try_from(values.len()).unwrap_or(u16::MAX);
-    out.extend_from_slice(&match form {
-        Form::Copy => count.to_be_bytes(),
-        Form::Heap => count.to_ne_bytes(),
-    });
+    out.extend_from_slice(&count.to_ne_bytes());
     out.extend_from_slice(&[0, 0]);
     let start = out.len();
     out.resize(start + values.len() * ty.component_bytes(), 0);
     let body = out.get_mut(start..).unwrap_or_default();
-    match (ty.half, form) {
-        (true, Form::Copy) => write(body, values, |value| {
-            f16::from_f32(value).to_bits().to_be_bytes()
-        }),
-        (true, Form::Heap) => write(body, values, |value| {
+    if ty.half {
+        write(body, values, |value| {
             f16::from_f32(value).to_bits().to_ne_bytes()
-        }),
-        (false, Form::Copy) => write(body, values, |value| value.to_bits().to_be_bytes()),
-        (false, Form::Heap) => write(body, values, |value| value.to_bits().to_ne_bytes()),
+        });
+    } else {
+        write(body, values, |value| value.to_bits().to_ne_bytes());
     }
     Ok(())
 }
 
-/// The binary form of `values`.
+/// A `vector` or `halfvec` value, its header included.
 ///
 /// # Errors
 /// As [`check_vector`].
-pub fn encode_vector(values: &[f32], ty: VectorType) -> Result<Vec<u8>, Rejection> {
-    let mut out = Vec::with_capacity(ty.bytes(values.len()));
-    append_vector(values, ty, Form::Copy, &mut out).map(|()| out)
+pub fn vector_image(values: &[f32], ty: VectorType) -> Result<Vec<u8>, Rejection> {
+    check_vector(values, ty)?;
+    let total = 4 + ty.bytes(values.len());
+    let header = varlena::header(total).unwrap_or_default();
+    let mut image = Vec::with_capacity(total);
+    image.extend_from_slice(&header);
+    append_vector(values, ty, &mut image).map(|()| image)
 }
 
 fn write<const N: usize>(body: &mut [u8], values: &[f32], bytes: impl Fn(f32) -> [u8; N]) {
@@ -140,11 +137,12 @@ mod tests {
     #[test]
     fn a_vector_keeps_every_bit() {
         let values = [1.5f32, -0.0, f32::from_bits(1)];
-        let bytes = encode_vector(&values, VECTOR3).unwrap();
-        assert_eq!(bytes[..4], [0, 3, 0, 0]);
-        let back: Vec<u32> = bytes[4..]
+        let bytes = vector_image(&values, VECTOR3).unwrap();
+        assert_eq!(varlena::total(*bytes.first_chunk().unwrap()), bytes.len());
+        assert_eq!(bytes[4..8], [3u16.to_ne_bytes(), [0, 0]].concat());
+        let back: Vec<u32> = bytes[8..]
             .chunks(4)
-            .map(|c| u32::from_be_bytes(c.try_into().unwrap()))
+            .map(|c| u32::from_ne_bytes(c.try_into().unwrap()))
             .collect();
         assert_eq!(back, values.map(f32::to_bits));
     }
@@ -156,14 +154,14 @@ mod tests {
             (vec![0.0, f32::INFINITY, 0.0], Reason::BadVector),
             (vec![0.0, 0.0], Reason::DimensionMismatch),
         ] {
-            assert_eq!(encode_vector(&values, VECTOR3).unwrap_err().reason, reason);
+            assert_eq!(vector_image(&values, VECTOR3).unwrap_err().reason, reason);
         }
         let any = VectorType {
             half: false,
             dimension: None,
         };
         assert_eq!(
-            encode_vector(&[], any).unwrap_err().reason,
+            vector_image(&[], any).unwrap_err().reason,
             Reason::BadVector
         );
     }
@@ -174,9 +172,10 @@ mod tests {
             half: true,
             dimension: Some(1),
         };
-        assert_eq!(encode_vector(&[1.0], half).unwrap(), [0, 1, 0, 0, 0x3c, 0]);
+        let words = [1u16, 0, 0x3c00].map(u16::to_ne_bytes).concat();
+        assert_eq!(vector_image(&[1.0], half).unwrap()[4..], words);
         assert_eq!(
-            encode_vector(&[70_000.0], half).unwrap_err().reason,
+            vector_image(&[70_000.0], half).unwrap_err().reason,
             Reason::BadVector
         );
     }

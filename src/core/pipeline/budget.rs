@@ -7,16 +7,16 @@
 const BYTES_AN_ID: u64 = 100;
 /// With less for the batches a run would crawl.
 const LEAST: u64 = 4 << 20;
-/// Batches that one COPY takes where memory allows: each COPY begins with buffers of its own, so few and long ones are
-/// faster.
+/// Batches that one bulk load takes where memory allows: each begins with buffers and plans of its own, so few and long
+/// ones are faster.
 const BATCHES_A_LOAD: u64 = 24;
 
 /// The sizes of a run's pieces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
-    /// Bytes of a batch. Up to three are on their way beside those that COPY has.
+    /// Bytes of a batch. Up to three are on their way beside those that a bulk load has.
     pub batch: usize,
-    /// Bytes of rows that one COPY takes, whole batches of them, which stay in memory until the server has stored all.
+    /// Bytes of rows that one bulk load takes, whole batches of them, which stay in memory until the server has stored all.
     pub load: usize,
     /// Bytes to which that may grow in a run of very many rows, so that it has few subtransactions.
     pub longest: usize,

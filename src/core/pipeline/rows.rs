@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::known::Look;
 use super::pool::Pool;
 use crate::encode::{
-    Column, ColumnType, ContentColumn, EntityColumn, Form, VectorType, canonical_key, check_vector,
+    Column, ColumnType, ContentColumn, EntityColumn, VectorType, canonical_key, check_vector,
     content_tuple, entity_tuple, vector_field,
 };
 use crate::key::Key;
@@ -37,8 +37,6 @@ pub struct Plan {
     pub content: Vec<Column<ContentColumn>>,
     /// The entity target's columns, the embedding last; empty when no entities are wanted.
     pub entity: Vec<Column<EntityColumn>>,
-    /// How the content target's tuples are written; the entity target's are always for COPY.
-    pub form: Form,
     /// The content target's embedding column.
     pub vector: VectorType,
     /// Where vectors come from.
@@ -80,7 +78,6 @@ impl Plan {
             collections,
             content,
             entity: Vec::new(),
-            form: Form::Heap,
             vector: VectorType {
                 half: false,
                 dimension: None,
@@ -371,10 +368,9 @@ impl Plan {
             })
             .collect::<Result<_, Rejection>>()?;
         let start = tuples.len();
-        content_tuple(&content, &key, user, &self.content, self.form, tuples)?;
+        content_tuple(&content, &key, user, &self.content, tuples)?;
         if let Some(values) = vector {
-            vector_field(values, self.vector, self.form, tuples)
-                .inspect_err(|_| tuples.truncate(start))?;
+            vector_field(values, self.vector, tuples).inspect_err(|_| tuples.truncate(start))?;
         }
         Ok(Row {
             collection: index,

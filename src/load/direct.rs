@@ -1,25 +1,19 @@
-//! Tuples straight into a table, without COPY, where COPY would do no more than put them there.
+//! Rows straight into a table, by what COPY itself calls at its end: `heap_multi_insert`, `ExecConstraints`,
+//! `ExecInsertIndexTuples`, `ExecARInsertTriggers`.
 //!
-//! COPY receives each value anew: it reads JSON and takes vectors apart, in the backend's own time, while the reader's
-//! thread has written both already. So into a plain table (see `plain`) the rows go as the reader made them
-//! ([`Form::Heap`]), by what COPY itself calls at its end: `heap_multi_insert`, `ExecConstraints`, `ExecInsertIndexTuples`,
-//! `ExecARInsertTriggers`.
-//! Like COPY, it checks neither privileges nor row-level security: whoever describes a target does.
+//! COPY and INSERT receive each value anew: they read JSON and take vectors apart, in the backend's own time, while the
+//! reader's thread has written both as the table has them. Like COPY, it checks neither privileges nor row-level security:
+//! whoever describes a target does.
 
 use std::ffi::c_int;
 
 use pgrx::prelude::*;
 use pgrx::{PgRelation, pg_sys};
-use vector_migrate_core::encode::{TableColumn, varlena};
-
-#[cfg(doc)]
-use vector_migrate_core::encode::Form;
 
 use super::after::After;
-use super::copy::Supply;
+use super::decode::Decoder;
 use super::defaults::Defaults;
-use super::plain::{self, Coercion, Field, Value};
-use crate::tables::Target;
+use super::{Destination, Supply};
 use crate::{lock, pg};
 
 /// Rows that are put in together; as many as COPY takes, but for wide ones.
@@ -27,48 +21,28 @@ const ROWS: usize = 1000;
 /// Bytes of rows that are put in together: they stay in the processor's cache.
 const BYTES: usize = 1 << 16;
 
-/// Puts tuples of [`Form::Heap`] into the target's columns. The supply gives whole tuples. Gives the number of rows
-/// stored, which is that of the tuples. What is allocated stays in the current memory context: callers are in a
-/// subtransaction, which has one of its own, and whose end takes back what an error leaves open.
+/// Loads what the supply gives; the number of rows stored, which is that of the tuples.
 ///
 /// # Errors
 /// The server's own are raised: constraints, unique indexes.
-pub fn put_supply<C: TableColumn>(target: &Target<C>, supply: &mut dyn Supply) -> u64 {
-    let relation = lock::open_for_writing(target.oid);
-    let Some(fields) = plain::fields(&relation, &target.columns) else {
-        // Only this transaction itself can have changed it: its lock keeps all others out.
-        ereport!(
-            ERROR,
-            PgSqlErrorCode::ERRCODE_OBJECT_IN_USE,
-            format!("{} was altered while rows were put into it", target.name)
-        );
-    };
-    // SAFETY: the relation is open and a plain table, and stays so until `finish`.
-    let mut heap = unsafe { Heap::begin(&relation, &fields, &target.late) };
+pub(super) fn load(to: &Destination, supply: &mut dyn Supply) -> u64 {
+    let relation = lock::open_for_writing(to.oid);
+    let decoder = Decoder::new(&relation, to);
+    // SAFETY: relation_open (relation.c): the table is open, and stays so until `finish`; `way` has chosen it.
+    let mut heap = unsafe { Heap::begin(&relation, &decoder, &to.late) };
     loop {
         let piece = supply.more();
         if piece.is_empty() {
             break;
         }
-        // SAFETY: the piece is not written to before the supply is asked again; `put` has ended by then, and has
-        // put in all that it pointed to.
-        unsafe { heap.put(piece, &fields) };
+        // SAFETY: heap_multi_insert (heapam.c) copies what the slots point to: the piece is not written to before the supply is
+        // asked again, and by then `put` has put in all of it.
+        unsafe { heap.put(piece, &decoder) };
     }
-    // SAFETY: once, at the end.
+    // SAFETY: once, at the end, as EndCopyFrom (copyfrom.c).
     let stored = unsafe { heap.finish() };
     pg::next_command();
     stored
-}
-
-/// [`put_supply`] of tuples that are all there.
-pub fn put_tuples<C: TableColumn>(target: &Target<C>, tuples: &[Vec<u8>]) -> u64 {
-    struct Tuples<'a>(std::slice::Iter<'a, Vec<u8>>);
-    impl Supply for Tuples<'_> {
-        fn more(&mut self) -> &[u8] {
-            self.0.next().map_or(&[], Vec::as_slice)
-        }
-    }
-    put_supply(target, &mut Tuples(tuples.iter()))
 }
 
 /// A table under way of being filled.
@@ -96,7 +70,7 @@ struct Heap {
 impl Heap {
     /// # Safety
     /// On the backend's thread, inside a subtransaction; `opened` is a plain table, and outlives this.
-    unsafe fn begin(opened: &PgRelation, fields: &[Field], late: &[pg_sys::Oid]) -> Heap {
+    unsafe fn begin(opened: &PgRelation, decoder: &Decoder<'_>, late: &[pg_sys::Oid]) -> Heap {
         let relation = opened.as_ptr();
         // SAFETY: the calls are those of COPY (copyfrom.c) for one table; the table is in no range table, as in the catalog's
         // own inserts (indexing.c).
@@ -116,10 +90,10 @@ impl Heap {
                 bulk: pg_sys::GetBulkInsertState(),
                 command: pg_sys::GetCurrentCommandId(true),
                 slots: Vec::new(),
-                columns: usize::try_from((*descriptor).natts).unwrap_or(0),
+                columns: decoder.columns(),
                 constrained: !(*descriptor).constr.is_null(),
                 indexed,
-                defaults: Defaults::new(opened, fields),
+                defaults: Defaults::new(opened, decoder),
                 after: After::begin(relation),
                 filled: 0,
                 bytes: 0,
@@ -131,13 +105,13 @@ impl Heap {
     /// Puts in the tuples of `piece`.
     ///
     /// # Safety
-    /// As [`Heap::begin`]; `fields` are the table's.
-    unsafe fn put(&mut self, piece: &[u8], fields: &[Field]) {
+    /// As [`Heap::begin`]; the decoder is the table's.
+    unsafe fn put(&mut self, piece: &[u8], decoder: &Decoder<'_>) {
         let mut at = 0;
         while at < piece.len() {
-            // SAFETY: as this function's own.
+            // SAFETY: as this function's own (Decoder::decode, decode.rs).
             unsafe {
-                let Some(end) = self.row(piece, at, fields) else {
+                let Some(end) = self.row(piece, at, decoder) else {
                     error!("an encoded tuple does not have the table's columns");
                 };
                 self.filled += 1;
@@ -148,50 +122,25 @@ impl Heap {
                 }
             }
         }
-        // SAFETY: as this function's own.
+        // SAFETY: as this function's own (heap_multi_insert in heapam.c).
         unsafe { self.flush() };
     }
 
-    /// Points the next slot to the tuple at `at`; where that ends, or `None` if it is not whole.
+    /// Makes the tuple at `at` the next slot's row; where it ends, or `None` if it is not whole.
     ///
     /// # Safety
     /// As [`Heap::put`]; the slot is used before `piece` is written to.
-    unsafe fn row(&mut self, piece: &[u8], at: usize, fields: &[Field]) -> Option<usize> {
-        let word = |at: usize| piece.get(at..)?.first_chunk::<4>().copied();
-        if usize::try_from(i32::from_ne_bytes(word(at)?)).ok()? != fields.len() {
-            return None;
-        }
-        // SAFETY: the slot is made for the relation's descriptor, so its arrays have `columns` elements, and a field's
-        // column is one of those. A value of variable length has its own header, is whole within `piece`, and begins at
-        // a multiple of four like its form's every field (`piece` itself is at the beginning of an allocation or
-        // behind whole tuples in it).
+    unsafe fn row(&mut self, piece: &[u8], at: usize, decoder: &Decoder<'_>) -> Option<usize> {
+        // SAFETY: MakeTupleTableSlot (execTuples.c): the slot is made for the relation's descriptor, so its arrays have
+        // `columns` elements. What the decoder makes is in the memory of one tuple, there until the slots are empty again.
         unsafe {
             let slot = self.slot();
             clear(slot);
             let values = std::slice::from_raw_parts_mut((*slot).tts_values, self.columns);
             let nulls = std::slice::from_raw_parts_mut((*slot).tts_isnull, self.columns);
-            nulls.fill(true);
-            let mut at = at + 4;
-            for field in fields {
-                let header = word(at)?;
-                if header == [0; 4] {
-                    at += 4;
-                    continue;
-                }
-                let whole = piece.get(at..at.checked_add(varlena::total(header))?)?;
-                let bytes = whole.get(4..)?;
-                let value = match field.value {
-                    Value::Whole => pg_sys::Datum::from(whole.as_ptr()),
-                    Value::Bytes => pg_sys::Datum::from(bytes.as_ptr()),
-                    Value::Number => number(bytes)?,
-                };
-                *values.get_mut(field.column)? = match field.coercion {
-                    Some(coercion) => self.coerced(value, coercion),
-                    None => value,
-                };
-                *nulls.get_mut(field.column)? = false;
-                at = (at + whole.len()).next_multiple_of(4);
-            }
+            let before = pg_sys::MemoryContextSwitchTo(self.memory);
+            let end = decoder.decode(piece, at, values, nulls);
+            pg_sys::MemoryContextSwitchTo(before);
             self.defaults.evaluate(self.state, values, nulls)?;
             pg_sys::ExecStoreVirtualTuple(slot);
             // As CopyFrom (copyfrom.c) does: constraints and indexes may ask which table a row is in.
@@ -199,25 +148,7 @@ impl Heap {
             if self.constrained {
                 pg_sys::ExecConstraints(self.result, slot, self.state);
             }
-            Some(at)
-        }
-    }
-
-    /// The value as its column's modifier wants it, in the memory of one tuple: there until the slots are empty again.
-    ///
-    /// # Safety
-    /// As [`Heap::begin`]; the value is of the coercion's type.
-    unsafe fn coerced(&self, value: pg_sys::Datum, coercion: Coercion) -> pg_sys::Datum {
-        // SAFETY: build_coercion_expression (parse_coerce.c): a length coercion takes the value, the modifier and, if it has a third
-        // argument, whether it is a cast; COPY's is none. One of two arguments does not look at a third.
-        unsafe {
-            let before = pg_sys::MemoryContextSwitchTo(self.memory);
-            let (modifier, cast) = (pg_sys::Datum::from(coercion.modifier), false.into());
-            let none = pg_sys::InvalidOid;
-            let value =
-                pg_sys::OidFunctionCall3Coll(coercion.function, none, value, modifier, cast);
-            pg_sys::MemoryContextSwitchTo(before);
-            value
+            end
         }
     }
 
@@ -332,16 +263,6 @@ unsafe fn clear(slot: *mut pg_sys::TupleTableSlot) {
             clear(slot);
         }
     }
-}
-
-/// A number as it is passed by value.
-fn number(bytes: &[u8]) -> Option<pg_sys::Datum> {
-    Some(match *bytes {
-        [byte] => pg_sys::Datum::from(byte),
-        [a, b] => pg_sys::Datum::from(i16::from_be_bytes([a, b])),
-        [a, b, c, d] => pg_sys::Datum::from(i32::from_be_bytes([a, b, c, d])),
-        _ => pg_sys::Datum::from(i64::from_be_bytes(bytes.try_into().ok()?)),
-    })
 }
 
 /// Puts a row that is in the table into its indexes; gives those whose uniqueness is to be checked later, by a trigger.

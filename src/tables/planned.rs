@@ -5,7 +5,7 @@ use vector_migrate_core::encode::{
     Column, ColumnType, ContentColumn, EntityColumn, Kind, TableColumn, VectorType,
 };
 
-use super::{KeyPart, Target, Via};
+use super::{KeyPart, Target};
 
 /// The content table that [`create::content`](super::create::content) would make.
 pub fn content(dimensions: u32, user_id_type: &str) -> Target<ContentColumn> {
@@ -13,7 +13,7 @@ pub fn content(dimensions: u32, user_id_type: &str) -> Target<ContentColumn> {
         "pg_catalog.uuid" => ColumnType::Uuid,
         _ => ColumnType::Int8,
     };
-    imagined(dimensions, |column| match column {
+    planned(dimensions, |column| match column {
         ContentColumn::UserId => user,
         other => of_kind(other.kind()),
     })
@@ -28,7 +28,7 @@ pub fn entity(dimensions: u32, content: &Target<ContentColumn>) -> Target<Entity
             .find(|column| column.column == wanted);
         found.map_or(ColumnType::Text, |column| column.ty)
     };
-    imagined(dimensions, |column| match column {
+    planned(dimensions, |column| match column {
         EntityColumn::UserId => same(ContentColumn::UserId),
         EntityColumn::ContentId => same(ContentColumn::Id),
         other => of_kind(other.kind()),
@@ -47,7 +47,7 @@ fn of_kind(kind: Kind) -> ColumnType {
     }
 }
 
-fn imagined<C: TableColumn>(dimensions: u32, ty: impl Fn(C) -> ColumnType) -> Target<C> {
+fn planned<C: TableColumn>(dimensions: u32, ty: impl Fn(C) -> ColumnType) -> Target<C> {
     Target {
         oid: pg_sys::InvalidOid,
         name: String::new(),
@@ -65,16 +65,15 @@ fn imagined<C: TableColumn>(dimensions: u32, ty: impl Fn(C) -> ColumnType) -> Ta
             dimension: Some(dimensions),
         },
         vector_required: false,
-        via: Via::Copy,
+        distributed: false,
         created: true,
         versioned: true,
         key: vec![KeyPart::Id],
         users: None,
         defaulted: Vec::new(),
-        fillers: Vec::new(),
-        spends: false,
-        late: Vec::new(),
+        substitutes: Vec::new(),
+        draws_numbers: false,
         overwritable: true,
-        peculiar: false,
+        copyable: true,
     }
 }

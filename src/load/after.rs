@@ -1,4 +1,4 @@
-//! What comes after rows that went into a table without COPY: AFTER ROW triggers, those of foreign keys and of deferrable
+//! What comes after rows that went directly into a table: AFTER ROW triggers, those of foreign keys and of deferrable
 //! constraints among them.
 //!
 //! Promise: they fire as after COPY, when all rows of the load are in; deferred ones at the end of the transaction.

@@ -5,25 +5,24 @@
 use pgrx::pg_sys::submodules::ffi::pg_guard_ffi_boundary;
 use pgrx::{PgRelation, pg_sys};
 
-use super::plain::Field;
+use super::decode::Decoder;
 
 /// Columns, counted from 0, with their defaults.
 pub(super) struct Defaults(Vec<(usize, *mut pg_sys::ExprState)>);
 
 impl Defaults {
-    /// Prepares the defaults of the columns for which there is no field.
+    /// Prepares the defaults of the columns that the decoder does not fill.
     ///
     /// # Safety
     /// On the backend's thread; the current memory context outlives this.
-    pub unsafe fn new(relation: &PgRelation, fields: &[Field]) -> Defaults {
+    pub unsafe fn new(relation: &PgRelation, decoder: &Decoder<'_>) -> Defaults {
         let mut defaults = Vec::new();
         for (column, attribute) in relation.tuple_desc().iter().enumerate() {
-            let given = fields.iter().any(|field| field.column == column);
-            if given || attribute.attisdropped {
+            if decoder.fills(column) || attribute.attisdropped {
                 continue;
             }
-            // SAFETY: the relation is open. The calls are those of BeginCopyFrom (copyfrom.c) for a column that is not in
-            // the file; what they make is in the current memory context.
+            // SAFETY: the calls of BeginCopyFrom (copyfrom.c) for a column that is not in the file, of an open relation; what they
+            // make is in the current memory context.
             unsafe {
                 let number = attribute.attnum.into();
                 let default = pg_sys::build_column_default(relation.as_ptr(), number);

@@ -1,4 +1,4 @@
-//! How many bytes of rows one load takes, which is one subtransaction.
+//! How many bytes of rows one bulk load takes, which is one subtransaction.
 //!
 //! Promise: after a refusal little is done again. A run that the server refuses nothing has few subtransactions however
 //! many its rows: beyond 64 ids of one transaction (`PGPROC_MAX_CACHED_SUBXIDS`, proc.h) every other session's snapshots read
@@ -7,19 +7,19 @@
 /// Loads of the usual length, before they get longer.
 const USUAL: u32 = 36;
 
-/// How far a load may go: as far as allowed, but after a refusal it is a batch, then two, then four.
+/// The limit of a bulk load: what memory allows, but after a refusal a batch, then two, then four.
 #[derive(Debug)]
-pub struct Reach {
+pub struct BulkLimit {
     now: usize,
     usual: usize,
     longest: usize,
     loads: u32,
 }
 
-impl Reach {
-    /// The reach of a run in which nothing was loaded yet: `usual` bytes a load, and in a run of many loads up to `longest`.
-    pub fn new(usual: usize, longest: usize) -> Reach {
-        Reach {
+impl BulkLimit {
+    /// The limit of a run in which nothing was loaded yet: `usual` bytes a load, and in a run of many loads up to `longest`.
+    pub fn new(usual: usize, longest: usize) -> BulkLimit {
+        BulkLimit {
             now: usual,
             usual,
             longest: longest.max(usual),
@@ -56,11 +56,11 @@ mod tests {
     const MB: usize = 1 << 20;
 
     /// Loads for so many bytes that come in batches of 2 MB.
-    fn loads(reach: &mut Reach, mut bytes: usize) -> u32 {
+    fn loads(limit: &mut BulkLimit, mut bytes: usize) -> u32 {
         let mut loads = 0;
         while bytes > 0 {
-            let load = (reach.bytes() + 2 * MB).min(bytes);
-            reach.stored(load);
+            let load = (limit.bytes() + 2 * MB).min(bytes);
+            limit.stored(load);
             bytes -= load;
             loads += 1;
         }
@@ -69,18 +69,18 @@ mod tests {
 
     #[test]
     fn a_million_rows_of_1536_dimensions_take_fewer_than_64_loads() {
-        let mut reach = Reach::new(48 * MB, 230 * MB);
-        assert!(loads(&mut reach, 1_000_000 * (1536 * 4 + 1000)) < 64);
+        let mut limit = BulkLimit::new(48 * MB, 230 * MB);
+        assert!(loads(&mut limit, 1_000_000 * (1536 * 4 + 1000)) < 64);
     }
 
     #[test]
     fn after_a_refusal_loads_are_short_and_grow_again() {
-        let mut reach = Reach::new(48 * MB, 230 * MB);
-        reach.refused();
-        assert_eq!(reach.bytes(), 0);
-        reach.stored(2 * MB);
-        assert_eq!(reach.bytes(), 4 * MB);
-        loads(&mut reach, 500 * MB);
-        assert_eq!(reach.bytes(), 48 * MB);
+        let mut limit = BulkLimit::new(48 * MB, 230 * MB);
+        limit.refused();
+        assert_eq!(limit.bytes(), 0);
+        limit.stored(2 * MB);
+        assert_eq!(limit.bytes(), 4 * MB);
+        loads(&mut limit, 500 * MB);
+        assert_eq!(limit.bytes(), 48 * MB);
     }
 }

@@ -1,0 +1,60 @@
+//! Rows by a statement: for tables whose rows the server has to plan or change on their way in.
+
+use super::decode::Decoder;
+use super::{Destination, Supply, rows};
+use crate::error::Error;
+use crate::{lock, spi};
+
+/// Inserts what the supply gives by one statement; the number of rows that the server says it stored.
+///
+/// # Errors
+/// [`Error::Bug`]; the server's own are raised.
+pub(super) fn insert(to: &Destination, supply: &mut dyn Supply) -> Result<u64, Error> {
+    let columns: Vec<String> = names(to).map(spi::ident).collect();
+    let overriding = match to.numbers.names().next() {
+        Some(_) => "OVERRIDING SYSTEM VALUE ",
+        None => "",
+    };
+    run(to, supply, |rows| {
+        format!(
+            "INSERT INTO {} ({}) {overriding}{rows}",
+            to.name,
+            columns.join(", ")
+        )
+    })
+}
+
+/// Runs the statement that `sql` makes of a subquery that gives the rows.
+///
+/// # Errors
+/// As [`insert`].
+pub(super) fn run(
+    to: &Destination,
+    supply: &mut dyn Supply,
+    sql: impl Fn(&str) -> String,
+) -> Result<u64, Error> {
+    let relation = lock::open_for_writing(to.oid);
+    let decoder = Decoder::new(&relation, to);
+    let sql = sql(&subquery(to));
+    rows::supplying(&relation, &decoder, supply, || spi::write(&sql, &[]))
+}
+
+/// The columns that are filled.
+fn names(to: &Destination) -> impl Iterator<Item = &str> {
+    let columns = to.columns.iter().map(|column| column.name);
+    columns.chain(to.numbers.names())
+}
+
+/// SELECT of the columns from the function. OFFSET 0 keeps it one call for all columns; in the select list its rows are not
+/// collected before they are used, as they would be in FROM.
+fn subquery(to: &Destination) -> String {
+    let columns: Vec<String> = names(to)
+        .map(spi::ident)
+        .map(|column| format!("(b.r).{column} AS {column}"))
+        .collect();
+    format!(
+        "SELECT {} FROM (SELECT vector_migrate.bulk_rows(NULL::{}) AS r OFFSET 0) b",
+        columns.join(", "),
+        to.name
+    )
+}

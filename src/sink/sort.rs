@@ -1,0 +1,216 @@
+//! Which records of a batch become rows, and what is told of the others.
+
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use vector_migrate_core::encode::ContentColumn;
+use vector_migrate_core::key::KeySet;
+use vector_migrate_core::pipeline::{Batch, Item, Row};
+use vector_migrate_core::reason::{Reason, Rejection};
+
+use super::existing::{TargetKey, existing, key_of};
+use super::users::Users;
+use super::{Recorder, Rules};
+use crate::error::Error;
+use crate::message::warning;
+use crate::tables::Target;
+
+/// What to do with a record whose key the target has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnConflict {
+    /// Leave the row, skip the record.
+    Skip,
+    /// Overwrite the row.
+    Update,
+    /// Stop with an error.
+    Error,
+}
+
+/// A row that is wanted in the target.
+#[derive(Debug)]
+pub struct WantedRow {
+    /// The row.
+    pub row: Row,
+    /// The target has its key: overwrite.
+    pub exists: bool,
+}
+
+/// The rows of a batch that are wanted.
+#[derive(Debug)]
+pub struct Sorted {
+    /// The rows.
+    pub rows: Vec<WantedRow>,
+    /// What their tuples' ranges point into.
+    pub tuples: Vec<u8>,
+}
+
+/// Sorts batches out.
+#[derive(Debug)]
+pub struct Sorter {
+    content: Rc<Target<ContentColumn>>,
+    on_conflict: OnConflict,
+    strict: bool,
+    users: Users,
+    /// Places in the target that rows of this run take.
+    seen: KeySet,
+}
+
+impl Sorter {
+    /// For rows that the content table is to get.
+    pub fn new(content: Rc<Target<ContentColumn>>, rules: &Rules) -> Sorter {
+        let mut seen = KeySet::default();
+        seen.reserve(usize::try_from(rules.records).unwrap_or(0));
+        Sorter {
+            content,
+            on_conflict: rules.on_conflict,
+            strict: rules.strict,
+            users: Users::default(),
+            seen,
+        }
+    }
+
+    /// Whether sorting `batch` out takes a query, or may end the run: what is known of users and keys is not enough.
+    pub fn needs_query(&self, batch: &Batch) -> bool {
+        let asks = |item: &Item| match item {
+            Item::Row(row) => {
+                let stranger = |user: &str| self.content.users.is_some() && !self.users.knows(user);
+                row.user.as_deref().is_some_and(stranger)
+                    || (row.exists.is_none() && !self.content.created)
+            }
+            Item::Rejected { .. } => false,
+            Item::Warning(_) => true,
+        };
+        batch.items.iter().any(asks)
+    }
+
+    /// Sorts a batch out; what is left out is in the report afterwards.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyExists`], [`Error::Damage`], and the server's own.
+    pub fn sort(&mut self, batch: Batch, recorder: &mut Recorder) -> Result<Sorted, Error> {
+        recorder.read(batch.read);
+        let mut rows = Vec::with_capacity(batch.items.len());
+        for item in batch.items {
+            match item {
+                Item::Row(row) => {
+                    recorder.count_missing(row.collection, row.user.as_deref(), row.missing);
+                    rows.push(row);
+                }
+                Item::Rejected {
+                    collection,
+                    record_id,
+                    user,
+                    missing,
+                    rejection,
+                } => {
+                    recorder.count_missing(collection, user.as_deref(), missing);
+                    recorder.reject(collection, record_id, user, rejection);
+                }
+                Item::Warning(text) if self.strict => return Err(Error::Damage(text)),
+                Item::Warning(text) => warning!("{text}"),
+            }
+        }
+        let rows = self.without_unknown_users(rows, recorder)?;
+        let rows = self.without_collisions(rows, recorder);
+        Ok(Sorted {
+            rows: self.without_existing(rows, recorder)?,
+            tuples: batch.tuples,
+        })
+    }
+
+    fn without_unknown_users(
+        &mut self,
+        rows: Vec<Row>,
+        recorder: &mut Recorder,
+    ) -> Result<Vec<Row>, Error> {
+        let Some(table) = &self.content.users else {
+            return Ok(rows);
+        };
+        self.users
+            .learn(table, rows.iter().filter_map(|row| row.user.as_deref()))?;
+        let mut left = Vec::with_capacity(rows.len());
+        for row in rows {
+            match &row.user {
+                Some(user) if !self.users.exists(user) => {
+                    let message = format!("user {user} does not exist in {}", table.name);
+                    recorder.reject_row(&row, Reason::UserNotFound, message);
+                }
+                _ => left.push(row),
+            }
+        }
+        Ok(left)
+    }
+
+    fn without_collisions(&mut self, mut rows: Vec<Row>, recorder: &mut Recorder) -> Vec<Row> {
+        let mut doubles = Vec::new();
+        rows.retain(|row| {
+            let new = self.seen.insert(row.place);
+            if !new {
+                doubles.push((
+                    row.collection,
+                    row.record_id.clone(),
+                    row.user.clone(),
+                    row.key.clone(),
+                ));
+            }
+            new
+        });
+        for (collection, record_id, user, key) in doubles {
+            let message = format!(
+                "another record of this run takes the key \"{key}\" of {}",
+                self.content.name
+            );
+            let rejection = Rejection::new(Reason::IdCollision, message);
+            recorder.reject(collection, record_id, user, rejection);
+        }
+        rows
+    }
+
+    /// Tells which rows the target has; those that are to be skipped are not among what is left.
+    fn without_existing(
+        &self,
+        rows: Vec<Row>,
+        recorder: &mut Recorder,
+    ) -> Result<Vec<WantedRow>, Error> {
+        if self.content.created {
+            let new = |row| WantedRow { row, exists: false };
+            return Ok(rows.into_iter().map(new).collect());
+        }
+        let mut there: HashSet<(usize, TargetKey)> = HashSet::new();
+        for group in rows.chunk_by(|a, b| a.collection == b.collection) {
+            let Some(first) = group.first() else { continue };
+            let group: Vec<&Row> = group.iter().filter(|row| row.exists.is_none()).collect();
+            if group.is_empty() {
+                continue;
+            }
+            let found = existing(&self.content, recorder.name(first.collection), &group)?;
+            there.extend(found.into_iter().map(|key| (first.collection, key)));
+        }
+        let mut left = Vec::with_capacity(rows.len());
+        for row in rows {
+            let exists = row
+                .exists
+                .unwrap_or_else(|| there.contains(&(row.collection, key_of(&self.content, &row))));
+            match self.on_conflict {
+                OnConflict::Skip if exists => {
+                    let message = format!("{} has a row with this key", self.content.name);
+                    recorder.reject_row(&row, Reason::AlreadyExists, message);
+                }
+                OnConflict::Error if exists => {
+                    return Err(already_exists(&self.content, &row, recorder));
+                }
+                _ => left.push(WantedRow { row, exists }),
+            }
+        }
+        Ok(left)
+    }
+}
+
+/// The error of a row whose key the target has.
+pub fn already_exists(content: &Target<ContentColumn>, row: &Row, recorder: &Recorder) -> Error {
+    Error::AlreadyExists {
+        record: row.record_id.clone(),
+        collection: recorder.name(row.collection).to_owned(),
+        target: content.name.clone(),
+    }
+}
