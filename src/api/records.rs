@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pgrx::pg_sys::panic::{ErrorReport, ErrorReportable};
 use pgrx::prelude::*;
-use vector_migrate_core::pipeline::{self, Line, Lines, Shown, Unshown};
+use vector_migrate_core::pipeline::{self, Shown, ShownBatch, ShownRecord, Unshown};
 use vector_migrate_core::record::Collection;
 use vector_migrate_core::source::Source as _;
 
@@ -18,7 +18,7 @@ use crate::{access, guc};
 
 /// Records as they come from the reader's thread.
 struct Records {
-    reader: Reader<Lines>,
+    reader: Reader<ShownBatch>,
     collections: Arc<Vec<Collection>>,
     lines: std::vec::IntoIter<Shown>,
 }
@@ -30,7 +30,7 @@ impl Records {
                 return self.row(next);
             }
             match reader::next(&mut self.reader)? {
-                Some(Lines { lines, notices }) => {
+                Some(ShownBatch { lines, notices }) => {
                     for notice in notices {
                         warning!("{notice}");
                     }
@@ -44,8 +44,8 @@ impl Records {
     fn row(&self, shown: Shown) -> Result<Option<Row>, Error> {
         let of = |index: usize| self.collections.get(index);
         match shown {
-            Shown::Line(line) => Ok(of(line.collection).map(|collection| row(collection, line))),
-            Shown::Not {
+            Shown::Record(line) => Ok(of(line.collection).map(|collection| row(collection, line))),
+            Shown::Refused {
                 collection,
                 id,
                 why,
@@ -131,7 +131,7 @@ type Row = (
     Option<TimestampWithTimeZone>,
 );
 
-fn row(collection: &Collection, line: Line) -> Row {
+fn row(collection: &Collection, line: ShownRecord) -> Row {
     (
         collection.tenant.clone(),
         collection.database.clone(),

@@ -43,7 +43,7 @@ impl Counts {
 
 /// The lines of one collection.
 #[derive(Debug, Default)]
-struct Lines {
+struct CollectionCounts {
     users: HashMap<String, Counts>,
     nobody: Option<Counts>,
 }
@@ -51,7 +51,7 @@ struct Lines {
 /// The counts of a whole run.
 #[derive(Debug, Default)]
 pub struct Report {
-    collections: BTreeMap<usize, Lines>,
+    collections: BTreeMap<usize, CollectionCounts>,
     total: Counts,
     reasons: BTreeMap<Reason, (u64, String)>,
 }

@@ -3,7 +3,7 @@
 use super::owner::as_owner;
 use crate::error::Error;
 use crate::spi;
-use crate::tables::Keys;
+use crate::tables::RunKeys;
 
 /// A row of `run_rows`.
 #[derive(Debug)]
@@ -66,8 +66,8 @@ impl Block {
     }
 
     /// The keys of the rows at `places`, numbered by place.
-    pub fn keys(&self, places: &[usize]) -> Keys {
-        Keys {
+    pub fn keys(&self, places: &[usize]) -> RunKeys {
+        RunKeys {
             collection: self.collection.clone(),
             number: places.iter().map(|&place| number(place)).collect(),
             key: pick(&self.keys, places),

@@ -36,7 +36,7 @@ const MOST_ENTITIES: usize = 0x7FFF_FFFF;
 
 /// A content row that the run wrote.
 #[derive(Debug)]
-pub struct Entry<'a> {
+pub struct WrittenRow<'a> {
     /// The content row's id, as its column spells it.
     pub key: &'a str,
     /// The content row's owner.
@@ -52,7 +52,7 @@ pub struct Entry<'a> {
 
 /// A block under construction.
 #[derive(Debug)]
-struct Block {
+struct NewBlock {
     keys: ArrayImage,
     users: ArrayImage,
     entities: ArrayImage,
@@ -61,10 +61,10 @@ struct Block {
     before: ArrayImage,
 }
 
-impl Default for Block {
-    fn default() -> Block {
+impl Default for NewBlock {
+    fn default() -> NewBlock {
         let array = |ty: pg_sys::Oid| ArrayImage::new(ty.into());
-        Block {
+        NewBlock {
             keys: array(pg_sys::TEXTOID),
             users: array(pg_sys::TEXTOID),
             entities: array(pg_sys::INT4OID),
@@ -82,8 +82,8 @@ pub struct Journal {
     target: pg_sys::Oid,
     with_users: bool,
     collection: String,
-    inserted: Block,
-    overwritten: Block,
+    inserted: NewBlock,
+    overwritten: NewBlock,
     blocks: i64,
     /// Rows of earlier runs that the load that goes on overwrites.
     moves: Vec<Move>,
@@ -106,8 +106,8 @@ impl Journal {
             target,
             with_users,
             collection: String::new(),
-            inserted: Block::default(),
-            overwritten: Block::default(),
+            inserted: NewBlock::default(),
+            overwritten: NewBlock::default(),
             blocks: 0,
             moves: Vec::new(),
             followers: versioned.then(|| Followers::new(run, target, per_collection)),
@@ -123,7 +123,7 @@ impl Journal {
     ///
     /// # Errors
     /// The server's own.
-    pub fn add(&mut self, collection: &str, entry: &Entry<'_>) -> Result<(), Error> {
+    pub fn add(&mut self, collection: &str, entry: &WrittenRow<'_>) -> Result<(), Error> {
         if self.collection != collection {
             self.flush()?;
             collection.clone_into(&mut self.collection);
@@ -165,8 +165,8 @@ impl Journal {
     /// Forgets the rows added since [`Journal::flush`]: the subtransaction that they and their blocks were written in is taken
     /// back.
     pub fn forget(&mut self) {
-        self.inserted = Block::default();
-        self.overwritten = Block::default();
+        self.inserted = NewBlock::default();
+        self.overwritten = NewBlock::default();
         self.moves.clear();
     }
 
@@ -201,7 +201,7 @@ impl Journal {
         Ok(())
     }
 
-    fn tuple(&self, block: &Block) -> Result<TupleBuffer, Rejection> {
+    fn tuple(&self, block: &NewBlock) -> Result<TupleBuffer, Rejection> {
         let mut out = TupleBuffer::behind(Vec::new());
         let array = |out: &mut TupleBuffer, there: bool, array: &ArrayImage| {
             if there {
@@ -224,8 +224,8 @@ impl Journal {
     }
 }
 
-impl Block {
-    fn push(&mut self, entry: &Entry<'_>, with_users: bool) -> Result<(), Rejection> {
+impl NewBlock {
+    fn push(&mut self, entry: &WrittenRow<'_>, with_users: bool) -> Result<(), Rejection> {
         self.keys.push_text(entry.key)?;
         match entry.user {
             Some(user) if with_users => self.users.push_text(user)?,

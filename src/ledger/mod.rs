@@ -19,7 +19,7 @@ mod table;
 mod undo;
 
 pub use failures::{FailedRecord, write_failures};
-pub use journal::{Entry, Journal};
+pub use journal::{Journal, WrittenRow};
 pub use owner::{as_owner, as_table_owner};
 pub use rollback::{RolledBack, Undone, roll_back};
 pub use run::{RunSummary, finish, next_run_id};

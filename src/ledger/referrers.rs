@@ -11,7 +11,7 @@ use pgrx::datum::DatumWithOid;
 
 use super::owner::as_table_owner;
 use crate::error::Error;
-use crate::tables::{ForeignKey, KEYS, Keys, RunTable};
+use crate::tables::{ForeignKey, KEYS, RunKeys, RunTable};
 use crate::{settings, spi};
 
 /// The foreign keys to a table that decide whether its rows can go.
@@ -56,7 +56,7 @@ impl Referrers {
     ///
     /// # Errors
     /// The server's own.
-    pub fn free(&self, table: &RunTable, keys: &Keys, force: bool) -> Result<Free, Error> {
+    pub fn free(&self, table: &RunTable, keys: &RunKeys, force: bool) -> Result<Free, Error> {
         if keys.is_empty() {
             return Ok(Free::default());
         }
@@ -96,7 +96,7 @@ impl Referrers {
     }
 
     /// Locks the rows, as the table's owner: the caller need not have the UPDATE that a lock asks for.
-    fn lock(&self, table: &RunTable, keys: &Keys, force: bool) -> Result<Rows, Error> {
+    fn lock(&self, table: &RunTable, keys: &RunKeys, force: bool) -> Result<Rows, Error> {
         let text = |column: &String| format!("t.{}::pg_catalog.text", spi::ident(column));
         let columns: Vec<String> = self.columns.iter().map(text).collect();
         let sql = format!(
@@ -124,7 +124,7 @@ impl Referrers {
         &self,
         key: &ForeignKey,
         table: &RunTable,
-        keys: &Keys,
+        keys: &RunKeys,
         rows: &Rows,
         force: bool,
     ) -> Result<Vec<(i64, Option<i64>)>, Error> {

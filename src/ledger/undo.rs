@@ -7,7 +7,7 @@ use super::follow::Move;
 use super::referrers::{Free, Referrers};
 use crate::error::Error;
 use crate::pg;
-use crate::tables::{Entities, Keys, RunTable};
+use crate::tables::{Entities, RunKeys, RunTable};
 
 /// The tables of a run.
 pub struct Tables {
@@ -201,7 +201,7 @@ fn remove_orphans(
     Ok(())
 }
 
-fn moves(collection: &str, keys: Keys, to: u32) -> Vec<Move> {
+fn moves(collection: &str, keys: RunKeys, to: u32) -> Vec<Move> {
     let users = keys.user.unwrap_or_else(|| vec![None; keys.key.len()]);
     let rows = keys.key.into_iter().zip(users).zip(keys.xid);
     rows.map(|((key, user), from)| Move {

@@ -75,12 +75,11 @@ impl<'d> Decoder<'d> {
         self.fields.iter().any(|field| field.column == column) || self.numbered.contains(&column)
     }
 
-    /// Writes the values of the tuple at `at`; where that ends, or `None` if it is not whole. What does not lie in `piece` is
+    /// Writes the values of the tuple at `at`; where that ends, or `None` if it is not whole, or not at a multiple of four bytes. What does not lie in `piece` is
     /// in the current memory context.
     ///
     /// # Safety
-    /// On the backend's thread, in the lifetime of [`Decoder::new`]. The values are used while `piece` is there, which begins
-    /// at a multiple of four.
+    /// On the backend's thread, in the lifetime of [`Decoder::new`]. The values are used while `piece` is there.
     pub unsafe fn decode(
         &self,
         piece: &[u8],
@@ -88,6 +87,9 @@ impl<'d> Decoder<'d> {
         values: &mut [pg_sys::Datum],
         nulls: &mut [bool],
     ) -> Option<usize> {
+        if !piece.as_ptr().addr().is_multiple_of(4) {
+            return None;
+        }
         let word = |at: usize| piece.get(at..)?.first_chunk::<4>().copied();
         if usize::try_from(i32::from_ne_bytes(word(at)?)).ok()? != self.fields.len() {
             return None;

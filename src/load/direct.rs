@@ -160,7 +160,7 @@ impl Heap {
         if let Some(slot) = self.slots.get(self.filled) {
             return *slot;
         }
-        // SAFETY: the relation's descriptor is valid while it is open.
+        // SAFETY: RelationIncrementReferenceCount (relcache.c): the relation's descriptor is valid while it is open.
         let slot = unsafe {
             pg_sys::MakeSingleTupleTableSlot(
                 (*self.relation).rd_att,
@@ -180,8 +180,8 @@ impl Heap {
             return;
         }
         pgrx::check_for_interrupts!();
-        // SAFETY: `filled` slots hold tuples of the relation; what is allocated on the way is in the memory of one
-        // tuple, which is emptied when nothing points to it any more.
+        // SAFETY: heap_multi_insert (heapam.c) takes as many slots as hold tuples of the relation; what is allocated on the way is
+        // in the memory of one tuple, which is emptied when nothing points to it any more.
         unsafe {
             let before = pg_sys::MemoryContextSwitchTo(self.memory);
             let count = c_int::try_from(self.filled).unwrap_or(0);
@@ -214,7 +214,7 @@ impl Heap {
     /// # Safety
     /// As [`Heap::begin`]; nothing is put in any more.
     unsafe fn finish(self) -> u64 {
-        // SAFETY: each was made by `begin` or `slot`, and is let go once.
+        // SAFETY: as at the end of CopyFrom and EndCopyFrom (copyfrom.c): each was made by `begin` or `slot`, and is let go once.
         unsafe {
             pg_sys::FreeBulkInsertState(self.bulk);
             if let Some(after) = self.after {
@@ -257,7 +257,7 @@ unsafe fn leave_out(result: *mut pg_sys::ResultRelInfo, late: &[pg_sys::Oid]) ->
 /// # Safety
 /// `slot` is one.
 unsafe fn clear(slot: *mut pg_sys::TupleTableSlot) {
-    // SAFETY: as this function's own; a slot has operations, and this one among them.
+    // SAFETY: TupleTableSlotOps (tuptable.h): a slot has operations, and this one among them.
     unsafe {
         if let Some(clear) = (*(*slot).tts_ops).clear {
             clear(slot);
@@ -275,7 +275,7 @@ unsafe fn insert_index_tuples(
     state: *mut pg_sys::EState,
 ) -> *mut pg_sys::List {
     let none = std::ptr::null_mut();
-    // SAFETY: as this function's own.
+    // SAFETY: as this function's own, which ExecInsertIndexTuples (execIndexing.c) asks for.
     unsafe {
         #[cfg(any(feature = "pg14", feature = "pg15"))]
         return pg_sys::ExecInsertIndexTuples(result, slot, state, false, false, none, none.cast());

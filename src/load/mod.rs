@@ -11,6 +11,7 @@
 
 #[allow(unsafe_code)]
 mod after;
+mod column;
 #[allow(unsafe_code)]
 mod conversion;
 #[allow(unsafe_code)]
@@ -24,10 +25,12 @@ mod executor;
 #[allow(unsafe_code)]
 mod rows;
 mod sequence;
+mod take;
 #[allow(unsafe_code)]
 mod way;
 
-pub use destination::{Destination, LoadColumn};
+pub use column::LoadColumn;
+pub use destination::Destination;
 pub use sequence::SequenceSubstitute;
 pub use way::{Way, choose};
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use vector_migrate_core::pipeline::Mode;
+use vector_migrate_core::pipeline::EmbeddingMode;
 use vector_migrate_core::report::Counts;
 use vector_migrate_core::source::Source as _;
 use vector_migrate_core::source::chroma::PersistDir;
@@ -12,8 +12,8 @@ use super::alone::Alone;
 use super::notices::{self, Progress};
 use super::options::Options;
 use super::plan::{self, Prepared};
-use super::reading::{GraphFound, Reading};
-use super::{collections, plan::without_trace, tables, verdict};
+use super::planned_reader::{GraphFound, PlannedReader};
+use super::{collections, decisions, plan::without_trace, verdict};
 use crate::error::Error;
 use crate::ledger::{self, RunSummary};
 use crate::message::{notice, warning};
@@ -72,9 +72,9 @@ pub fn migrate(place: PersistDir, options: &Options) -> Result<Vec<ResultRow>, E
         bytes: fingerprint.bytes(),
     };
     // A run that finds its records in the target needs no vectors.
-    let wanted = options.mode != Mode::Generate && !tables::is_filled(&options.target)?;
+    let wanted = options.mode != EmbeddingMode::Generate && !decisions::is_filled(&options.target)?;
     let first = chosen.first().cloned();
-    let begin = move || Reading::begin(store, stop, first, wanted);
+    let begin = move || PlannedReader::begin(store, stop, first, wanted);
     if options.dry_run {
         return without_trace_or_writing(|| {
             let reading = begin()?;
@@ -143,7 +143,7 @@ struct Source {
 
 /// Reads, loads, reports.
 fn load(
-    mut reading: Reading,
+    mut reading: PlannedReader,
     source: Source,
     mut prepared: Prepared,
     finish: impl FnOnce(&mut Prepared, Counts, Option<GraphFound>) -> Result<(), Error>,

@@ -6,7 +6,7 @@ use vector_migrate_core::source::Source as _;
 use vector_migrate_core::source::chroma::PersistDir;
 
 use super::collections;
-use super::reading::{self, GraphWish};
+use super::planned_reader::{self, GraphWish};
 use crate::error::Error;
 use crate::index::{self, Job, Subject, Wish};
 use crate::reader::{self, Opened};
@@ -86,7 +86,7 @@ pub fn import_index(
     };
     let space = wish.collection.space;
     let mut found = reader::start(stop, move |sender| {
-        let found = reading::look(&store, &wish)?;
+        let found = planned_reader::look(&store, &wish)?;
         drop(store);
         sender.send(found);
         Ok(())

@@ -4,13 +4,13 @@ use pgrx::pg_sys;
 use vector_migrate_core::encode::ContentColumn;
 use vector_migrate_core::index::cost::import_pays;
 use vector_migrate_core::index::graph::{Form, Graph};
-use vector_migrate_core::pipeline::Mode;
+use vector_migrate_core::pipeline::EmbeddingMode;
 use vector_migrate_core::record::{Collection, Space};
 use vector_migrate_core::report::Counts;
 
+use super::decisions::Decisions;
 use super::options::Options;
-use super::reading::{GraphFound, GraphWish};
-use super::tables::Tables;
+use super::planned_reader::{GraphFound, GraphWish};
 use crate::error::Error;
 use crate::index::{self, Job, Made, Subject, VectorIndex, Wish};
 use crate::message::notice;
@@ -44,7 +44,7 @@ impl Indexes {
     /// [`Error::NoImport`]; the server's own.
     pub fn plan(
         options: &Options,
-        run: &Tables,
+        run: &Decisions,
         space: Space,
         largest: Largest,
         records: u64,
@@ -70,7 +70,9 @@ impl Indexes {
             )));
         }
         let graph = match (options.mode, &largest) {
-            (Mode::Generate, _) => Err("embeddings => 'generate' makes other vectors".to_owned()),
+            (EmbeddingMode::Generate, _) => {
+                Err("embeddings => 'generate' makes other vectors".to_owned())
+            }
             (_, None) => Err("the store has no vectors".to_owned()),
             (_, Some((collection, most)))
                 if !import_pays(records, records.saturating_sub(*most)) =>

@@ -5,14 +5,14 @@
 
 mod alone;
 mod collections;
+mod decisions;
 mod drive;
 mod import_index;
 mod indexes;
 mod notices;
 mod options;
 mod plan;
-mod reading;
-mod tables;
+mod planned_reader;
 mod verdict;
 
 pub use collections::choose;

@@ -1,7 +1,7 @@
 //! The arguments of `migrate_chroma`, checked before anything is opened.
 
 use vector_migrate_core::map::filter::Filter;
-use vector_migrate_core::pipeline::Mode;
+use vector_migrate_core::pipeline::EmbeddingMode;
 
 use crate::error::Error;
 use crate::index::Wish;
@@ -52,7 +52,7 @@ pub struct Options {
     /// Only records whose metadata contains this: the text of a jsonb value.
     pub filter: Option<String>,
     /// Where vectors come from.
-    pub mode: Mode,
+    pub mode: EmbeddingMode,
     /// What to do with keys that are there.
     pub on_conflict: OnConflict,
     /// Records without an owner are wanted.
@@ -108,9 +108,9 @@ impl Options {
             ..
         } = &arguments;
         let modes = [
-            ("auto", Mode::Auto),
-            ("stored", Mode::Stored),
-            ("generate", Mode::Generate),
+            ("auto", EmbeddingMode::Auto),
+            ("stored", EmbeddingMode::Stored),
+            ("generate", EmbeddingMode::Generate),
         ];
         let conflicts = [
             ("skip", OnConflict::Skip),

@@ -1,15 +1,15 @@
 //! From options and store to a plan: which tables, which dimensions, which vectors.
 
 use vector_migrate_core::encode::{ColumnType, ContentColumn, canonical_key};
-use vector_migrate_core::pipeline::{Budget, Mode, Plan, Pool};
+use vector_migrate_core::pipeline::{Budget, EmbeddingMode, Plan, Pool};
 use vector_migrate_core::record::{Collection, Space};
 use vector_migrate_core::sample::Pair;
 use vector_migrate_core::seen::RowKeys;
 
+use super::decisions::Decisions;
 use super::indexes::{Indexes, Largest};
 use super::options::Options;
-use super::reading::GraphWish;
-use super::tables::Tables;
+use super::planned_reader::GraphWish;
 use super::verdict;
 use crate::error::Error;
 use crate::ledger::Journal;
@@ -26,7 +26,7 @@ pub struct Prepared {
     /// For the backend.
     pub sink: Sink,
     /// What is decided of the tables.
-    pub tables: Tables,
+    pub tables: Decisions,
     /// What is done about vector indexes after the load.
     pub indexes: Option<Indexes>,
     /// What the reader finds out for that.
@@ -49,7 +49,7 @@ fn dimensions(
     path: &str,
     collections: &[Collection],
 ) -> Result<Option<u32>, Error> {
-    if options.mode == Mode::Generate {
+    if options.mode == EmbeddingMode::Generate {
         let (_, dimension) = model::describe("embeddings => 'generate' makes every vector anew")?;
         return Ok(Some(dimension));
     }
@@ -100,7 +100,7 @@ pub fn prepare(
     let pgvector = Pgvector::find()?;
     let dimension = dimensions(options, path, &collections)?;
     let mut user = None;
-    let tables = Tables::decide(options, dimension, &pgvector, |content| {
+    let tables = Decisions::decide(options, dimension, &pgvector, |content| {
         check_dimension(options, &collections, dimension, content)?;
         let wanted = options.user_id.as_deref();
         user = wanted
@@ -159,7 +159,7 @@ pub fn prepare(
     let rules = Rules {
         on_conflict: options.on_conflict,
         strict: options.strict,
-        embeds_entities: options.mode != Mode::Stored,
+        embeds_entities: options.mode != EmbeddingMode::Stored,
         records: size.records,
     };
     let into = tables.destinations(indexes.late())?;
@@ -180,7 +180,7 @@ pub fn prepare(
 }
 
 /// The tables that are there have to take overwritten rows.
-fn check_overwritable(tables: &Tables) -> Result<(), Error> {
+fn check_overwritable(tables: &Decisions) -> Result<(), Error> {
     let (content, entity) = (&tables.described.content, tables.described.entity.as_ref());
     if content.created {
         return Ok(());
@@ -228,7 +228,9 @@ fn check_dimension(
     }
     let named = collections.iter().find(|c| c.dimension == Some(has));
     let what = match (options.mode, named) {
-        (Mode::Auto | Mode::Stored, Some(c)) => format!("collection \"{}\"", c.qualified_name()),
+        (EmbeddingMode::Auto | EmbeddingMode::Stored, Some(c)) => {
+            format!("collection \"{}\"", c.qualified_name())
+        }
         _ => "the embedding model".to_owned(),
     };
     Err(Error::WrongDimension {

@@ -6,7 +6,7 @@
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode};
 use vector_migrate_core::compare::{Comparison, Verdict, cosine};
-use vector_migrate_core::pipeline::Mode;
+use vector_migrate_core::pipeline::EmbeddingMode;
 use vector_migrate_core::sample::{Pair, Sampling};
 
 use super::options::Options;
@@ -21,7 +21,7 @@ pub const WHY: &str = "stored vectors are to be compared with the model's";
 
 /// The sample that a run takes of `records` whose vectors have this dimension; `None`: it compares nothing.
 pub fn sampling(options: &Options, dimension: Option<u32>, records: u64) -> Option<Sampling> {
-    let takes_vectors = !options.dry_run && options.mode != Mode::Generate;
+    let takes_vectors = !options.dry_run && options.mode != EmbeddingMode::Generate;
     if !takes_vectors || !guc::check_model() || model::installed().is_err() {
         return None;
     }

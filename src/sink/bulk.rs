@@ -5,11 +5,11 @@
 //! no vector to be made, no row to be overwritten. What it has taken stays in memory until the server has stored all
 //! of it; if the server refuses a row, the bulk load is taken back and loaded batch by batch.
 
-use vector_migrate_core::pipeline::Batch;
+use vector_migrate_core::pipeline::{Batch, Pool};
 
 use super::load::Loader;
 use super::sort::{Sorted, Sorter};
-use super::{Recorder, Sink, Source, Tick};
+use super::{Recorder, Tick};
 use crate::error::Error;
 use crate::load::Supply;
 use crate::{interrupt, pg, progress, subxact};
@@ -26,14 +26,24 @@ pub(super) enum Deferred {
     Sorted(Sorted),
 }
 
+/// Where batches come from; `None` at the end.
+pub type BatchSource<'a> = dyn FnMut() -> Result<Option<Batch>, Error> + 'a;
+
+/// The parts of a sink that a bulk load works with.
+pub(super) struct Parts<'s> {
+    pub sorter: &'s mut Sorter,
+    pub loader: &'s mut Loader,
+    pub recorder: &'s mut Recorder,
+    pub pool: &'s Pool,
+    /// What it meets and cannot take.
+    pub deferred: &'s mut Option<Deferred>,
+}
+
 /// A bulk load under way.
-struct Bulk<'s, 'b, 't> {
-    sorter: &'s mut Sorter,
-    loader: &'s mut Loader,
-    recorder: &'s mut Recorder,
-    deferred: &'s mut Option<Deferred>,
-    source: &'s mut Source<'b>,
-    tick: &'s mut Tick<'t>,
+struct Bulk<'s, 'c, 'b, 't> {
+    parts: Parts<'s>,
+    source: &'c mut BatchSource<'b>,
+    tick: &'c mut Tick<'t>,
     /// What it has taken.
     taken: Vec<Sorted>,
     bytes: usize,
@@ -46,94 +56,91 @@ struct Bulk<'s, 'b, 't> {
     failed: Option<Error>,
 }
 
-impl Sink {
-    /// Loads `first` and what comes after it by one load.
-    pub(super) fn load_in_bulk(
-        &mut self,
-        first: Sorted,
-        source: &mut Source<'_>,
-        tick: &mut Tick<'_>,
-    ) -> Result<(), Error> {
-        let Some(into) = self.loader.destinations().cloned() else {
-            return self.load_in_steps(first, tick);
-        };
-        let mut bulk = Bulk {
-            sorter: &mut self.sorter,
-            loader: &mut self.loader,
-            recorder: &mut self.recorder,
-            deferred: &mut self.deferred,
-            source,
-            tick: &mut *tick,
-            bytes: first.tuples.len(),
-            rows: first.rows.len() as u64,
-            taken: vec![first],
-            at: (0, 0),
-            closed: false,
-            failed: None,
-        };
-        let stored = subxact::run(
-            |stored| matches!(stored, Ok(Some(_))),
-            || {
-                let stored = into.content.load(&mut bulk)?;
-                let whole = bulk.failed.is_none() && stored == bulk.rows;
-                let xid = || if into.stays { pg::current_xid() } else { 0 };
-                Ok::<_, Error>(whole.then(xid))
-            },
-        );
-        let Bulk {
-            taken,
-            failed,
-            bytes,
-            ..
-        } = bulk;
-        if let Some(error) = failed {
-            return Err(error);
-        }
-        if let Ok(Some(xid)) = stored.unwrap_or(Ok(None)) {
-            self.loader.limit().stored(bytes);
-            for sorted in taken {
-                for wanted in &sorted.rows {
-                    self.recorder.count(&wanted.row, false);
-                    self.recorder.enter(&wanted.row, xid, None)?;
-                }
-                self.pool.give(sorted.tuples);
-            }
-            return Ok(());
-        }
-        self.loader.limit().refused();
-        progress::again();
-        for sorted in taken {
-            self.load_in_steps(sorted, tick)?;
-            // Batch by batch, so that few rows are put in again for one that is refused.
-            self.loader.load_pending(&mut self.recorder)?;
-        }
-        Ok(())
+/// Loads `first` and what comes after it by one load. Gives what the server has refused as a whole, to be loaded batch by
+/// batch, so that few rows are put in again for one that is refused.
+///
+/// # Errors
+/// The source's, [`Error::AlreadyExists`], and the server's own.
+pub(super) fn load(
+    parts: Parts<'_>,
+    first: Sorted,
+    source: &mut BatchSource<'_>,
+    tick: &mut Tick<'_>,
+) -> Result<Vec<Sorted>, Error> {
+    let Some(into) = parts.loader.destinations().cloned() else {
+        return Ok(vec![first]);
+    };
+    let mut bulk = Bulk {
+        parts,
+        source,
+        tick,
+        bytes: first.tuples.len(),
+        rows: first.rows.len() as u64,
+        taken: vec![first],
+        at: (0, 0),
+        closed: false,
+        failed: None,
+    };
+    let stored = subxact::run(
+        |stored| matches!(stored, Ok(Some(_))),
+        || {
+            let stored = into.content.load(&mut bulk)?;
+            let whole = bulk.failed.is_none() && stored == bulk.rows;
+            let xid = || if into.stays { pg::current_xid() } else { 0 };
+            Ok::<_, Error>(whole.then(xid))
+        },
+    );
+    let Bulk {
+        parts,
+        taken,
+        failed,
+        bytes,
+        ..
+    } = bulk;
+    if let Some(error) = failed {
+        return Err(error);
     }
+    let Some(xid) = stored.unwrap_or(Ok(None))? else {
+        parts.loader.limit().refused();
+        progress::again();
+        return Ok(taken);
+    };
+    parts.loader.limit().stored(bytes);
+    for sorted in taken {
+        for wanted in &sorted.rows {
+            parts.recorder.count(&wanted.row, false);
+            parts.recorder.enter(&wanted.row, xid, None)?;
+        }
+        parts.pool.give(sorted.tuples);
+    }
+    Ok(Vec::new())
 }
 
-impl Bulk<'_, '_, '_> {
+impl Bulk<'_, '_, '_, '_> {
     /// Takes the next batch if there is one, and if it can go the same way; whether it did.
     fn go_on(&mut self) -> bool {
-        if self.bytes >= self.loader.limit().bytes() || self.recorder.unwritten() >= MOST_FAILURES {
+        if self.bytes >= self.parts.loader.limit().bytes()
+            || self.parts.recorder.unwritten() >= MOST_FAILURES
+        {
             return false;
         }
-        (self.tick)(self.recorder.progress(self.rows, 0));
+        (self.tick)(self.parts.recorder.progress(self.rows, 0));
         match (self.source)() {
-            Ok(Some(batch)) if !self.sorter.needs_query(&batch) => {
-                match self.sorter.sort(batch, self.recorder) {
-                    Ok(sorted) if self.loader.takes_in_bulk(&sorted) => {
+            Ok(Some(batch)) if !self.parts.sorter.needs_query(&batch) => {
+                match self.parts.sorter.sort(batch, self.parts.recorder) {
+                    Ok(sorted) if self.parts.loader.takes_in_bulk(&sorted) => {
                         self.take(sorted);
                         true
                     }
                     Ok(sorted) => {
-                        *self.deferred = Some(Deferred::Sorted(sorted));
+                        *self.parts.deferred = Some(Deferred::Sorted(sorted));
                         false
                     }
                     Err(error) => self.fail(error),
                 }
             }
             Ok(batch) => {
-                *self.deferred = batch.map(Deferred::Batch);
+                *self.parts.deferred = batch.map(Deferred::Batch);
                 false
             }
             Err(error) => self.fail(error),
@@ -152,7 +159,7 @@ impl Bulk<'_, '_, '_> {
     }
 }
 
-impl Supply for Bulk<'_, '_, '_> {
+impl Supply for Bulk<'_, '_, '_, '_> {
     fn more(&mut self) -> &[u8] {
         interrupt::check();
         loop {

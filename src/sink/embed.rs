@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use vector_migrate_core::encode::{EntityColumn, VectorType, vector_field};
-use vector_migrate_core::pipeline::Row;
+use vector_migrate_core::pipeline::EncodedRow;
 use vector_migrate_core::reason::{Reason, Rejection};
 
 use super::sort::WantedRow;
@@ -20,7 +20,7 @@ const SLOW_STEP: usize = 256;
 #[derive(Debug)]
 pub struct EmbeddedRow {
     /// The row.
-    pub row: Row,
+    pub row: EncodedRow,
     /// The target has its key: overwrite.
     pub exists: bool,
     /// Its content tuple, without the embedding if that was made here.
@@ -46,6 +46,8 @@ impl EmbeddedRow {
     }
 }
 
+type Vectors = Vec<Vec<f32>>;
+
 /// A field of NULL.
 const NULL_FIELD: [u8; 4] = [0; 4];
 
@@ -57,17 +59,17 @@ fn field(values: &[f32], ty: VectorType) -> Result<Vec<u8>, Rejection> {
 
 /// Makes vectors of the texts of rows.
 #[derive(Debug)]
-pub struct Embedder {
+pub struct RowEmbedder {
     /// The content table's embedding column.
     vector: VectorType,
     /// The entity table, if vectors of its rows are made.
     entity: Option<Rc<Target<EntityColumn>>>,
 }
 
-impl Embedder {
+impl RowEmbedder {
     /// For rows of the tables described. `embeds_entities`: else the embeddings of entity rows are NULL.
-    pub fn new(described: &Described, embeds_entities: bool) -> Embedder {
-        Embedder {
+    pub fn new(described: &Described, embeds_entities: bool) -> RowEmbedder {
+        RowEmbedder {
             vector: described.content.vector,
             entity: described.entity.clone().filter(|_| embeds_entities),
         }
@@ -131,7 +133,7 @@ impl Embedder {
 
     /// The vectors of the rows that have none, and those of all rows' entities, in order. Together, so that their texts are
     /// sorted by length together.
-    fn vectors(&self, rows: &[WantedRow]) -> Result<(Vec<Vec<f32>>, Vec<Vec<f32>>), Error> {
+    fn vectors(&self, rows: &[WantedRow]) -> Result<(Vectors, Vectors), Error> {
         let without = rows.iter().filter(|it| !it.row.has_vector);
         let mut texts: Vec<&str> = without.map(|it| it.row.text.as_str()).collect();
         let missing = texts.len();
@@ -151,7 +153,7 @@ impl Embedder {
     /// The embedding fields of a row's entities, of which the next vectors are; or why one does not fit.
     fn entity_fields(
         &self,
-        row: &Row,
+        row: &EncodedRow,
         vectors: &mut impl Iterator<Item = Vec<f32>>,
     ) -> Result<Result<Vec<Vec<u8>>, Rejection>, Error> {
         let Some(target) = &self.entity else {

@@ -4,17 +4,17 @@ use std::collections::HashSet;
 
 use pgrx::datum::DatumWithOid;
 use vector_migrate_core::encode::ContentColumn;
-use vector_migrate_core::pipeline::Row;
+use vector_migrate_core::pipeline::EncodedRow;
 
 use crate::error::Error;
-use crate::tables::{KeyPart, Lookup, Parts, Target};
+use crate::tables::{KeyColumns, KeyPart, Lookup, Target};
 use crate::{settings, spi};
 
 /// A row's key as far as it varies within one collection: id, and owner where the key has one.
 pub type TargetKey = (String, Option<String>);
 
 /// The key of `row` in `target`.
-pub fn key_of(target: &Target<ContentColumn>, row: &Row) -> TargetKey {
+pub fn key_of(target: &Target<ContentColumn>, row: &EncodedRow) -> TargetKey {
     let user = target
         .key
         .contains(&KeyPart::User)
@@ -29,7 +29,7 @@ pub fn key_of(target: &Target<ContentColumn>, row: &Row) -> TargetKey {
 /// The server's own.
 pub fn lookup(target: &Target<ContentColumn>) -> Result<Lookup, Error> {
     let ty = |column| target.sql_type(column).unwrap_or("pg_catalog.text");
-    let parts = Parts {
+    let parts = KeyColumns {
         id: ("id", ty(ContentColumn::Id)),
         collection: target.key.contains(&KeyPart::Collection),
         user: target
@@ -48,7 +48,7 @@ pub const KEYS: &str = "unnest($1, $2, pg_catalog.array_fill($3, ARRAY[pg_catalo
 pub fn key_arrays<'a>(
     target: &Target<ContentColumn>,
     collection: &str,
-    rows: impl Iterator<Item = &'a Row>,
+    rows: impl Iterator<Item = &'a EncodedRow>,
 ) -> [DatumWithOid<'static>; 3] {
     let (ids, users): (Vec<String>, Vec<Option<String>>) =
         rows.map(|row| key_of(target, row)).unzip();
@@ -62,7 +62,7 @@ pub fn key_arrays<'a>(
 pub fn existing(
     target: &Target<ContentColumn>,
     collection: &str,
-    rows: &[&Row],
+    rows: &[&EncodedRow],
 ) -> Result<HashSet<TargetKey>, Error> {
     let user = if target.key.contains(&KeyPart::User) {
         "t.user_id::pg_catalog.text"

@@ -1,11 +1,11 @@
 //! What becomes of each record: counted, and written down in the ledger.
 
-use vector_migrate_core::pipeline::Row;
+use vector_migrate_core::pipeline::EncodedRow;
 use vector_migrate_core::reason::{Reason, Rejection};
 use vector_migrate_core::report::{Counts, Report};
 
 use crate::error::Error;
-use crate::ledger::{self, Entry, FailedRecord, Journal};
+use crate::ledger::{self, FailedRecord, Journal, WrittenRow};
 
 /// How far a run is.
 #[derive(Debug, Clone, Copy)]
@@ -17,6 +17,9 @@ pub struct RunProgress {
     /// Records of the store that were read and dealt with.
     pub read: u64,
 }
+
+/// Told from time to time how far the run is.
+pub type Tick<'a> = dyn FnMut(RunProgress) + 'a;
 
 /// Keeps the counts of a run, and its ledger.
 #[derive(Debug)]
@@ -110,7 +113,12 @@ impl Recorder {
     }
 
     /// A row that does not get into the table.
-    pub(super) fn reject_row(&mut self, row: &Row, reason: Reason, message: impl Into<String>) {
+    pub(super) fn reject_row(
+        &mut self,
+        row: &EncodedRow,
+        reason: Reason,
+        message: impl Into<String>,
+    ) {
         self.reject(
             row.collection,
             row.record_id.clone(),
@@ -156,7 +164,7 @@ impl Recorder {
     }
 
     /// Counts a row that is in the table; `embedded`: its vector was made here.
-    pub(super) fn count(&mut self, row: &Row, embedded: bool) {
+    pub(super) fn count(&mut self, row: &EncodedRow, embedded: bool) {
         if row.stale && !embedded {
             let message =
                 "migrated with a vector that may be older than its text: Chroma lost the newer one";
@@ -187,7 +195,7 @@ impl Recorder {
     /// The server's own.
     pub(super) fn enter(
         &mut self,
-        row: &Row,
+        row: &EncodedRow,
         xid: u32,
         before: Option<(&str, &str)>,
     ) -> Result<(), Error> {
@@ -197,7 +205,7 @@ impl Recorder {
         let collection = self.names.get(row.collection);
         journal.add(
             collection.map_or("", String::as_str),
-            &Entry {
+            &WrittenRow {
                 key: &row.key,
                 user: row.user.as_deref(),
                 entities: row.entities.len(),

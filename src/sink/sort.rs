@@ -5,32 +5,21 @@ use std::rc::Rc;
 
 use vector_migrate_core::encode::ContentColumn;
 use vector_migrate_core::key::KeySet;
-use vector_migrate_core::pipeline::{Batch, Item, Row};
+use vector_migrate_core::pipeline::{Batch, EncodedRow, Item};
 use vector_migrate_core::reason::{Reason, Rejection};
 
 use super::existing::{TargetKey, existing, key_of};
 use super::users::Users;
-use super::{Recorder, Rules};
+use super::{OnConflict, Recorder, Rules};
 use crate::error::Error;
 use crate::message::warning;
 use crate::tables::Target;
-
-/// What to do with a record whose key the target has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnConflict {
-    /// Leave the row, skip the record.
-    Skip,
-    /// Overwrite the row.
-    Update,
-    /// Stop with an error.
-    Error,
-}
 
 /// A row that is wanted in the target.
 #[derive(Debug)]
 pub struct WantedRow {
     /// The row.
-    pub row: Row,
+    pub row: EncodedRow,
     /// The target has its key: overwrite.
     pub exists: bool,
 }
@@ -120,9 +109,9 @@ impl Sorter {
 
     fn without_unknown_users(
         &mut self,
-        rows: Vec<Row>,
+        rows: Vec<EncodedRow>,
         recorder: &mut Recorder,
-    ) -> Result<Vec<Row>, Error> {
+    ) -> Result<Vec<EncodedRow>, Error> {
         let Some(table) = &self.content.users else {
             return Ok(rows);
         };
@@ -141,7 +130,11 @@ impl Sorter {
         Ok(left)
     }
 
-    fn without_collisions(&mut self, mut rows: Vec<Row>, recorder: &mut Recorder) -> Vec<Row> {
+    fn without_collisions(
+        &mut self,
+        mut rows: Vec<EncodedRow>,
+        recorder: &mut Recorder,
+    ) -> Vec<EncodedRow> {
         let mut doubles = Vec::new();
         rows.retain(|row| {
             let new = self.seen.insert(row.place);
@@ -169,7 +162,7 @@ impl Sorter {
     /// Tells which rows the target has; those that are to be skipped are not among what is left.
     fn without_existing(
         &self,
-        rows: Vec<Row>,
+        rows: Vec<EncodedRow>,
         recorder: &mut Recorder,
     ) -> Result<Vec<WantedRow>, Error> {
         if self.content.created {
@@ -179,7 +172,7 @@ impl Sorter {
         let mut there: HashSet<(usize, TargetKey)> = HashSet::new();
         for group in rows.chunk_by(|a, b| a.collection == b.collection) {
             let Some(first) = group.first() else { continue };
-            let group: Vec<&Row> = group.iter().filter(|row| row.exists.is_none()).collect();
+            let group: Vec<&EncodedRow> = group.iter().filter(|row| row.exists.is_none()).collect();
             if group.is_empty() {
                 continue;
             }
@@ -207,7 +200,11 @@ impl Sorter {
 }
 
 /// The error of a row whose key the target has.
-pub fn already_exists(content: &Target<ContentColumn>, row: &Row, recorder: &Recorder) -> Error {
+pub fn already_exists(
+    content: &Target<ContentColumn>,
+    row: &EncodedRow,
+    recorder: &Recorder,
+) -> Error {
     Error::AlreadyExists {
         record: row.record_id.clone(),
         collection: recorder.name(row.collection).to_owned(),

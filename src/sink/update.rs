@@ -10,7 +10,7 @@ use super::embed::EmbeddedRow;
 use super::existing::{self, TargetKey, key_of};
 use crate::error::Error;
 use crate::load::Destination;
-use crate::tables::{KeyPart, Keys, Known, Lookup, RunTable, Target};
+use crate::tables::{KeyPart, Known, Lookup, RunKeys, RunTable, Target};
 use crate::{settings, spi};
 
 /// What was there, by the record that overwrites it (its collection's index, and its key): the `xmin` (as text) and what
@@ -119,14 +119,14 @@ fn keys_of(
     content: &Target<ContentColumn>,
     collection: &str,
     owners: &BTreeSet<TargetKey>,
-) -> Keys {
+) -> RunKeys {
     let users = owners.iter().map(|(_, user)| user.clone()).collect();
-    Keys {
+    RunKeys {
         collection: collection.to_owned(),
         number: (0..).take(owners.len()).collect(),
         key: owners.iter().map(|(id, _)| id.clone()).collect(),
         user: content.key.contains(&KeyPart::User).then_some(users),
-        ..Keys::default()
+        ..RunKeys::default()
     }
 }
 

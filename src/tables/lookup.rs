@@ -8,7 +8,7 @@ use crate::spi;
 
 /// Which columns are a row's key, as far as the ledger and the records have them.
 #[derive(Debug, Clone, Copy)]
-pub struct Parts<'a> {
+pub struct KeyColumns<'a> {
     /// The column that has the id, and its type as SQL.
     pub id: (&'a str, &'a str),
     /// `chroma_collection` is part of it.
@@ -37,7 +37,7 @@ impl Lookup {
     ///
     /// # Errors
     /// The server's own.
-    pub fn new(table: pg_sys::Oid, parts: Parts<'_>) -> Result<Lookup, Error> {
+    pub fn new(table: pg_sys::Oid, parts: KeyColumns<'_>) -> Result<Lookup, Error> {
         let (id, ty) = parts.id;
         let mut condition = format!("t.{id} OPERATOR(pg_catalog.=) r.key::{ty}");
         let mut columns = vec![id.to_owned()];

@@ -22,13 +22,13 @@ pub use attributes::{Attribute, attributes, type_name};
 pub use describe::{describe_content, describe_entity, has_triggers};
 pub use empty::is_empty;
 pub use foreign_keys::ForeignKey;
-pub use lookup::{Lookup, Parts};
+pub use lookup::{KeyColumns, Lookup};
 pub use name::{Place, find, find_locked, named};
 pub use nearest::Nearest;
 pub use pgvector::Pgvector;
 pub use privileges::{check_may_insert, check_update_privilege};
 pub use remote::elsewhere;
-pub use run_table::{Entities, KEYS, Keys, Known, RunTable};
+pub use run_table::{Entities, KEYS, Known, RunKeys, RunTable};
 
 use pgrx::pg_sys;
 use vector_migrate_core::encode::{Column, TableColumn, VectorType};

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::RunTable;
-use super::run_table::{KEYS, Keys, count};
+use super::run_table::{KEYS, RunKeys, count};
 use crate::error::Error;
 use crate::{pg, settings, spi};
 
@@ -14,7 +14,7 @@ impl RunTable {
     ///
     /// # Errors
     /// The server's own.
-    pub fn restore(&self, keys: &Keys, before: &[String]) -> Result<i64, Error> {
+    pub fn restore(&self, keys: &RunKeys, before: &[String]) -> Result<i64, Error> {
         if before.is_empty() {
             return Ok(0);
         }
@@ -101,7 +101,7 @@ impl RunTable {
     ///
     /// # Errors
     /// The server's own.
-    pub fn entities_as_text(&self, keys: &Keys) -> Result<HashMap<i64, String>, Error> {
+    pub fn entities_as_text(&self, keys: &RunKeys) -> Result<HashMap<i64, String>, Error> {
         let sql = format!(
             "SELECT r.number, pg_catalog.json_agg({})::pg_catalog.text \
                FROM {KEYS} JOIN {} t ON {} GROUP BY r.number",

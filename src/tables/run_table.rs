@@ -6,13 +6,13 @@ use pgrx::pg_sys;
 
 use super::describe::key_of_table;
 use super::versions::is_versioned;
-use super::{KeyPart, Lookup, Parts};
+use super::{KeyColumns, KeyPart, Lookup};
 use crate::error::Error;
 use crate::{pg, settings, spi};
 
 /// Keys of rows of one collection, as parallel arrays.
 #[derive(Debug, Default)]
-pub struct Keys {
+pub struct RunKeys {
     /// The content rows' collection.
     pub collection: String,
     /// A number for each, by which answers name it.
@@ -25,7 +25,7 @@ pub struct Keys {
     pub xid: Vec<String>,
 }
 
-impl Keys {
+impl RunKeys {
     /// The parameters of [`KEYS`].
     pub fn args(&self) -> Vec<DatumWithOid<'static>> {
         vec![
@@ -159,7 +159,7 @@ impl RunTable {
             return Ok(None);
         };
         let (collection, user) = key(&|name| type_of(name).is_some())?;
-        let parts = Parts {
+        let parts = KeyColumns {
             id: (id, id_type),
             collection: collection && type_of("chroma_collection").is_some(),
             user: type_of("user_id").filter(|_| user),
@@ -193,7 +193,7 @@ impl RunTable {
             (false, false) => "false",
         }
     }
-    fn numbers(&self, sql: &str, keys: &Keys) -> Result<Vec<i64>, Error> {
+    fn numbers(&self, sql: &str, keys: &RunKeys) -> Result<Vec<i64>, Error> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
@@ -204,7 +204,7 @@ impl RunTable {
         })
     }
 
-    fn delete(&self, condition: &str, keys: &Keys) -> Result<i64, Error> {
+    fn delete(&self, condition: &str, keys: &RunKeys) -> Result<i64, Error> {
         if keys.is_empty() {
             return Ok(0);
         }
@@ -219,7 +219,7 @@ impl RunTable {
     ///
     /// # Errors
     /// The server's own.
-    pub fn unchanged(&self, keys: &Keys, force: bool) -> Result<Vec<i64>, Error> {
+    pub fn unchanged(&self, keys: &RunKeys, force: bool) -> Result<Vec<i64>, Error> {
         let (name, matches, untouched) =
             (&self.name, &self.lookup.condition, self.untouched(force));
         self.numbers(
@@ -234,7 +234,7 @@ impl RunTable {
     /// The server's own.
     pub fn unchanged_with_xmin(
         &self,
-        keys: &Keys,
+        keys: &RunKeys,
         force: bool,
     ) -> Result<Vec<(i64, String)>, Error> {
         if keys.is_empty() {
@@ -264,7 +264,7 @@ impl RunTable {
     ///
     /// # Errors
     /// The server's own.
-    pub fn remove(&self, keys: &Keys, force: bool) -> Result<i64, Error> {
+    pub fn remove(&self, keys: &RunKeys, force: bool) -> Result<i64, Error> {
         self.delete(self.untouched(force), keys)
     }
 
@@ -272,7 +272,7 @@ impl RunTable {
     ///
     /// # Errors
     /// The server's own.
-    pub fn remove_ours(&self, keys: &Keys, force: bool) -> Result<i64, Error> {
+    pub fn remove_ours(&self, keys: &RunKeys, force: bool) -> Result<i64, Error> {
         let condition = format!(
             "({} OR t.xmin OPERATOR(pg_catalog.=) '{}'::pg_catalog.xid)",
             self.untouched(force),
@@ -288,7 +288,7 @@ impl RunTable {
     ///
     /// # Errors
     /// The server's own.
-    pub fn entities(&self, keys: &Keys, force: bool) -> Result<Vec<(i64, Entities)>, Error> {
+    pub fn entities(&self, keys: &RunKeys, force: bool) -> Result<Vec<(i64, Entities)>, Error> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
@@ -313,7 +313,7 @@ impl RunTable {
     ///
     /// # Errors
     /// The server's own.
-    pub fn count_entities(&self, keys: &Keys) -> Result<i64, Error> {
+    pub fn count_entities(&self, keys: &RunKeys) -> Result<i64, Error> {
         let (name, matches) = (&self.name, &self.lookup.condition);
         let counted = self.numbers(
             &format!("SELECT pg_catalog.count(*) FROM {KEYS} JOIN {name} t ON {matches}"),

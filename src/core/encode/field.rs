@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::array::ArrayImage;
+use super::buffer::TupleBuffer;
 use super::column::ColumnType;
-use super::tuple::TupleBuffer;
 use crate::reason::{Reason, Rejection};
 
 /// Microseconds from 1970-01-01 to 2000-01-01, PostgreSQL's epoch.

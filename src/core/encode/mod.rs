@@ -8,6 +8,7 @@
 //! Formats: those of a table's values in memory; each file names PostgreSQL's or pgvector's source for its own.
 
 mod array;
+mod buffer;
 mod column;
 mod field;
 mod image;
@@ -18,10 +19,11 @@ pub mod varlena;
 mod vector;
 
 pub use array::ArrayImage;
+pub use buffer::{TupleBuffer, vector_field};
 pub use column::{Column, ColumnType, ContentColumn, EntityColumn, Kind, TableColumn};
 pub use field::canonical_key;
 pub use image::{JsonbImage, RealsImage};
-pub use tuple::{TupleBuffer, content_tuple, entity_tuple, vector_field};
+pub use tuple::{content_tuple, entity_tuple};
 pub use vector::{VectorType, check_vector, vector_image};
 
 #[cfg(doc)]

@@ -5,16 +5,19 @@
 //! calls PostgreSQL; the extension blocks signals around [`Worker::spawn`], and the thread inherits that.
 
 mod budget;
-mod feeding;
-mod known;
-mod lines;
+mod items;
+mod plan;
 mod pool;
+mod precheck;
+mod record_producer;
+mod row_producer;
 mod rows;
 mod worker;
 
 pub use budget::Budget;
-pub use feeding::run;
-pub use lines::{Line, Lines, Shown, Unshown, show};
+pub use items::{Batch, EncodedRow, EntityTuple, Item};
+pub use plan::{EmbeddingMode, Plan};
 pub use pool::Pool;
-pub use rows::{Batch, EntityTuple, Item, Mode, Plan, Row};
+pub use record_producer::{Shown, ShownBatch, ShownRecord, Unshown, show};
+pub use row_producer::run;
 pub use worker::{Next, Outbox, QUEUED, Sender, Worker};

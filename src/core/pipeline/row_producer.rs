@@ -2,8 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use super::known::Look;
-use super::rows::{Batch, Mode, Plan};
+use super::items::Batch;
+use super::plan::{EmbeddingMode, Plan};
+use super::precheck::Precheck;
 use super::worker::{Outbox, Sender};
 use crate::record::Record;
 use crate::sample::Sampling;
@@ -19,7 +20,7 @@ const TOLD: u64 = 1 << 16;
 /// # Errors
 /// What the source refuses. A consumer that is gone is not an error.
 pub fn run(source: &dyn Source, plan: &Plan, sender: &Sender<Batch>) -> Result<Batch, SourceError> {
-    let mut batches = Batches {
+    let mut batches = RowProducer {
         plan,
         index: 0,
         name: String::new(),
@@ -27,14 +28,14 @@ pub fn run(source: &dyn Source, plan: &Plan, sender: &Sender<Batch>) -> Result<B
         bytes: 0,
         read: 0,
         outbox: Outbox::new(sender),
-        look: Look::default(),
+        precheck: Precheck::default(),
         sampling: plan.sampling,
     };
     for (index, collection) in plan.collections.iter().enumerate() {
         batches.index = index;
         batches.name = collection.qualified_name();
         // What was looked up last was of another collection.
-        batches.look = Look::default();
+        batches.precheck = Precheck::default();
         source.feed(collection, &mut batches)?;
         if batches.outbox.gone() {
             break;
@@ -58,7 +59,7 @@ fn new_batch(plan: &Plan) -> Batch {
 }
 
 /// Items of records, in batches of [`Plan::batch_bytes`].
-struct Batches<'a> {
+struct RowProducer<'a> {
     plan: &'a Plan,
     index: usize,
     /// The collection's qualified name.
@@ -67,20 +68,20 @@ struct Batches<'a> {
     bytes: usize,
     read: u64,
     outbox: Outbox<'a, Batch>,
-    look: Look,
+    precheck: Precheck,
     sampling: Option<Sampling>,
 }
 
-impl Consumer for Batches<'_> {
+impl Consumer for RowProducer<'_> {
     fn knows(&mut self, id: &str) -> bool {
-        self.plan.has_id(&self.name, id, &mut self.look)
+        self.plan.has_id(&self.name, id, &mut self.precheck)
     }
 
     fn wants_vector(&mut self, record: &Record) -> bool {
-        self.plan.look_at(&self.name, record, &mut self.look);
-        let needed = self.look.asked
-            && self.plan.mode != Mode::Generate
-            && !self.plan.leaves_out(self.look.exists);
+        self.plan.precheck(&self.name, record, &mut self.precheck);
+        let needed = self.precheck.asked
+            && self.plan.mode != EmbeddingMode::Generate
+            && !self.plan.leaves_out(self.precheck.exists);
         if let Some(sampling) = &mut self.sampling {
             sampling.wants(record, needed);
         }
@@ -97,11 +98,11 @@ impl Consumer for Batches<'_> {
             self.batch.samples.push(pair);
         }
         let (plan, tuples) = (self.plan, &mut self.batch.tuples);
-        if let Some(item) = plan.item(self.index, collection, record, &self.look, tuples) {
+        if let Some(item) = plan.item(self.index, collection, record, &self.precheck, tuples) {
             self.bytes += item.bytes();
             self.batch.items.push(item);
         }
-        self.look.forget();
+        self.precheck.forget();
         let full = self.bytes + self.batch.tuples.len() >= plan.batch_bytes;
         if full || self.read.is_multiple_of(TOLD) {
             self.bytes = 0;

@@ -44,14 +44,14 @@ pub struct GraphFound {
 type Order = (Arc<Plan>, Option<GraphWish>);
 
 /// A reader that waits for its plan, or follows it.
-pub struct Reading {
+pub struct PlannedReader {
     // Before the thread, which is joined when it is dropped: without a plan to come it ends.
     plans: mpsc::Sender<Order>,
     items: Reader<Batch>,
     graphs: mpsc::Receiver<GraphFound>,
 }
 
-impl Reading {
+impl PlannedReader {
     /// Starts to look for the records of `first`, the collection that will be read first, and for its vectors if
     /// they will be wanted.
     ///
@@ -62,7 +62,7 @@ impl Reading {
         stop: Arc<AtomicBool>,
         first: Option<Collection>,
         vectors: bool,
-    ) -> Result<Reading, Error> {
+    ) -> Result<PlannedReader, Error> {
         let (plans, plan) = mpsc::channel::<Order>();
         let (found, graphs) = mpsc::channel();
         let items = reader::start(stop, move |sender| {
@@ -90,7 +90,7 @@ impl Reading {
             }
             Ok(())
         })?;
-        Ok(Reading {
+        Ok(PlannedReader {
             plans,
             items,
             graphs,

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use pgrx::pg_sys;
 use vector_migrate_core::encode::{ContentColumn, EntityColumn, TableColumn};
-use vector_migrate_core::pipeline::Mode;
+use vector_migrate_core::pipeline::EmbeddingMode;
 
 use super::options::Options;
 use crate::error::Error;
@@ -41,7 +41,7 @@ enum Into {
 
 /// What is decided of a run's tables.
 #[derive(Debug)]
-pub struct Tables {
+pub struct Decisions {
     /// The tables, as they are described.
     pub described: Described,
     /// The run's number in the ledger; `None`: a dry run.
@@ -51,7 +51,7 @@ pub struct Tables {
     way: Option<Way>,
 }
 
-impl Tables {
+impl Decisions {
     /// Finds and describes the tables that `options` names, or creates them: the content table for vectors of `dimension`. Locks
     /// them, and keeps other runs out.
     ///
@@ -62,7 +62,7 @@ impl Tables {
         dimension: Option<u32>,
         pgvector: &Pgvector,
         check: impl FnOnce(&Target<ContentColumn>) -> Result<(), Error>,
-    ) -> Result<Tables, Error> {
+    ) -> Result<Decisions, Error> {
         let writes = match (options.dry_run, pg::can_write()) {
             (false, _) => Writes::Permanent,
             (true, true) => Writes::Temporary,
@@ -99,7 +99,7 @@ impl Tables {
             )),
             Into::Copies(content, _) => Some(way(&described.content, content, false)),
         };
-        Ok(Tables {
+        Ok(Decisions {
             described,
             run,
             into,
@@ -201,17 +201,17 @@ impl Writes {
         let place = tables::find_locked(name, self.locks())?;
         // What will be embedded later, by a run or by hand, is embedded with the model that is installed.
         let dimension = match (place.oid, model::installed(), options.mode) {
-            (None, Ok(()), Mode::Stored) => {
+            (None, Ok(()), EmbeddingMode::Stored) => {
                 model::describe("").map_or(content_dimension, |it| it.1)
             }
-            (None, Ok(()), Mode::Auto | Mode::Generate) => model::describe("")?.1,
+            (None, Ok(()), EmbeddingMode::Auto | EmbeddingMode::Generate) => model::describe("")?.1,
             _ => content_dimension,
         };
         let entity = match place.oid {
             Some(oid) => tables::describe_entity(&place, oid, pgvector)?,
             None => self.new_entity(&place, dimension, content, pgvector)?,
         };
-        if entity.vector_required && options.mode == Mode::Stored {
+        if entity.vector_required && options.mode == EmbeddingMode::Stored {
             notice!(
                 "no entities are migrated: embeddings => 'stored' gives them no vectors, and column \
                  \"embedding\" of {} is not null",

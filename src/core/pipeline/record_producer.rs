@@ -13,7 +13,7 @@ use crate::source::{Consumer, Source, SourceError};
 
 /// A record, ready to be shown.
 #[derive(Debug)]
-pub struct Line {
+pub struct ShownRecord {
     /// Index into the collections.
     pub collection: usize,
     /// The record's id.
@@ -43,9 +43,9 @@ pub enum Unshown {
 #[derive(Debug)]
 pub enum Shown {
     /// All of it.
-    Line(Line),
+    Record(ShownRecord),
     /// Nothing.
-    Not {
+    Refused {
         /// Index into the collections.
         collection: usize,
         /// The record's id.
@@ -57,7 +57,7 @@ pub enum Shown {
 
 /// Records of a store in their order, and what there is to say about it at the end.
 #[derive(Debug, Default)]
-pub struct Lines {
+pub struct ShownBatch {
     /// The records.
     pub lines: Vec<Shown>,
     /// Sentences for the user.
@@ -75,9 +75,9 @@ pub fn show(
     collections: &[Collection],
     filter: Option<&Filter>,
     limit: usize,
-    sender: &Sender<Lines>,
-) -> Result<Lines, SourceError> {
-    let mut batches = Batches {
+    sender: &Sender<ShownBatch>,
+) -> Result<ShownBatch, SourceError> {
+    let mut batches = RecordProducer {
         index: 0,
         filter,
         wanted: false,
@@ -90,14 +90,14 @@ pub fn show(
         batches.index = index;
         source.feed(collection, &mut batches)?;
     }
-    Ok(Lines {
+    Ok(ShownBatch {
         lines: batches.lines,
         notices: Vec::new(),
     })
 }
 
 /// Records on their way to the backend, in batches.
-struct Batches<'a> {
+struct RecordProducer<'a> {
     index: usize,
     filter: Option<&'a Filter>,
     /// The record to come has the metadata that was asked for.
@@ -105,10 +105,10 @@ struct Batches<'a> {
     limit: usize,
     lines: Vec<Shown>,
     bytes: usize,
-    outbox: Outbox<'a, Lines>,
+    outbox: Outbox<'a, ShownBatch>,
 }
 
-impl Consumer for Batches<'_> {
+impl Consumer for RecordProducer<'_> {
     fn wants_vector(&mut self, record: &Record) -> bool {
         self.wanted = self
             .filter
@@ -125,7 +125,7 @@ impl Consumer for Batches<'_> {
         self.lines.push(shown);
         if self.bytes >= self.limit {
             self.bytes = 0;
-            self.outbox.put(Lines {
+            self.outbox.put(ShownBatch {
                 lines: std::mem::take(&mut self.lines),
                 notices: Vec::new(),
             });
@@ -143,7 +143,9 @@ impl Consumer for Batches<'_> {
 
 /// What a record takes in memory, about.
 fn bytes(shown: &Shown) -> usize {
-    let Shown::Line(line) = shown else { return 256 };
+    let Shown::Record(line) = shown else {
+        return 256;
+    };
     let texts = [&line.document, &line.uri].into_iter().flatten();
     let metadata = line.metadata.as_ref().map_or(0, |it| it.bytes().len());
     let embedding = line.embedding.as_ref().map_or(0, |it| it.bytes().len());
@@ -163,7 +165,7 @@ fn shown(collection: usize, record: Record) -> Shown {
         (true, _) => Unshown::Nul,
         (false, None) => Unshown::Size,
         (false, Some((metadata, embedding))) => {
-            return Shown::Line(Line {
+            return Shown::Record(ShownRecord {
                 collection,
                 id: record.id,
                 document: record.document,
@@ -174,7 +176,7 @@ fn shown(collection: usize, record: Record) -> Shown {
             });
         }
     };
-    Shown::Not {
+    Shown::Refused {
         collection,
         id: record.id,
         why,

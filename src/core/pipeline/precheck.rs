@@ -4,11 +4,11 @@ use crate::encode::{ContentColumn, canonical_key};
 use crate::record::Record;
 use crate::seen::KnownKeys;
 
-use super::rows::Plan;
+use super::plan::Plan;
 
-/// What a look at a record tells.
+/// What a precheck at a record tells.
 #[derive(Debug, Default)]
-pub(super) struct Look {
+pub(super) struct Precheck {
     /// The caller asked for it.
     pub asked: bool,
     /// The target has it; `None`: not known.
@@ -17,7 +17,7 @@ pub(super) struct Look {
     id: Option<(String, bool)>,
 }
 
-impl Look {
+impl Precheck {
     /// Before the next record; keeps the id's buffer.
     pub fn forget(&mut self) {
         (self.asked, self.exists) = (false, None);
@@ -32,14 +32,14 @@ impl Plan {
 
     /// Whether the target has the record of this id in the collection `name`, which is then left out whatever else is
     /// in it.
-    pub(super) fn has_id(&self, name: &str, id: &str, look: &mut Look) -> bool {
+    pub(super) fn has_id(&self, name: &str, id: &str, precheck: &mut Precheck) -> bool {
         let whole = self.strict || self.overwrites || self.filter.is_some();
         let sure = |known: &KnownKeys| !known.is_empty() && !known.per_user();
         if whole || !self.known.as_ref().is_some_and(sure) {
             return false;
         }
         let there = self.has(name, id, None);
-        let (last, answer) = look.id.get_or_insert_default();
+        let (last, answer) = precheck.id.get_or_insert_default();
         last.clear();
         last.push_str(id);
         *answer = there == Some(true);
@@ -47,9 +47,9 @@ impl Plan {
     }
 
     /// Looks at `record`, of the collection `name`.
-    pub(super) fn look_at(&self, name: &str, record: &Record, look: &mut Look) {
-        look.asked = self.asks_for(record);
-        look.exists = match (&self.known, &look.id) {
+    pub(super) fn precheck(&self, name: &str, record: &Record, precheck: &mut Precheck) {
+        precheck.asked = self.asks_for(record);
+        precheck.exists = match (&self.known, &precheck.id) {
             (None, _) => None,
             (Some(known), _) if known.is_empty() => Some(false),
             (_, Some((id, there))) if *id == record.id => Some(*there),

@@ -1,0 +1,155 @@
+//! What a run wants: which records, what their rows look like, and what both are called in the target.
+
+use std::borrow::Cow;
+
+use super::pool::Pool;
+use crate::encode::{Column, ColumnType, ContentColumn, EntityColumn, VectorType, canonical_key};
+use crate::map::filter::Filter;
+use crate::map::{Owner, owner_of};
+use crate::reason::{Reason, Rejection};
+use crate::record::{Collection, Record};
+use crate::sample::Sampling;
+use crate::seen::{KnownKeys, RowKeys};
+
+/// Where vectors come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EmbeddingMode {
+    /// The store's vector; where it has none, the text is embedded if there is a model.
+    Auto,
+    /// The store's vectors only.
+    Stored,
+    /// Every text is embedded; the store's vectors are not read.
+    Generate,
+}
+
+/// What the rows shall precheck like and which records are wanted.
+#[derive(Debug)]
+pub struct Plan {
+    /// The collections to read, in order.
+    pub collections: Vec<Collection>,
+    /// The content target's columns, the embedding last.
+    pub content: Vec<Column<ContentColumn>>,
+    /// The entity target's columns, the embedding last; empty when no entities are wanted.
+    pub entity: Vec<Column<EntityColumn>>,
+    /// The content target's embedding column.
+    pub vector: VectorType,
+    /// Where vectors come from.
+    pub mode: EmbeddingMode,
+    /// Whether a missing vector can be embedded (in [`EmbeddingMode::Auto`]).
+    pub has_model: bool,
+    /// Only this user's records; spelled by [`canonical_key`].
+    pub user: Option<String>,
+    /// Who owns records without a `user_id`.
+    pub default_user: Option<String>,
+    /// Records without an owner are wanted, with a NULL `user_id`.
+    pub keep_orphans: bool,
+    /// Only records whose metadata contains this.
+    pub filter: Option<Filter>,
+    /// What makes two rows one.
+    pub row_keys: RowKeys,
+    /// The keys that the target has, where they are known beforehand.
+    pub known: Option<KnownKeys>,
+    /// Records that the target has are to be overwritten: they are mapped, too.
+    pub overwrites: bool,
+    /// Any damage counts: all of the store is read, also what is not needed.
+    pub strict: bool,
+    /// Which texts to hand over with their stored vectors, to be compared with a model's; `None`: none.
+    pub sampling: Option<Sampling>,
+    /// A batch is handed over when it holds this many bytes.
+    pub batch_bytes: usize,
+    /// Where the batches' buffers come from; the consumer gives them back.
+    pub pool: Pool,
+}
+
+impl Plan {
+    /// A run into an empty target that takes every record with an owner and its stored vector, and no entities.
+    pub fn stored(
+        collections: Vec<Collection>,
+        content: Vec<Column<ContentColumn>>,
+        batch_bytes: usize,
+    ) -> Plan {
+        Plan {
+            collections,
+            content,
+            entity: Vec::new(),
+            vector: VectorType {
+                half: false,
+                dimension: None,
+            },
+            mode: EmbeddingMode::Stored,
+            has_model: false,
+            user: None,
+            default_user: None,
+            keep_orphans: false,
+            filter: None,
+            row_keys: RowKeys::new(true, false),
+            known: None,
+            overwrites: false,
+            strict: false,
+            sampling: None,
+            batch_bytes,
+            pool: Pool::default(),
+        }
+    }
+
+    /// Whether the caller asked for the record: its metadata, its owner.
+    pub(super) fn asks_for(&self, record: &Record) -> bool {
+        let filtered = self
+            .filter
+            .as_ref()
+            .is_some_and(|filter| !filter.matches(&record.metadata));
+        if filtered {
+            return false;
+        }
+        self.user.as_ref().is_none_or(|wanted| {
+            let (user, problem) = self.owner(record);
+            problem.is_none() && user.as_ref() == Some(wanted)
+        })
+    }
+
+    /// The record's id as the column spells it.
+    pub(super) fn key(&self, record: &Record) -> Result<String, Rejection> {
+        let key = canonical_key(self.column_type(ContentColumn::Id), &record.id);
+        key.map(Cow::into_owned).map_err(|why| {
+            let reason = if record.id.contains('\0') {
+                Reason::BadText
+            } else {
+                Reason::BadId
+            };
+            Rejection::new(reason, format!("id: {why}"))
+        })
+    }
+
+    /// The owner as the column spells it, or the raw one with what is wrong about it.
+    pub(super) fn owner(&self, record: &Record) -> (Option<String>, Option<Rejection>) {
+        match owner_of(record, self.default_user.as_deref()) {
+            Owner::Known(raw) => match canonical_key(self.user_type(), &raw) {
+                Ok(user) => (Some(user.into_owned()), None),
+                Err(why) => (
+                    Some(raw),
+                    Some(Rejection::new(Reason::BadUserId, format!("user_id {why}"))),
+                ),
+            },
+            Owner::None if self.keep_orphans => (None, None),
+            Owner::None => (
+                None,
+                Some(Rejection::new(
+                    Reason::NoUserId,
+                    "the record's metadata has no user_id",
+                )),
+            ),
+            Owner::Bad(why) => (None, Some(Rejection::new(Reason::BadUserId, why))),
+        }
+    }
+
+    pub(super) fn user_type(&self) -> ColumnType {
+        self.column_type(ContentColumn::UserId)
+    }
+
+    pub(super) fn column_type(&self, wanted: ContentColumn) -> ColumnType {
+        self.content
+            .iter()
+            .find(|column| column.column == wanted)
+            .map_or(ColumnType::Text, |column| column.ty)
+    }
+}

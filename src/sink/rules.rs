@@ -1,0 +1,40 @@
+//! What a sink is told once: the tables, and what to do with records.
+
+use std::rc::Rc;
+
+use vector_migrate_core::encode::{ContentColumn, EntityColumn};
+
+use crate::tables::Target;
+
+/// What to do with a record whose key the target has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnConflict {
+    /// Leave the row, skip the record.
+    Skip,
+    /// Overwrite the row.
+    Update,
+    /// Stop with an error.
+    Error,
+}
+
+/// The run's tables, as they are described.
+#[derive(Debug, Clone)]
+pub struct Described {
+    /// The content table, in which keys are looked up.
+    pub content: Rc<Target<ContentColumn>>,
+    /// The entity table.
+    pub entity: Option<Rc<Target<EntityColumn>>>,
+}
+
+/// What a sink does with records.
+#[derive(Debug)]
+pub struct Rules {
+    /// With keys that are there.
+    pub on_conflict: OnConflict,
+    /// Any damage in the store stops the run.
+    pub strict: bool,
+    /// Entity texts are embedded; else their embedding is NULL.
+    pub embeds_entities: bool,
+    /// Records that it may get.
+    pub records: u64,
+}
