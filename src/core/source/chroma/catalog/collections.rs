@@ -67,7 +67,7 @@ impl Catalog {
         schema: &Schema,
         directory: &Folder,
     ) -> Result<Catalog, SourceError> {
-        let (rows, mut tables) = Tables::read(database, schema)?;
+        let (rows, mut tables) = CatalogTables::read(database, schema)?;
         let (mut entries, mut warnings, mut remarks) = (Vec::new(), Vec::new(), Vec::new());
         if tables.collection_metadata.is_none() {
             warnings.push(format!(
@@ -123,7 +123,7 @@ impl Catalog {
 }
 
 /// What the tables have besides the collections themselves; each collection takes its own.
-struct Tables {
+struct CatalogTables {
     databases: HashMap<String, (String, String)>,
     segments: HashMap<String, Segments>,
     max_seq_ids: HashMap<String, i64>,
@@ -133,18 +133,18 @@ struct Tables {
     segment_metadata: Option<BTreeMap<String, Metadata>>,
 }
 
-impl Tables {
+impl CatalogTables {
     /// The collections, and the rest.
     fn read(
         database: &Database,
         schema: &Schema,
-    ) -> Result<(Vec<CollectionRow>, Tables), SourceError> {
+    ) -> Result<(Vec<CollectionRow>, CatalogTables), SourceError> {
         let databases = databases(database, schema)?;
         let rows = collection_rows(database, schema)?;
         let metadata = |table: &str, owner: &str| {
             unless_corrupt(metadata(database, schema.collection_bools, table, owner))
         };
-        let tables = Tables {
+        let tables = CatalogTables {
             databases,
             segments: segments(database)?,
             max_seq_ids: max_seq_ids(database)?,

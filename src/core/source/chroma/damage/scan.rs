@@ -36,7 +36,7 @@ pub(crate) fn scan_readable(
         }
         let search = match &mut searches {
             Some(search) => search,
-            None => searches.insert(Search::new(database, rows)?),
+            None => searches.insert(RowSearch::new(database, rows)?),
         };
         let behind = search.behind(next)?;
         // A range that begins where the last one ends is the same one.
@@ -76,22 +76,22 @@ fn pass(
 }
 
 /// Where an unreadable range ends.
-struct Behind {
+struct RangeEnd {
     last: i64,
     /// No row follows.
     at_end: bool,
 }
 
 /// Searches for the first row that can be read behind a page that cannot.
-struct Search<'a> {
+struct RowSearch<'a> {
     database: &'a Database,
     first: Statement<'a>,
     left: u32,
 }
 
-impl<'a> Search<'a> {
-    fn new(database: &'a Database, rows: &str) -> Result<Search<'a>, SourceError> {
-        Ok(Search {
+impl<'a> RowSearch<'a> {
+    fn new(database: &'a Database, rows: &str) -> Result<RowSearch<'a>, SourceError> {
+        Ok(RowSearch {
             database,
             first: database.prepare(&format!("{rows} LIMIT 1"))?,
             left: SEARCHES,
@@ -112,8 +112,8 @@ impl<'a> Search<'a> {
 
     /// Where the unreadable range that begins at `start` ends. A readable row is searched at growing distances, each only a bit
     /// larger than the last, so that a page between two unreadable ones is seldom missed; then between the last two.
-    fn behind(&mut self, start: i64) -> Result<Behind, SourceError> {
-        let nothing = Behind {
+    fn behind(&mut self, start: i64) -> Result<RangeEnd, SourceError> {
+        let nothing = RangeEnd {
             last: i64::MAX,
             at_end: true,
         };
@@ -139,11 +139,11 @@ impl<'a> Search<'a> {
             }
         }
         Ok(match good {
-            (_, Some(row)) => Behind {
+            (_, Some(row)) => RangeEnd {
                 last: row.saturating_sub(1),
                 at_end: false,
             },
-            (number, None) => Behind {
+            (number, None) => RangeEnd {
                 last: number.saturating_sub(1),
                 at_end: true,
             },

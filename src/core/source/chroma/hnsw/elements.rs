@@ -29,7 +29,7 @@ const TRIAL: u32 = 400;
 const PAUSE: u32 = 65_536;
 
 /// The file, as it was when it was opened.
-pub(crate) struct Elements {
+pub(crate) struct ElementFile {
     file: File,
     pub path: PathBuf,
     stat: FileStat,
@@ -53,10 +53,16 @@ struct Frame {
     bytes: Vec<u8>,
 }
 
-impl Elements {
+impl ElementFile {
     /// The open `file` of `count` elements of `stride` bytes.
-    pub fn new(file: File, path: &Path, metadata: &Metadata, stride: u64, count: u64) -> Elements {
-        Elements {
+    pub fn new(
+        file: File,
+        path: &Path,
+        metadata: &Metadata,
+        stride: u64,
+        count: u64,
+    ) -> ElementFile {
+        ElementFile {
             file,
             path: path.to_owned(),
             stat: FileStat::of(metadata),
@@ -230,7 +236,7 @@ mod tests {
     const STRIDE: usize = 1000;
 
     /// A file of elements that begin with their number and have it again at 500.
-    fn elements(count: u32) -> (tempfile::TempDir, Elements) {
+    fn elements(count: u32) -> (tempfile::TempDir, ElementFile) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("data_level0.bin");
         let mut bytes = vec![0; STRIDE * count as usize];
@@ -240,11 +246,11 @@ mod tests {
         std::fs::write(&path, &bytes).unwrap();
         let file = File::open(&path).unwrap();
         let metadata = file.metadata().unwrap();
-        let elements = Elements::new(file, &path, &metadata, STRIDE as u64, count.into());
+        let elements = ElementFile::new(file, &path, &metadata, STRIDE as u64, count.into());
         (folder, elements)
     }
 
-    fn number(elements: &mut Elements, slot: u32) -> u32 {
+    fn number(elements: &mut ElementFile, slot: u32) -> u32 {
         let mut word = [0; 4];
         elements.read(slot.into(), 500, &mut word).unwrap();
         u32::from_le_bytes(word)

@@ -18,7 +18,7 @@
 
 use std::sync::atomic::AtomicBool;
 
-use super::elements::{Elements, read_at};
+use super::elements::{ElementFile, read_at};
 use super::header::HnswHeader;
 use super::labels::Labels;
 use crate::source::chroma::files::floats::floats;
@@ -30,7 +30,7 @@ use crate::source::error::SourceError;
 pub(crate) struct HnswIndex {
     /// The header.
     pub header: HnswHeader,
-    elements: Elements,
+    elements: ElementFile,
     /// The element read last, little-endian.
     bytes: Vec<u8>,
     lengths: Option<Vec<f32>>,
@@ -54,7 +54,7 @@ impl HnswIndex {
         let lengths = cosine.then(|| read_lengths(folder, whole)).transpose()?;
         Ok(HnswIndex {
             header,
-            elements: Elements::new(file, &folder.at(ELEMENTS), &metadata, header.stride, whole),
+            elements: ElementFile::new(file, &folder.at(ELEMENTS), &metadata, header.stride, whole),
             bytes: Vec::new(),
             lengths,
             slots: u32::try_from(whole).unwrap_or(u32::MAX - 1),

@@ -58,7 +58,7 @@ pub(crate) struct PickleError {
 
 /// The texts that mean something; of the others only the key is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Word {
+enum KnownText {
     Module,
     Class,
     IdToLabel,
@@ -68,25 +68,25 @@ enum Word {
     Other,
 }
 
-impl Word {
-    fn of(text: &str) -> Word {
+impl KnownText {
+    fn of(text: &str) -> KnownText {
         match text {
-            MODULE => Word::Module,
-            CLASS => Word::Class,
-            "id_to_label" => Word::IdToLabel,
-            "id_to_seq_id" => Word::IdToSeqId,
-            "max_seq_id" => Word::MaxSeqId,
-            "dimensionality" => Word::Dimensionality,
-            _ => Word::Other,
+            MODULE => KnownText::Module,
+            CLASS => KnownText::Class,
+            "id_to_label" => KnownText::IdToLabel,
+            "id_to_seq_id" => KnownText::IdToSeqId,
+            "max_seq_id" => KnownText::MaxSeqId,
+            "dimensionality" => KnownText::Dimensionality,
+            _ => KnownText::Other,
         }
     }
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Item {
+enum StackItem {
     None,
     Int(i64),
-    Text(Key, Word),
+    Text(Key, KnownText),
     Class,
     Tuple,
     Dict(usize),
@@ -98,7 +98,7 @@ struct Dict {
     /// It says nothing that is used.
     idle: bool,
     numbers: Vec<(Key, i64)>,
-    named: Vec<(Word, Item)>,
+    named: Vec<(KnownText, StackItem)>,
 }
 
 struct Machine<'a, R> {
@@ -110,9 +110,9 @@ struct Machine<'a, R> {
     offset: u64,
     most: usize,
     entries: usize,
-    stack: Vec<Item>,
+    stack: Vec<StackItem>,
     marks: Vec<usize>,
-    memo: Vec<Item>,
+    memo: Vec<StackItem>,
     dicts: Vec<Dict>,
 }
 
@@ -193,25 +193,28 @@ impl<'a, R: Read> Machine<'a, R> {
             }
             b'K' => {
                 let [number] = self.take::<1>()?;
-                self.push(Item::Int(i64::from(number)))?;
+                self.push(StackItem::Int(i64::from(number)))?;
             }
             b'M' => {
                 let number = u16::from_le_bytes(self.take()?);
-                self.push(Item::Int(i64::from(number)))?;
+                self.push(StackItem::Int(i64::from(number)))?;
             }
             b'J' => {
                 let number = i32::from_le_bytes(self.take()?);
-                self.push(Item::Int(i64::from(number)))?;
+                self.push(StackItem::Int(i64::from(number)))?;
             }
             0x8a => self.long()?,
-            b'N' => self.push(Item::None)?,
-            b')' => self.push(Item::Tuple)?,
+            b'N' => self.push(StackItem::None)?,
+            b')' => self.push(StackItem::Tuple)?,
             b'}' => {
                 if self.dicts.len() >= MOST_DICTS {
                     return Err("too many dicts".to_owned());
                 }
-                let idle = matches!(self.stack.last(), Some(Item::Text(_, Word::IdToSeqId)));
-                self.push(Item::Dict(self.dicts.len()))?;
+                let idle = matches!(
+                    self.stack.last(),
+                    Some(StackItem::Text(_, KnownText::IdToSeqId))
+                );
+                self.push(StackItem::Dict(self.dicts.len()))?;
                 self.dicts.push(Dict {
                     idle,
                     ..Dict::default()
@@ -239,21 +242,21 @@ impl<'a, R: Read> Machine<'a, R> {
                 self.recall(usize::try_from(at).map_err(|_| "memo number too large")?)?;
             }
             0x93 => match (self.pop()?, self.pop()?) {
-                (Item::Text(_, Word::Class), Item::Text(_, Word::Module)) => {
-                    self.push(Item::Class)?;
+                (StackItem::Text(_, KnownText::Class), StackItem::Text(_, KnownText::Module)) => {
+                    self.push(StackItem::Class)?;
                 }
-                (Item::Text(..), Item::Text(..)) => {
+                (StackItem::Text(..), StackItem::Text(..)) => {
                     return Err(format!("class {:?} is not allowed", self.texts.join(".")));
                 }
                 _ => return Err("a class without a name".to_owned()),
             },
             0x81 => match (self.pop()?, self.pop()?) {
-                (Item::Tuple, Item::Class) => self.push(Item::Instance(None))?,
+                (StackItem::Tuple, StackItem::Class) => self.push(StackItem::Instance(None))?,
                 _ => return Err("an object that is not of the allowed class".to_owned()),
             },
             b'b' => match (self.pop()?, self.pop()?) {
-                (Item::Dict(state), Item::Instance(None)) => {
-                    self.push(Item::Instance(Some(state)))?
+                (StackItem::Dict(state), StackItem::Instance(None)) => {
+                    self.push(StackItem::Instance(Some(state)))?
                 }
                 _ => return Err("a state that is not a dict".to_owned()),
             },
@@ -310,7 +313,7 @@ impl<'a, R: Read> Machine<'a, R> {
             last.clear();
             last.extend(text.chars().take(SHOWN));
         }
-        self.push(Item::Text(self.keys.of(text), Word::of(text)))
+        self.push(StackItem::Text(self.keys.of(text), KnownText::of(text)))
     }
 
     fn long(&mut self) -> Result<(), String> {
@@ -330,10 +333,10 @@ impl<'a, R: Read> Machine<'a, R> {
                 .skip(usize::from(length))
                 .for_each(|byte| *byte = 0xff);
         }
-        self.push(Item::Int(i64::from_le_bytes(bytes)))
+        self.push(StackItem::Int(i64::from_le_bytes(bytes)))
     }
 
-    fn push(&mut self, item: Item) -> Result<(), String> {
+    fn push(&mut self, item: StackItem) -> Result<(), String> {
         // No more than the keys and values of one dict at a time.
         if self.stack.len() >= self.most / 2 {
             return Err("holds more than the index has elements".to_owned());
@@ -357,9 +360,12 @@ impl<'a, R: Read> Machine<'a, R> {
         };
         let plain = matches!(
             (key, value),
-            (Item::Text(..), Item::Int(_)) | (Item::Int(_), Item::Text(..))
+            (StackItem::Text(..), StackItem::Int(_)) | (StackItem::Int(_), StackItem::Text(..))
         );
-        if !plain || !matches!(dict, Item::Dict(_)) || self.stack.len() != mark.saturating_add(3) {
+        if !plain
+            || !matches!(dict, StackItem::Dict(_))
+            || self.stack.len() != mark.saturating_add(3)
+        {
             return Ok(());
         }
         self.stack.truncate(mark);
@@ -368,7 +374,7 @@ impl<'a, R: Read> Machine<'a, R> {
         Ok(())
     }
 
-    fn pop(&mut self) -> Result<Item, String> {
+    fn pop(&mut self) -> Result<StackItem, String> {
         let bottom = self.marks.last().copied().unwrap_or(0);
         if self.stack.len() <= bottom {
             return Err("takes from an empty stack".to_owned());
@@ -388,12 +394,12 @@ impl<'a, R: Read> Machine<'a, R> {
     }
 
     /// Puts keys and values, in turn, into the dict on top of the stack.
-    fn set(&mut self, items: &[Item]) -> Result<(), String> {
+    fn set(&mut self, items: &[StackItem]) -> Result<(), String> {
         self.entries = self.entries.saturating_add(items.len() / 2);
         if self.entries > self.most {
             return Err("maps more than the index has elements".to_owned());
         }
-        let Some(Item::Dict(at)) = self.stack.last() else {
+        let Some(StackItem::Dict(at)) = self.stack.last() else {
             return Err("items for something that is not a dict".to_owned());
         };
         let dict = self.dicts.get_mut(*at).ok_or("no such dict")?;
@@ -401,18 +407,18 @@ impl<'a, R: Read> Machine<'a, R> {
         while let Some(key) = items.next() {
             match (key, items.next().ok_or("a key without a value")?) {
                 // The reverse map says nothing new.
-                (Item::Int(_), Item::Text(..)) => {}
-                (Item::Text(..), _) if dict.idle => {}
-                (Item::Text(key, word), Item::Int(number)) => {
+                (StackItem::Int(_), StackItem::Text(..)) => {}
+                (StackItem::Text(..), _) if dict.idle => {}
+                (StackItem::Text(key, word), StackItem::Int(number)) => {
                     dict.numbers.push((key, number));
-                    if word != Word::Other {
-                        dict.named.push((word, Item::Int(number)));
+                    if word != KnownText::Other {
+                        dict.named.push((word, StackItem::Int(number)));
                     }
                 }
-                (Item::Text(_, word), value) if word != Word::Other => {
+                (StackItem::Text(_, word), value) if word != KnownText::Other => {
                     dict.named.push((word, value));
                 }
-                (Item::Text(..), _) => {}
+                (StackItem::Text(..), _) => {}
                 _ => return Err("a key that is neither a text nor a number".to_owned()),
             }
         }
@@ -421,7 +427,7 @@ impl<'a, R: Read> Machine<'a, R> {
 
     fn finish(mut self) -> Result<IndexMetadata, String> {
         let root = match self.pop()? {
-            Item::Dict(root) | Item::Instance(Some(root)) => root,
+            StackItem::Dict(root) | StackItem::Instance(Some(root)) => root,
             _ => return Err("the root is not a dict".to_owned()),
         };
         if !self.stack.is_empty() {
@@ -432,19 +438,19 @@ impl<'a, R: Read> Machine<'a, R> {
             .get_mut(root)
             .map(std::mem::take)
             .ok_or("the root is not a dict")?;
-        let named = |word: Word| {
+        let named = |word: KnownText| {
             root.named
                 .iter()
                 .rev()
                 .find(|(key, _)| *key == word)
                 .map(|(_, value)| *value)
         };
-        let number = |word: Word| match named(word) {
-            Some(Item::Int(number)) => Some(number),
+        let number = |word: KnownText| match named(word) {
+            Some(StackItem::Int(number)) => Some(number),
             _ => None,
         };
-        let labels = match named(Word::IdToLabel) {
-            Some(Item::Dict(at)) => {
+        let labels = match named(KnownText::IdToLabel) {
+            Some(StackItem::Dict(at)) => {
                 self.dicts
                     .get_mut(at)
                     .map(std::mem::take)
@@ -460,8 +466,8 @@ impl<'a, R: Read> Machine<'a, R> {
             .map_err(|_| "a negative label")?;
         Ok(IndexMetadata {
             labels,
-            max_seq_id: number(Word::MaxSeqId),
-            dimensionality: number(Word::Dimensionality),
+            max_seq_id: number(KnownText::MaxSeqId),
+            dimensionality: number(KnownText::Dimensionality),
         })
     }
 }

@@ -33,7 +33,7 @@ pub(crate) struct Owners<'a> {
     /// all records takes longer.
     range: Statement<'a>,
     /// One of these rows.
-    row: Lookup<'a>,
+    row: RowLookup<'a>,
     /// Records of the collection.
     records: usize,
     /// Read when the first owner is asked for.
@@ -51,7 +51,7 @@ impl<'a> Owners<'a> {
                 "SELECT e.id, m.rowid FROM embeddings e CROSS JOIN embedding_metadata m \
                  WHERE e.id BETWEEN ?1 AND ?2 AND m.id = e.id AND m.key = 'user_id' ORDER BY e.id",
             )?,
-            row: Lookup {
+            row: RowLookup {
                 statement: database.prepare(&format!(
                     "SELECT string_value, int_value, float_value{bool_value} FROM embedding_metadata WHERE rowid = ?1"
                 ))?,
@@ -104,7 +104,7 @@ pub(crate) struct OwnerCursor<'s, 'a> {
     database: &'a Database,
     key: &'s Arc<str>,
     rows: Rows<'s>,
-    row: &'s mut Lookup<'a>,
+    row: &'s mut RowLookup<'a>,
     by_rowid: &'s mut OwnersByRowid,
     /// A record with its owner's row.
     ahead: Option<(i64, i64)>,
@@ -136,12 +136,12 @@ impl OwnerCursor<'_, '_> {
 }
 
 /// Finds rows in the table.
-struct Lookup<'a> {
+struct RowLookup<'a> {
     statement: Statement<'a>,
     bools: bool,
 }
 
-impl Lookup<'_> {
+impl RowLookup<'_> {
     /// The value in the row `rowid`.
     fn value(&mut self, database: &Database, rowid: i64) -> Result<Option<Value>, StatementError> {
         let failed = |error| database.statement_error(error);

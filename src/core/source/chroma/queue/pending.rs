@@ -28,7 +28,7 @@ const QUEUE: &str = "embeddings_queue";
 
 /// Where an id's record comes from after the replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Origin {
+enum RecordOrigin {
     /// The tables.
     Tables,
     /// This row of the queue.
@@ -39,7 +39,7 @@ enum Origin {
 
 #[derive(Debug)]
 struct PendingRecord {
-    origin: Origin,
+    origin: RecordOrigin,
     in_tables: bool,
     /// Pages of the tables cannot be read, so it is not known whether they have it.
     unsure: bool,
@@ -85,9 +85,9 @@ impl PendingWrites {
                 let there = table_ids.has(&row.id)?;
                 let in_tables = there == Some(true);
                 let origin = if in_tables {
-                    Origin::Tables
+                    RecordOrigin::Tables
                 } else {
-                    Origin::Deleted
+                    RecordOrigin::Deleted
                 };
                 records.insert(
                     row.id.clone(),
@@ -102,14 +102,14 @@ impl PendingWrites {
             let Some(record) = records.get_mut(&row.id) else {
                 return Ok(());
             };
-            match (row.operation, record.origin == Origin::Deleted) {
+            match (row.operation, record.origin == RecordOrigin::Deleted) {
                 (Operation::Add | Operation::Upsert, true) => {
-                    record.origin = Origin::Queue(row.sequence);
+                    record.origin = RecordOrigin::Queue(row.sequence);
                     record.rows = vec![row.sequence];
                 }
                 (Operation::Update | Operation::Upsert, false) => record.rows.push(row.sequence),
                 (Operation::Delete, false) => {
-                    record.origin = Origin::Deleted;
+                    record.origin = RecordOrigin::Deleted;
                     record.rows.clear();
                 }
                 (Operation::Add, false) | (Operation::Update | Operation::Delete, true) => {}
@@ -124,7 +124,7 @@ impl PendingWrites {
         match self.records.get(id) {
             None => Outcome::Kept(&[]),
             Some(PendingRecord {
-                origin: Origin::Tables,
+                origin: RecordOrigin::Tables,
                 rows,
                 ..
             }) => Outcome::Kept(rows),
@@ -138,8 +138,8 @@ impl PendingWrites {
             .records
             .iter()
             .filter_map(|(id, record)| match record.origin {
-                Origin::Queue(at) => Some((at, id.as_str(), record.rows.as_slice())),
-                Origin::Tables | Origin::Deleted => None,
+                RecordOrigin::Queue(at) => Some((at, id.as_str(), record.rows.as_slice())),
+                RecordOrigin::Tables | RecordOrigin::Deleted => None,
             })
             .collect();
         inserted.sort_unstable();
@@ -159,8 +159,8 @@ impl PendingWrites {
         let (mut more, mut fewer) = (0_u64, 0_u64);
         for record in self.records.values() {
             match (record.in_tables, record.origin) {
-                (false, Origin::Queue(_)) => more = more.saturating_add(1),
-                (true, Origin::Deleted) => fewer = fewer.saturating_add(1),
+                (false, RecordOrigin::Queue(_)) => more = more.saturating_add(1),
+                (true, RecordOrigin::Deleted) => fewer = fewer.saturating_add(1),
                 _ => {}
             }
         }

@@ -13,7 +13,7 @@ use crate::source::chroma::sqlite::database::Database;
 use crate::source::error::SourceError;
 
 /// Where a store is read.
-pub(crate) struct State {
+pub(crate) struct StoreState {
     /// The database, or its copy.
     pub database: Database,
     /// The collections; `files` are always those of the store itself.
@@ -24,7 +24,7 @@ pub(crate) struct State {
     pub private: Option<PrivateFolder>,
 }
 
-impl State {
+impl StoreState {
     /// The entry of `collection`. The entries are in the order of the catalogue.
     pub fn entry(&self, collection: &Collection) -> Result<&CatalogEntry, SourceError> {
         let found = self

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use super::index_files::{changing, copy_index_files, index_bytes};
 use super::options::Options;
 use super::private_folder::PrivateFolder;
-use super::state::State;
+use super::state::StoreState;
 use crate::source::chroma::catalog::collections::CatalogEntry;
 use crate::source::chroma::files::folder::Folder;
 use crate::source::chroma::files::layout::{DATABASE, PICKLE, SegmentFiles};
@@ -38,10 +38,10 @@ const REST: Duration = Duration::from_millis(200);
 /// Copies the store in `directory`, whose database is locked by `state`, and reads the copy from now on; the lock
 /// is released. `readable` says whether the index of an entry can be read in a folder without any loss.
 pub(crate) fn copy_under_lock(
-    state: &mut State,
+    state: &mut StoreState,
     directory: &Folder,
     options: &Options,
-    mut readable: impl FnMut(&State, &CatalogEntry, &Folder) -> Result<bool, SourceError>,
+    mut readable: impl FnMut(&StoreState, &CatalogEntry, &Folder) -> Result<bool, SourceError>,
 ) -> Result<(), SourceError> {
     if state.private.is_some() {
         return Ok(());
@@ -78,7 +78,7 @@ pub(crate) fn copy_under_lock(
         state.database.stat,
         options.stop.clone(),
     )?;
-    *state = State {
+    *state = StoreState {
         database,
         entries: std::mem::take(&mut state.entries),
         folder: copy.folder.clone(),
@@ -90,11 +90,11 @@ pub(crate) fn copy_under_lock(
 /// Copies the index files of all entries once. `false`: no further try can help, since the transaction that
 /// changed them waits for the lock.
 fn copy_indexes(
-    state: &mut State,
+    state: &mut StoreState,
     first: &[SegmentFiles],
     directory: &Folder,
     copy: &PrivateFolder,
-    readable: &mut impl FnMut(&State, &CatalogEntry, &Folder) -> Result<bool, SourceError>,
+    readable: &mut impl FnMut(&StoreState, &CatalogEntry, &Folder) -> Result<bool, SourceError>,
 ) -> Result<bool, SourceError> {
     for entry in &mut state.entries {
         if let Some(segment) = &entry.vector_segment {

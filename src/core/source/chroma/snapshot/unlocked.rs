@@ -13,7 +13,7 @@ use std::path::Path;
 use super::index_files::{copy_index_files, index_bytes};
 use super::options::Options;
 use super::private_folder::PrivateFolder;
-use super::state::{State, check_index_files};
+use super::state::{StoreState, check_index_files};
 use crate::source::chroma::catalog::collections::CatalogEntry;
 use crate::source::chroma::damage::bad_sectors::read_around;
 use crate::source::chroma::damage::truncated::Truncated;
@@ -114,7 +114,7 @@ impl UnlockedCopy {
         database: Database,
         entries: Vec<CatalogEntry>,
         directory: &Folder,
-    ) -> Result<State, SourceError> {
+    ) -> Result<StoreState, SourceError> {
         self.copy.check_room(index_bytes(&entries))?;
         for entry in &entries {
             copy_index_files(directory, &self.copy, entry)?;
@@ -123,7 +123,7 @@ impl UnlockedCopy {
             check_index_files(directory, entry)?;
         }
         check_unchanged(&self.store, &self.original, &self.before)?;
-        Ok(State {
+        Ok(StoreState {
             database,
             entries,
             folder: self.copy.folder.clone(),

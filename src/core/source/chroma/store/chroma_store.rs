@@ -21,7 +21,7 @@ use crate::source::chroma::hnsw::segment::index_warning;
 use crate::source::chroma::metadata::tables::rowids;
 use crate::source::chroma::queue::rows::Queue;
 use crate::source::chroma::snapshot::options::{Options, Snapshot};
-use crate::source::chroma::snapshot::state::{State, check_index_files};
+use crate::source::chroma::snapshot::state::{StoreState, check_index_files};
 use crate::source::chroma::snapshot::under_lock::copy_under_lock;
 use crate::source::chroma::snapshot::unlocked::UnlockedCopy;
 use crate::source::chroma::sqlite::database_file::DatabaseFile;
@@ -37,7 +37,7 @@ pub struct ChromaStore {
     directory: Folder,
     database: PathBuf,
     options: Options,
-    pub(crate) state: RefCell<State>,
+    pub(crate) state: RefCell<StoreState>,
     pub(crate) schema: Schema,
     pub(crate) tenants: u64,
     pub(crate) databases: u64,
@@ -128,7 +128,7 @@ impl ChromaStore {
         }
         let state = match copy {
             Some(copy) => copy.finish(database, entries, directory)?,
-            None => State {
+            None => StoreState {
                 database,
                 entries,
                 folder: directory.clone(),
@@ -222,7 +222,7 @@ impl ChromaStore {
     /// Does `work`, and does it again in a private copy if the store cannot be read in its place any longer.
     pub(crate) fn retried_in_copy<T>(
         &self,
-        mut work: impl FnMut(&State) -> Result<T, SourceError>,
+        mut work: impl FnMut(&StoreState) -> Result<T, SourceError>,
     ) -> Result<T, SourceError> {
         let mut once = || {
             let state = self.state.borrow();
@@ -344,7 +344,7 @@ impl ChromaStore {
     /// The vectors of `entry`: those found last, or found now.
     pub(crate) fn vectors(
         &self,
-        state: &State,
+        state: &StoreState,
         entry: &CatalogEntry,
     ) -> Result<Vectors, SourceError> {
         if let Some((id, vectors)) = self.last_vectors.take()
@@ -365,7 +365,7 @@ impl ChromaStore {
     /// Finds the vectors of `entry` in files that do not change meanwhile.
     pub(crate) fn find_vectors(
         &self,
-        state: &State,
+        state: &StoreState,
         entry: &CatalogEntry,
         complete: bool,
     ) -> Result<Vectors, SourceError> {
@@ -380,7 +380,7 @@ impl ChromaStore {
     }
 
     /// [`SourceError::Busy`] if a writer waits for the lock on a store that is read in its place.
-    pub(crate) fn check_for_writer(&self, state: &State) -> Result<(), SourceError> {
+    pub(crate) fn check_for_writer(&self, state: &StoreState) -> Result<(), SourceError> {
         let database = &state.database;
         if state.private.is_none() && database.writer_inside() {
             return Err(SourceError::busy(

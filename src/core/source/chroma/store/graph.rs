@@ -8,7 +8,7 @@ use super::opening::{HALF_WRITTEN, wait_for_age};
 use crate::index::graph::{Form, Graph, GraphShape, NoGraph};
 use crate::record::Collection;
 use crate::source::chroma::hnsw::graph::{GraphError, GraphFiles};
-use crate::source::chroma::snapshot::state::{State, check_index_files};
+use crate::source::chroma::snapshot::state::{StoreState, check_index_files};
 use crate::source::error::SourceError;
 
 impl ChromaStore {
@@ -43,7 +43,7 @@ impl ChromaStore {
     fn with_graph_files<T>(
         &self,
         collection: &Collection,
-        mut work: impl FnMut(&State, &GraphFiles<'_>) -> Result<T, GraphError>,
+        mut work: impl FnMut(&StoreState, &GraphFiles<'_>) -> Result<T, GraphError>,
     ) -> Result<Result<T, NoGraph>, SourceError> {
         self.retried_in_copy(|state| {
             let entry = state.entry(collection)?;

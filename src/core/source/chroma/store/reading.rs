@@ -19,7 +19,7 @@ use crate::source::chroma::metadata::record::{Depth, StoredRecord};
 use crate::source::chroma::metadata::tables::{Knows, MetadataTables};
 use crate::source::chroma::queue::contents::QueueContents;
 use crate::source::chroma::queue::pending::{Outcome, PendingWrites, apply};
-use crate::source::chroma::snapshot::state::State;
+use crate::source::chroma::snapshot::state::StoreState;
 use crate::source::chroma::vectors::of_collection::WantedVector;
 use crate::source::error::SourceError;
 use crate::source::{Consumer, Source};
@@ -35,7 +35,7 @@ impl ChromaStore {
     /// Gives every live record of `entry` to `each`: those of the tables, then those that only the queue has.
     pub(crate) fn stored_records(
         &self,
-        state: &State,
+        state: &StoreState,
         entry: &CatalogEntry,
         depth: Depth,
         knows: &mut Knows<'_>,

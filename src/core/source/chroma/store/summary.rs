@@ -11,7 +11,7 @@ use crate::source::chroma::damage::losses::missing_records;
 use crate::source::chroma::damage::record_ids::RecordIds;
 use crate::source::chroma::files::layout::segment_folders;
 use crate::source::chroma::queue::pending::PendingWrites;
-use crate::source::chroma::snapshot::state::State;
+use crate::source::chroma::snapshot::state::StoreState;
 use crate::source::chroma::sqlite::errors::unless_corrupt;
 use crate::source::error::SourceError;
 
@@ -57,7 +57,7 @@ impl ChromaStore {
         self.retried_in_copy(|state| self.summary_of(state))
     }
 
-    fn summary_of(&self, state: &State) -> Result<StoreSummary, SourceError> {
+    fn summary_of(&self, state: &StoreState) -> Result<StoreSummary, SourceError> {
         let mut warnings = self.warnings().to_vec();
         let (mut records, mut queued, mut segment_bytes) = (0_u64, 0_u64, 0_u64);
         for entry in &state.entries {
@@ -146,7 +146,7 @@ impl ChromaStore {
     /// Live records of `entry`.
     fn live(
         &self,
-        state: &State,
+        state: &StoreState,
         entry: &CatalogEntry,
         warnings: &mut Vec<String>,
     ) -> Result<u64, SourceError> {
