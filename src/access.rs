@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use vector_migrate_core::source::chroma::Place;
+use vector_migrate_core::source::chroma::PersistDir;
 
 use crate::error::Error;
 use crate::{guc, pg, spi};
@@ -12,8 +12,8 @@ use crate::{guc, pg, spi};
 ///
 /// # Errors
 /// [`Error::NotAllowed`], the same for every path; [`Error::NullArgument`]; [`Error::NotUtf8`]; [`Error::OutsideRoots`], the
-/// same for existing and missing paths; a relative path; what [`Place::open`] says of a path inside the roots.
-pub fn check(path: Option<&str>) -> Result<Place, Error> {
+/// same for existing and missing paths; a relative path; what [`PersistDir::open`] says of a path inside the roots.
+pub fn check(path: Option<&str>) -> Result<PersistDir, Error> {
     let allowed = spi::read_one(
         "SELECT pg_catalog.pg_has_role(CURRENT_USER, 'pg_read_server_files', 'USAGE')",
         &[],
@@ -34,7 +34,7 @@ pub fn check(path: Option<&str>) -> Result<Place, Error> {
             hint: "Give an absolute path on the database server, as in '/srv/chroma'.".into(),
         });
     }
-    let opened = Place::open(path);
+    let opened = PersistDir::open(path);
     let roots = guc::allowed_roots();
     if roots.is_empty() {
         return Ok(opened?);
@@ -42,14 +42,14 @@ pub fn check(path: Option<&str>) -> Result<Place, Error> {
     let inside = |path: &Path| {
         let real = |root: &PathBuf| {
             root.canonicalize()
-                .unwrap_or_else(|_| Place::destination(root))
+                .unwrap_or_else(|_| PersistDir::destination(root))
         };
         roots.iter().any(|root| path.starts_with(real(root)))
     };
     match opened {
         Ok(place) if inside(place.path()) => Ok(place),
         // What is wrong with a path is told only of those that may be read.
-        Err(error) if inside(&Place::destination(path)) => Err(error.into()),
+        Err(error) if inside(&PersistDir::destination(path)) => Err(error.into()),
         _ => Err(Error::OutsideRoots(given.to_owned())),
     }
 }

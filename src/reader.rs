@@ -6,7 +6,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use vector_migrate_core::pipeline::{Next, Sender, Worker};
-use vector_migrate_core::source::chroma::{ChromaStore, Options, Place, Snapshot, removed_copies};
+use vector_migrate_core::source::chroma::{
+    ChromaStore, Options, PersistDir, Snapshot, removed_copies,
+};
 use vector_migrate_core::source::{Source, SourceError};
 
 use crate::error::Error;
@@ -100,7 +102,7 @@ pub struct Size {
 ///
 /// # Errors
 /// What the source refuses.
-pub fn open(place: Place) -> Result<Opened, Error> {
+pub fn open(place: PersistDir) -> Result<Opened, Error> {
     let stop = Arc::new(AtomicBool::new(false));
     let options = options(stop.clone());
     let mut reader = start(

@@ -9,7 +9,7 @@
 //! | module | stage | may import |
 //! | --- | --- | --- |
 //! | [`record`] | the model every stage shares | std, serde_json |
-//! | [`source`] | a Chroma persist directory as a stream of records, and its graphs | record, index, rusqlite |
+//! | [`source`] | a Chroma persist directory as a stream of records, and its graphs | record, key, index, rusqlite |
 //! | [`map`] | a record as a content row and its entity rows | record |
 //! | [`embed`] | text to vectors | key; fastembed, ort, tokenizers (feature `onnx`) |
 //! | [`compare`] | whether stored vectors are those of a model | std |
@@ -23,8 +23,8 @@
 //! | [`index`] | Chroma's graph as the pages of pgvector's index | std |
 //! | [`pipeline`] | reads, maps and encodes on a thread of its own, bounded by bytes | all of the above but survey |
 //!
-//! `unsafe` is in two files only: `source/chroma/calls.rs`, where SQLite is led to a store's files, and `embed/trim.rs`,
-//! where the allocator is asked to give memory back.
+//! `unsafe` is in two files only: `source/chroma/sqlite/system_calls.rs`, through which SQLite reaches a store's files, and
+//! `embed/trim.rs`, where the allocator is asked to give memory back.
 
 #![cfg_attr(
     not(test),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use vector_migrate_core::pipeline::EmbeddingMode;
 use vector_migrate_core::report::Counts;
 use vector_migrate_core::source::Source as _;
-use vector_migrate_core::source::chroma::Place;
+use vector_migrate_core::source::chroma::PersistDir;
 
 use super::alone::Alone;
 use super::notices::{self, Progress};
@@ -38,7 +38,7 @@ pub struct ResultRow {
 ///
 /// # Errors
 /// Everything in [`Error`]; then nothing is written.
-pub fn migrate(place: Place, options: &Options) -> Result<Vec<ResultRow>, Error> {
+pub fn migrate(place: PersistDir, options: &Options) -> Result<Vec<ResultRow>, Error> {
     let started_at = pgrx::datum::clock_timestamp();
     let _alone = Alone::begin(crate::tables::find(&options.target)?.qualified())?;
     let Opened { store, stop, sizes } = reader::open(place)?;

@@ -3,7 +3,7 @@
 use vector_migrate_core::index::graph::Form;
 use vector_migrate_core::record::Collection;
 use vector_migrate_core::source::Source as _;
-use vector_migrate_core::source::chroma::Place;
+use vector_migrate_core::source::chroma::PersistDir;
 
 use super::collections;
 use super::planned_reader::{self, GraphWish};
@@ -34,7 +34,7 @@ pub struct ImportedIndex {
 /// # Errors
 /// [`Error::NoImport`]; everything that can be wrong with store and table. Then the index is as it was.
 pub fn import_index(
-    place: Place,
+    place: PersistDir,
     target: &str,
     collection: Option<&str>,
 ) -> Result<ImportedIndex, Error> {

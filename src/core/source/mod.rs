@@ -2,12 +2,20 @@
 //!
 //! Promise: stable order, bounded memory, nothing is ever written. May import `record` only; a concrete
 //! source (`chroma`) adds its file formats.
+//!
+//! ```text
+//! error     why a store cannot be read
+//! stop      the stop flag
+//! chroma    a Chroma persist directory
+//! ```
 
 pub mod chroma;
+mod error;
+mod stop;
 
 use std::ops::ControlFlow;
 
-pub use chroma::error::SourceError;
+pub use error::SourceError;
 
 use crate::record::{Collection, Inventory, Record};
 
@@ -44,8 +52,8 @@ pub trait Source {
 
 /// Takes records, at its own pace. Without more it knows none, wants every vector and is always ready.
 pub trait Consumer {
-    /// Whether the consumer has the record of this id already, and only needs to know whose it is: then of its
-    /// metadata just `user_id` is read, and no document.
+    /// Whether the consumer has the record of this id already, and only needs its owner: then only `user_id` of
+    /// its metadata is read, and no document.
     fn knows(&mut self, _id: &str) -> bool {
         false
     }
@@ -60,7 +68,7 @@ pub trait Consumer {
     fn take(&mut self, record: Record) -> ControlFlow<()>;
 
     /// Asked after each record: whether there is room for another. Waits a moment for room, but not for long: a
-    /// source that holds a lock gives it back while the consumer is not ready.
+    /// source that holds a lock releases it while the consumer is not ready.
     fn ready(&mut self) -> bool {
         true
     }

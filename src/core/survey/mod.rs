@@ -49,7 +49,7 @@ pub fn survey(store: &ChromaStore) -> Result<Survey, SourceError> {
 fn measure(store: &ChromaStore) -> Result<Size, SourceError> {
     let mut estimator = Estimator::default();
     for collection in store.collections() {
-        store.skim(collection, &mut |record| {
+        store.read_without_vectors(collection, &mut |record| {
             estimator.add(collection, &record);
             ControlFlow::Continue(())
         })?;

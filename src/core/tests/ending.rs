@@ -10,7 +10,9 @@ use std::sync::atomic::AtomicBool;
 
 use common::{copy, open};
 use vector_migrate_core::source::SourceError;
-use vector_migrate_core::source::chroma::{ChromaStore, Options, Place, Snapshot, remove_copies};
+use vector_migrate_core::source::chroma::{
+    ChromaStore, Options, PersistDir, Snapshot, remove_copies,
+};
 
 fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten();
@@ -35,7 +37,7 @@ fn nothing_stays_when_a_process_ends() {
         snapshot: Snapshot::Always,
         ..Options::new(stop.clone())
     };
-    let place = Place::open(&copy.directory).unwrap();
+    let place = PersistDir::open(&copy.directory).unwrap();
     // One that is there, of a store that nobody drops; and one in the making.
     std::mem::forget(ChromaStore::open_with(place.clone(), options.clone()).unwrap());
     assert_eq!(names(&folder).len(), 1);

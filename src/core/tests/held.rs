@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use common::{Copy, copy, copy_tree, named, open, records, refused, try_open};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
-use vector_migrate_core::source::chroma::{ChromaStore, Options, Place};
+use vector_migrate_core::source::chroma::{ChromaStore, Options, PersistDir};
 use vector_migrate_core::source::{Source, SourceError};
 
 const FIXTURE: &str = "chroma-1.5.9";
@@ -48,7 +48,7 @@ fn what_takes_the_place_of_the_directory_is_not_read() {
     let before = open(&copy.directory);
     let wanted = records(&before, named(&before, SEGMENT));
     drop(before);
-    let place = Place::open(&copy.directory).unwrap();
+    let place = PersistDir::open(&copy.directory).unwrap();
     replace(&copy);
     let store = ChromaStore::open_with(place, options()).unwrap();
     assert_eq!(records(&store, named(&store, SEGMENT)), wanted);
@@ -176,16 +176,16 @@ fn a_path_names_the_directory_or_its_database_through_links_too() {
     symlink(&copy.directory, &to_folder).unwrap();
     symlink(copy.database(), &to_file).unwrap();
     for path in [&copy.directory, &copy.database(), &to_folder, &to_file] {
-        assert_eq!(Place::open(path).unwrap().path(), copy.directory);
+        assert_eq!(PersistDir::open(path).unwrap().path(), copy.directory);
     }
     let pipe = above.join("pipe");
     fifo(&pipe);
-    let error = at_once(|| Place::open(&pipe).unwrap_err());
+    let error = at_once(|| PersistDir::open(&pipe).unwrap_err());
     assert!(matches!(
         error,
         SourceError::NotAFile { what: "a pipe", .. }
     ));
     let file = copy.segment(SEGMENT).join("header.bin");
-    let error = Place::open(&file).unwrap_err();
+    let error = PersistDir::open(&file).unwrap_err();
     assert!(matches!(error, SourceError::NotADirectory { path } if path == file));
 }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use common::{Copy, copy, copy_tree, fixtures, named, open, records};
 use vector_migrate_core::record::{Collection, Record};
-use vector_migrate_core::source::chroma::{ChromaStore, Options, Place, Snapshot};
+use vector_migrate_core::source::chroma::{ChromaStore, Options, PersistDir, Snapshot};
 use vector_migrate_core::source::{Source, SourceError};
 
 const NEW: &str = "chroma-1.5.9";
@@ -39,7 +39,10 @@ impl Scratch {
     }
 
     fn open(&self, directory: &Path) -> Result<ChromaStore, SourceError> {
-        ChromaStore::open_with(Place::open(directory)?, self.options(Snapshot::WhenNeeded))
+        ChromaStore::open_with(
+            PersistDir::open(directory)?,
+            self.options(Snapshot::WhenNeeded),
+        )
     }
 
     /// The private folders.
@@ -164,7 +167,7 @@ fn a_copy_is_the_same_store_and_holds_no_lock() {
     let (wanted, print, summary) = (all(&plain), plain.fingerprint(), plain.summary().unwrap());
     drop(plain);
     let store = ChromaStore::open_with(
-        Place::open(&copy.directory).unwrap(),
+        PersistDir::open(&copy.directory).unwrap(),
         scratch.options(Snapshot::Always),
     )
     .unwrap();
@@ -223,7 +226,7 @@ fn files_that_keep_changing_are_busy() {
             stop.store(true, std::sync::atomic::Ordering::Relaxed);
         });
         let result =
-            ChromaStore::open_with(Place::open(&copy.directory).unwrap(), options).map(|_| ());
+            ChromaStore::open_with(PersistDir::open(&copy.directory).unwrap(), options).map(|_| ());
         done.store(true, std::sync::atomic::Ordering::Relaxed);
         assert!(
             matches!(

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use common::named;
 use serde_json::Value as Json;
 use vector_migrate_core::record::{Record, Value};
-use vector_migrate_core::source::chroma::{ChromaStore, Options, Place};
+use vector_migrate_core::source::chroma::{ChromaStore, Options, PersistDir};
 use vector_migrate_core::source::{Source, SourceError};
 
 /// Records by number: the calls that gave the vector, and that changed the record last.
@@ -117,7 +117,7 @@ fn read(
         scratch: scratch.to_owned(),
         ..Options::new(Arc::new(AtomicBool::new(false)))
     };
-    let store = ChromaStore::open_with(Place::open(directory)?, options)?;
+    let store = ChromaStore::open_with(PersistDir::open(directory)?, options)?;
     let mut found = Vec::new();
     store.read(named(&store, "live"), &mut |record| {
         found.push(record);

@@ -1,73 +1,40 @@
 //! A Chroma persist directory (chromadb 0.4.0 to 1.5) as a source of records.
 //!
 //! Stage: source. Promise: read-only in every respect, one snapshot, stable order, memory bounded by the number of
-//! ids and never by their contents; a hostile directory gives an error, never a panic. May import `record`,
+//! ids and never by their contents; a hostile directory gives an error, never a panic. May import `record`, `key`,
 //! `index::graph`, rusqlite, serde_json; nothing else of this crate.
 //!
+//! Each folder imports only those above it in this list, and no file imports one that imports it:
+//!
 //! ```text
-//! place, folder, layout                            the open directory, and everything below it by its descriptor
-//! locks, calls -> database -> schema -> catalog    what there is
-//!           snapshot -> scratch, copies, cut, sectors  a private copy, where one is needed
-//!                        metadata <- tail          records: the tables, then the queue's newer rows
-//!                        values, owners            one record's values, or only whose it is
-//!           salvage -> listing, losses             what damage has left of a table, and what to say about it
-//! elements, labels -> hnsw
-//!                     hnsw, pickle -> segment -> vectors <- queue      vectors: index files and the queue
-//!                     hnsw, stream -> graph       the links of the index files, for an index of pgvector's
-//!                        store -> reading, grades  both, joined by id; how faithful vectors are
-//!                        summary, skim             the store in one row; records without vectors
+//! files       the open persist directory, and everything below it by its descriptor
+//! sqlite      chroma.sqlite3: how SQLite reaches it, its locks, its tables
+//! damage      what can be read of damaged tables, and what to say about the rest
+//! catalog     which schema and collections there are
+//! metadata    records without their vectors: the metadata tables
+//! queue       the write-ahead queue: rows that the tables or the index do not hold yet
+//! hnsw        the index files: vectors, the ids' labels, the graph
+//! vectors     which vector an id has: the index's or the queue's
+//! snapshot    a private copy, where a store cannot be read in its place
+//! store       the open store: records with their vectors, counts, the graph
 //! ```
 
-#[allow(unsafe_code)]
-mod calls;
 mod catalog;
-mod content;
-mod copies;
-mod cut;
-mod database;
-mod doubts;
-mod elements;
-pub mod error;
-mod fingerprint;
-mod folder;
-mod grades;
-mod graph;
+mod damage;
+mod files;
 mod hnsw;
-mod json;
-mod labels;
-mod layout;
-mod listing;
-mod locks;
-mod losses;
 mod metadata;
-mod opening;
-mod options;
-mod owners;
-mod pickle;
-mod place;
 mod queue;
-mod reading;
-mod rounding;
-mod salvage;
-mod schema;
-mod scratch;
-mod sectors;
-mod segment;
-mod skim;
 mod snapshot;
-mod space;
-mod spans;
+mod sqlite;
 mod store;
-mod stream;
-mod summary;
-mod tail;
-mod values;
 mod vectors;
 
-pub use copies::{remove_copies, removed_copies};
-pub use fingerprint::Fingerprint;
-pub use layout::{FileStat, SegmentFiles};
-pub use options::{Options, Snapshot};
-pub use place::Place;
-pub use store::ChromaStore;
-pub use summary::StoreSummary;
+pub use files::file_stat::FileStat;
+pub use files::layout::SegmentFiles;
+pub use files::persist_dir::PersistDir;
+pub use snapshot::options::{Options, Snapshot};
+pub use snapshot::registry::{remove_copies, removed_copies};
+pub use store::chroma_store::ChromaStore;
+pub use store::fingerprint::Fingerprint;
+pub use store::summary::StoreSummary;
