@@ -314,8 +314,8 @@ AS 'MODULE_PATHNAME', 'import_index_wrapper';
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- src/api/tables.rs
--- vector_migrate::api::tables::init_content_tables
+-- src/api/init_content_tables.rs
+-- vector_migrate::api::init_content_tables::init_content_tables
 
 CREATE FUNCTION init_content_tables(
     dimensions pg_catalog.int4 DEFAULT 384,

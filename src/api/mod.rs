@@ -7,12 +7,12 @@
 
 mod check;
 mod index;
+mod init_content_tables;
 mod inspect;
 mod migrate;
 mod records;
 mod rollback;
 mod search;
-mod tables;
 mod text;
 
 /// A count as SQL's bigint.

@@ -167,7 +167,9 @@ pub extern "C" fn pg_finfo_vector_migrate_bulk_rows() -> &'static pg_sys::Pg_fin
 /// The server calls it, as sql/bootstrap.sql declares it.
 #[unsafe(no_mangle)]
 #[pg_guard]
-pub unsafe extern "C-unwind" fn vector_migrate_bulk_rows(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+pub unsafe extern "C-unwind" fn vector_migrate_bulk_rows(
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> pg_sys::Datum {
     let value_per_call = pg_sys::SetFunctionReturnMode::SFRM_ValuePerCall.cast_signed();
     // SAFETY: ExecMakeFunctionResultSet (execSRF.c) puts a ReturnSetInfo there for a function that returns a set, with the modes
     // that the caller can take; get_fn_expr_argtype (fmgr.c) reads the call's expression.

@@ -115,7 +115,7 @@ impl Matcher {
         self.graph.hashes.get(at(element)).copied().unwrap_or(0)
     }
 
-    /// Takes the row at `tid`, whose vector has these components, little-endian, of the graph's [`Form`].
+    /// Takes the row at `tid`, whose vector has these components, little-endian, of the graph's [`Form`](super::graph::Form).
     pub fn offer(&mut self, tid: Tid, vector: &[u8]) {
         self.counts.offered += 1;
         let components = at(self.graph.dimension);
