@@ -30,11 +30,11 @@ enum Writes {
 
 /// Where the rows of a call go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Into {
-    /// The tables themselves.
-    Tables,
-    /// Temporary copies of tables that were there: a content and an entity table.
-    Copies(pg_sys::Oid, Option<pg_sys::Oid>),
+enum RowsGo {
+    /// Into the tables themselves.
+    IntoTables,
+    /// Into temporary tables: a content and an entity table, copies of those that are there.
+    IntoCopies(pg_sys::Oid, Option<pg_sys::Oid>),
     /// Nowhere.
     Nowhere,
 }
@@ -46,7 +46,7 @@ pub struct Decisions {
     pub described: Described,
     /// The run's number in the ledger; `None`: a dry run.
     pub run: Option<i64>,
-    into: Into,
+    rows_go: RowsGo,
     /// The way of content rows, where they go anywhere.
     way: Option<Way>,
 }
@@ -89,20 +89,20 @@ impl Decisions {
             Writes::Permanent => Some(ledger::next_run_id()?),
             Writes::Temporary | Writes::Nothing => None,
         };
-        let into = writes.into(&described)?;
-        let way = match into {
-            Into::Nowhere => None,
-            Into::Tables => Some(way(
+        let rows_go = writes.rows_go(&described)?;
+        let way = match rows_go {
+            RowsGo::Nowhere => None,
+            RowsGo::IntoTables => Some(way(
                 &described.content,
                 described.content.oid,
-                into.dry(run),
+                rows_go.dry(run),
             )),
-            Into::Copies(content, _) => Some(way(&described.content, content, false)),
+            RowsGo::IntoCopies(content, _) => Some(way(&described.content, content, false)),
         };
         Ok(Decisions {
             described,
             run,
-            into,
+            rows_go,
             way,
         })
     }
@@ -118,15 +118,15 @@ impl Decisions {
     /// The server's own.
     pub fn destinations(&self, late: Vec<pg_sys::Oid>) -> Result<Option<Destinations>, Error> {
         let Described { content, entity } = &self.described;
-        let (oid, entity_oid) = match self.into {
-            Into::Nowhere => return Ok(None),
-            Into::Tables => (content.oid, entity.as_ref().map(|entity| entity.oid)),
-            Into::Copies(content, entity) => (content, entity),
+        let (oid, entity_oid) = match self.rows_go {
+            RowsGo::Nowhere => return Ok(None),
+            RowsGo::IntoTables => (content.oid, entity.as_ref().map(|entity| entity.oid)),
+            RowsGo::IntoCopies(content, entity) => (content, entity),
         };
         let Some(content_way) = self.way else {
             return Ok(None);
         };
-        let dry = self.into.dry(self.run);
+        let dry = self.rows_go.dry(self.run);
         let entity = match entity.as_ref().zip(entity_oid) {
             Some((entity, oid)) => {
                 let way = way(entity, oid, dry);
@@ -138,7 +138,7 @@ impl Decisions {
         Ok(Some(Destinations {
             content: Rc::new(content),
             entity,
-            in_place: self.into == Into::Tables,
+            in_place: self.rows_go == RowsGo::IntoTables,
             stays: self.run.is_some(),
         }))
     }
@@ -258,16 +258,16 @@ impl Writes {
     /// Where rows go. A dry run's go into temporary copies of the tables, with their types and checks, so that it meets what a
     /// run would meet; or, where a table has rules that a copy would not show, into the tables themselves, from which the
     /// subtransaction's end takes them back.
-    fn into(self, described: &Described) -> Result<Into, Error> {
+    fn rows_go(self, described: &Described) -> Result<RowsGo, Error> {
         let Described { content, entity } = described;
         match self {
-            Writes::Permanent => return Ok(Into::Tables),
+            Writes::Permanent => return Ok(RowsGo::IntoTables),
             Writes::Temporary => {}
             Writes::Nothing => {
                 notice!(
                     "dry run in a read-only transaction: the tables' constraints are not tried"
                 );
-                return Ok(Into::Nowhere);
+                return Ok(RowsGo::Nowhere);
             }
         }
         let entity = entity.as_ref();
@@ -284,7 +284,7 @@ impl Writes {
             if let Some(entity) = entity.filter(|entity| !entity.created) {
                 lock::hold(entity.oid, lock::Mode::Write);
             }
-            return Ok(Into::Tables);
+            return Ok(RowsGo::IntoTables);
         }
         let content = match content.created {
             true => content.oid,
@@ -295,14 +295,14 @@ impl Writes {
             Some(entity) => Some(create::shadow(entity, "entity")?),
             None => None,
         };
-        Ok(Into::Copies(content, entity))
+        Ok(RowsGo::IntoCopies(content, entity))
     }
 }
 
-impl Into {
+impl RowsGo {
     /// Whether rows are tried in the tables themselves.
     fn dry(self, run: Option<i64>) -> bool {
-        self == Into::Tables && run.is_none()
+        self == RowsGo::IntoTables && run.is_none()
     }
 }
 
