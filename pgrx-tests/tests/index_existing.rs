@@ -258,3 +258,43 @@ fn rows_of_a_subtransaction_that_was_taken_back_are_not_inserted_late() {
     db.run("VACUUM content_vectors");
     assert_eq!(Checked::sound(&db, "content_vectors", "mine").deleted, 0);
 }
+
+#[test]
+fn an_index_that_a_cursor_of_the_same_session_reads_is_not_emptied() {
+    let nearest =
+        "SELECT id FROM content_vectors ORDER BY embedding <-> array_fill(1, ARRAY[16])::vector";
+    let open = format!(
+        "BEGIN; SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off;
+         DECLARE near CURSOR FOR {nearest}; FETCH 2 FROM near"
+    );
+    // Nothing is in it when the cursor is opened: the rows get their entries one by one.
+    let (db, source) = with_index("");
+    let file = "SELECT pg_relation_filenode('mine')";
+    let before = db.line(file);
+    db.run(&open);
+    run(&db, &source, "auto").expect("inserted", "an open query of this session uses the index");
+    assert_eq!(db.line(file), before);
+    db.run("FETCH 3 FROM near; COMMIT");
+    assert_eq!(Checked::sound(&db, "content_vectors", "mine").rows, 700);
+    // The rows that the cursor goes on to give are those that it would have given.
+    db.run(&open);
+    let wanted = db.lines("FETCH ALL FROM near");
+    db.run("ROLLBACK");
+    db.run(&open);
+    db.run("SAVEPOINT whole");
+    db.error(&format!(
+        "SELECT * FROM import_index('content_vectors', {}, 'euclidean')",
+        source.sql()
+    ))
+    .expect("55000")
+    .names("an open query of this session uses the index");
+    db.run("ROLLBACK TO whole");
+    let given = db.lines("FETCH ALL FROM near");
+    assert!(wanted.len() > 20);
+    assert!(given == wanted, "{given:?} {wanted:?}");
+    db.run("CLOSE near");
+    db.run(&format!(
+        "SELECT * FROM import_index('content_vectors', {}, 'euclidean'); COMMIT",
+        source.sql()
+    ));
+}

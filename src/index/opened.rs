@@ -59,6 +59,14 @@ impl Opened {
     }
 }
 
+/// Whether a query of this session that goes on, as a cursor's, has the index open. No lock keeps it from the pages that it is
+/// about to read, so the index must not be emptied.
+pub fn is_in_use_here(index: pg_sys::Oid) -> bool {
+    let index = Held::open(index, pg_sys::AccessShareLock);
+    // SAFETY: CheckTableNotInUse (tablecmds.c), by which REINDEX refuses the same, compares the same field: one reference is ours.
+    unsafe { (*index.as_ptr()).rd_refcnt > 1 }
+}
+
 /// Takes the locks of [`Opened::to_fill`] without waiting in the queue, so that no deadlock can come of it and nobody waits
 /// behind us: `false` if others still have the table or the index in use after ten seconds, and then neither is held.
 pub fn try_to_lock(table: pg_sys::Oid, index: pg_sys::Oid) -> bool {
