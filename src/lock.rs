@@ -33,9 +33,9 @@ impl Mode {
 /// Waits for the lock and holds it to the end of the transaction, or of the subtransaction that is taken back. `false` if
 /// the table is gone; then nothing is held. A cancel ends the waiting.
 pub fn hold(table: pg_sys::Oid, mode: Mode) -> bool {
-    // SAFETY: on the backend's thread inside a transaction. LockRelationOid (lmgr.c) takes any OID, waits interruptibly, and
-    // reads the invalidations that came meanwhile, so the catalog is looked at as it is under the lock;
-    // UnlockRelationOid gives back what was just taken. pgrx guards all three.
+    // SAFETY: LockRelationOid (lmgr.c) takes any OID inside a transaction, waits interruptibly, and reads the invalidations that
+    // came meanwhile, so the catalog is looked at as it is under the lock; UnlockRelationOid (lmgr.c) gives back the one
+    // that was just taken, as LockRelease (lock.c) counts them. An error in between leaves the lock to the transaction's end.
     unsafe {
         pg_sys::LockRelationOid(table, mode.number());
         let there = pg_sys::SearchSysCacheExists(

@@ -66,11 +66,11 @@ pub fn show(standing: Standing) {
     ];
     let indexes = parameters.map(|(index, _)| index.cast_signed());
     let values = parameters.map(|(_, value)| value);
-    // SAFETY: a plain read of backend state on the backend's thread.
+    // SAFETY: pgstat_track_activities (backend_status.c's variable) is read on the backend's thread.
     let allowed = unsafe { pg_sys::pgstat_track_activities } || SILENCED.get();
     let _restore = Tracking::set(allowed);
-    // SAFETY: on the backend's thread; the entry is this backend's own, which nobody else writes. The arrays are as
-    // long as told, and are copied.
+    // SAFETY: pgstat_progress_update_multi_param (backend_progress.c) copies arrays that are as long as told; MyBEEntry
+    // (backend_status.c) is this backend's own entry or NULL, and nobody else writes it.
     unsafe {
         let shown = pg_sys::MyBEEntry.as_ref().is_some_and(|entry| {
             entry.st_progress_command == pg_sys::ProgressCommandType::PROGRESS_COMMAND_COPY
@@ -96,7 +96,7 @@ pub fn again() {
 /// Ends what [`show`] shows. The end of the transaction does so, too.
 pub fn end() {
     LAST.set(None);
-    // SAFETY: on the backend's thread; nothing happens if nothing is shown.
+    // SAFETY: pgstat_progress_end_command (backend_progress.c) on the backend's thread; nothing happens if nothing is shown.
     unsafe { pg_sys::pgstat_progress_end_command() };
 }
 
@@ -108,7 +108,7 @@ pub fn untold<R>(copy: impl FnOnce() -> R) -> R {
             SILENCED.set(self.0);
         }
     }
-    // SAFETY: a plain read of backend state on the backend's thread.
+    // SAFETY: pgstat_track_activities (backend_status.c's variable) is read on the backend's thread.
     let tracked = unsafe { pg_sys::pgstat_track_activities };
     let _loud = Loud(SILENCED.replace(SILENCED.get() || tracked));
     let _restore = Tracking::set(false);
@@ -120,8 +120,8 @@ struct Tracking(bool);
 
 impl Tracking {
     fn set(on: bool) -> Tracking {
-        // SAFETY: backend state on the backend's thread: the variable behind the setting track_activities, which only
-        // decides whether figures are written.
+        // SAFETY: pgstat_track_activities (backend_status.c's variable, behind the setting track_activities) only decides whether
+        // figures are written; it is read and set on the backend's thread.
         unsafe {
             let before = Tracking(pg_sys::pgstat_track_activities);
             pg_sys::pgstat_track_activities = on;
@@ -132,7 +132,7 @@ impl Tracking {
 
 impl Drop for Tracking {
     fn drop(&mut self) {
-        // SAFETY: as in `set`.
+        // SAFETY: pgstat_track_activities (backend_status.c's variable), as in `set`.
         unsafe { pg_sys::pgstat_track_activities = self.0 };
     }
 }

@@ -41,8 +41,8 @@ impl PgVector {
 impl IntoDatum for PgVector {
     fn into_datum(self) -> Option<pg_sys::Datum> {
         let length = c_int::try_from(self.bytes.len()).ok()?;
-        // SAFETY: the type is pgvector's, looked up in this transaction; its receive function reads the
-        // bytes that it documents, and its result is palloc'ed.
+        // SAFETY: getTypeBinaryInputInfo (lsyscache.c) raises for a type that is gone; OidReceiveFunctionCall (fmgr.c) calls pgvector's
+        // vector_recv (its vector.c), which reads a StringInfo of the bytes that encode_vector writes, checks them, and pallocs its result.
         unsafe {
             let (mut receive, mut parameter) = (pg_sys::InvalidOid, pg_sys::InvalidOid);
             pg_sys::getTypeBinaryInputInfo(self.oid, &mut receive, &mut parameter);
@@ -60,12 +60,12 @@ impl IntoDatum for PgVector {
     }
 }
 
-// SAFETY: the datum that into_datum makes is of the type that the SQL below declares.
+// SAFETY: BoxRet (pgrx's callconv.rs) wants a datum of the type that the SQL below declares: into_datum makes one.
 unsafe impl BoxRet for PgVector {
-    // SAFETY: the caller hands the datum to the server as the function's result, as the trait demands.
+    // SAFETY: BoxRet (pgrx's callconv.rs): the caller hands the datum to the server as the function's result.
     unsafe fn box_into<'fcx>(self, fcinfo: &mut FcInfo<'fcx>) -> Datum<'fcx> {
         match self.into_datum() {
-            // SAFETY: as above.
+            // SAFETY: return_raw_datum (pgrx's callconv.rs) takes a datum of the declared type.
             Some(datum) => unsafe { fcinfo.return_raw_datum(datum) },
             None => fcinfo.return_null(),
         }

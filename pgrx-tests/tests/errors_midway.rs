@@ -61,3 +61,57 @@ fn a_block_that_catches_the_error_finds_the_table_closed() {
         "{warned:?}"
     );
 }
+
+#[test]
+fn nothing_is_left_open_or_set_behind_a_call() {
+    let (db, source) = (Db::new(), store("graphs/spaces"));
+    db.run(&tables::minimal(16, ""));
+    db.run("CREATE INDEX mine ON content_vectors USING hnsw (embedding vector_l2_ops)");
+    let reader = db.session();
+    reader.run(
+        "BEGIN; SET LOCAL enable_seqscan = off;
+         SELECT * FROM content_vectors ORDER BY embedding <-> array_fill(1, ARRAY[16])::vector LIMIT 5",
+    );
+    // Else the extensions' settings come with their libraries.
+    db.run("SELECT * FROM model_info(); SELECT '[1]'::vector <-> '[2]'");
+    let settings = "SELECT md5(string_agg(name || '=' || coalesce(setting, ''), ',' ORDER BY name)), current_user
+                      FROM pg_settings WHERE name NOT LIKE 'transaction%'";
+    let before = db.line(settings);
+    db.notices();
+    let into = "embeddings => 'stored', entity_target => NULL, orphans => 'keep', collection => 'euclidean'";
+    let calls = [
+        // Row by row, as another session has the index open.
+        format!("migrate_chroma({}, {into})", source.sql()),
+        format!(
+            "migrate_chroma({}, {into}, target => 'made', index => 'import')",
+            source.sql()
+        ),
+        format!(
+            "migrate_chroma({}, {into}, target => 'other', index => 'build')",
+            source.sql()
+        ),
+        format!(
+            "migrate_chroma({}, {into}, target => 'other', on_conflict => 'update')",
+            source.sql()
+        ),
+        format!("import_index('made', {}, 'euclidean')", source.sql()),
+        "check_vector_index('mine')".to_owned(),
+        "rollback_migration()".to_owned(),
+    ];
+    for call in calls {
+        db.run("BEGIN");
+        db.run(&format!("SELECT * FROM {call}"));
+        assert_eq!(db.line(settings), before, "{call}");
+        // A reference, a pin or a snapshot that is left is warned of when the transaction is committed.
+        db.run("COMMIT");
+        let warned = db.notices();
+        assert!(
+            warned.iter().all(|notice| notice.severity != "WARNING"),
+            "{call}: {warned:?}"
+        );
+        if call.contains("on_conflict") {
+            reader.run("COMMIT");
+        }
+    }
+    assert_eq!(db.count("content_vectors"), 700);
+}

@@ -29,7 +29,7 @@ fn subtract(bytes: usize) {
     NOW.set(NOW.get().wrapping_sub_unsigned(bytes));
 }
 
-// SAFETY: every call is handed to the system's allocator as it came; the counters are plain cells of this thread
+// SAFETY: every call is handed to std's `System` as it came; the counters are plain cells of this thread
 // that need no allocation and no destructor.
 unsafe impl GlobalAlloc for Counting {
     // SAFETY: the caller keeps what `GlobalAlloc::alloc` asks for.
