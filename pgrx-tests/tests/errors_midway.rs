@@ -115,3 +115,16 @@ fn nothing_is_left_open_or_set_behind_a_call() {
     }
     assert_eq!(db.count("content_vectors"), 700);
 }
+
+#[test]
+fn a_notice_that_the_client_cannot_read_ends_the_run_as_any_error_does() {
+    let (db, source) = (Db::new(), store("special/two-collections"));
+    // A name that has no place in the client's encoding; the error has.
+    let arguments = format!("{ARGUMENTS}, target => U&'\\76EE'");
+    db.run("SET client_encoding = latin1");
+    db.migrate_error(&source, &arguments).expect("22P05");
+    db.run("SET client_encoding = utf8");
+    assert_eq!(db.count("pg_class WHERE relname = U&'\\76EE'"), 0);
+    // Had it passed Rust's frames by, the first run would still be thought to go on.
+    assert_eq!(db.migrate(&source, &arguments).total().migrated, 18);
+}

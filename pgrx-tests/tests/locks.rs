@@ -313,34 +313,3 @@ fn a_role_without_insert_cannot_hold_up_others_by_asking() {
         .expect("42501");
     holder.run("COMMIT");
 }
-
-#[test]
-fn a_target_that_is_dropped_while_it_is_waited_for_stays_locked_by_nobody() {
-    let (db, source) = (Db::new(), store("special/two-collections"));
-    application(&db);
-    let table: i64 = db.one("SELECT 'content_vectors'::regclass::oid::bigint");
-    let other = db.session();
-    other.run("BEGIN; DROP TABLE content_vectors");
-    let run = db.session();
-    let pid: i32 = run.one("SELECT pg_backend_pid()");
-    let run = thread::scope(|scope| {
-        let running = scope.spawn(move || {
-            run.run("BEGIN");
-            migrated(&run, &source);
-            run
-        });
-        let waiting = format!(
-            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = {pid} AND wait_event_type = 'Lock')"
-        );
-        while !db.one::<bool>(&waiting) {
-            assert!(!running.is_finished());
-            thread::sleep(Duration::from_millis(5));
-        }
-        other.run("COMMIT");
-        running.join().expect("no panic")
-    });
-    let held = format!("SELECT count(*) FROM pg_locks WHERE pid = {pid} AND relation = {table}");
-    assert_eq!(db.line(&held), "0");
-    run.run("COMMIT");
-    assert_eq!(db.count("content_vectors"), 18);
-}
