@@ -16,7 +16,7 @@ pub struct Reals(pub RealsImage);
 
 /// A copy of `image` in the current memory context.
 pub fn copied(image: &[u8]) -> pg_sys::Datum {
-    // SAFETY: palloc gives room for as many bytes as are copied, or raises an error; the two do not overlap.
+    // SAFETY: palloc (mcxt.c) gives room for as many bytes as are copied, or raises; what it gives is new, so the two do not overlap.
     unsafe {
         let place = pg_sys::palloc(image.len());
         std::ptr::copy_nonoverlapping(image.as_ptr(), place.cast(), image.len());
@@ -36,11 +36,11 @@ macro_rules! result {
             }
         }
 
-        // SAFETY: the datum is of the type that the SQL below declares, as only the core's encoder makes images.
+        // SAFETY: BoxRet (pgrx's callconv.rs) wants a datum of the type that the SQL below declares: only the core's encoder makes images.
         unsafe impl BoxRet for $image {
-            // SAFETY: the caller hands the datum to the server as the function's result, as the trait demands.
+            // SAFETY: BoxRet (pgrx's callconv.rs): the caller hands the datum to the server as the function's result.
             unsafe fn box_into<'fcx>(self, fcinfo: &mut FcInfo<'fcx>) -> Datum<'fcx> {
-                // SAFETY: as above.
+                // SAFETY: return_raw_datum (pgrx's callconv.rs) takes a datum of the declared type.
                 unsafe { fcinfo.return_raw_datum(copied(self.0.bytes())) }
             }
         }

@@ -11,11 +11,12 @@ pub fn without_signals<R>(start: impl FnOnce() -> R) -> R {
     struct Restore(libc::sigset_t);
     impl Drop for Restore {
         fn drop(&mut self) {
-            // SAFETY: the set was filled in by pthread_sigmask below.
+            // SAFETY: pthread_sigmask (glibc's pthread_sigmask.c) of a set that itself filled in below.
             unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.0, std::ptr::null_mut()) };
         }
     }
-    // SAFETY: plain calls on local sets; the mask is put back when the guard drops, also on a panic.
+    // SAFETY: sigfillset (glibc's sigfillset.c) and pthread_sigmask (pthread_sigmask.c) fill in sets of this frame, for which zeros are
+    // valid; the mask is put back when the guard drops, also on a panic. A thread inherits it (pthread_create.c).
     let _restore = unsafe {
         let mut all = std::mem::zeroed();
         let mut before = std::mem::zeroed();

@@ -25,7 +25,8 @@ impl FromDatum for JsonbText {
         if is_null {
             return None;
         }
-        // SAFETY: jsonb_out (jsonb.c) detoasts its argument itself and returns a terminated string that it palloc'ed.
+        // SAFETY: jsonb_out (jsonb.c) detoasts its argument itself and returns a terminated string that it palloc'ed, which is copied at
+        // once; pgrx guards it, as every function of its bindings.
         let text =
             unsafe { pgrx::direct_function_call::<&CStr>(pg_sys::jsonb_out, &[Some(datum)])? };
         Some(JsonbText(text.to_string_lossy().into_owned()))
@@ -36,14 +37,14 @@ impl FromDatum for JsonbText {
 unsafe impl<'fcx> ArgAbi<'fcx> for JsonbText {
     // SAFETY: the caller (pgrx's callconv.rs) hands over an argument of the type that the SQL below declares.
     unsafe fn unbox_arg_unchecked(arg: Arg<'_, 'fcx>) -> JsonbText {
-        // SAFETY: as above, by pgrx's own from_datum.
+        // SAFETY: unbox_arg_using_from_datum (pgrx's callconv.rs), of such an argument.
         let text = unsafe { arg.unbox_arg_using_from_datum() };
         text.unwrap_or_else(|| JsonbText("null".to_owned()))
     }
 
-    // SAFETY: as above, for pgrx's nullable arguments.
+    // SAFETY: the caller (pgrx's callconv.rs) as above, for nullable arguments.
     unsafe fn unbox_nullable_arg(arg: Arg<'_, 'fcx>) -> Nullable<JsonbText> {
-        // SAFETY: as above, by pgrx's own from_datum.
+        // SAFETY: unbox_arg_using_from_datum (pgrx's callconv.rs), of such an argument.
         unsafe { arg.unbox_arg_using_from_datum().into() }
     }
 }
@@ -65,7 +66,7 @@ impl FromDatum for JsonbCopy {
             return None;
         }
         // SAFETY: pg_detoast_datum (fmgr.c) gives the value with a header of four bytes, in one piece; VARSIZE_4B
-        // (postgres.h) is the length of all of it.
+        // (postgres.h) is the length of all of it. The bytes are copied before the row goes.
         unsafe {
             let value = pg_sys::pg_detoast_datum(datum.cast_mut_ptr());
             let bytes = std::slice::from_raw_parts(value.cast::<u8>(), pgrx::varsize_4b(value));
@@ -88,7 +89,7 @@ impl IntoDatum for JsonbCopy {
 unsafe impl BoxRet for JsonbCopy {
     // SAFETY: the caller (pgrx's callconv.rs) hands the datum to the server as the function's result.
     unsafe fn box_into<'fcx>(self, fcinfo: &mut FcInfo<'fcx>) -> Datum<'fcx> {
-        // SAFETY: as above; return_raw_datum (pgrx's callconv.rs) takes a datum of the declared type.
+        // SAFETY: return_raw_datum (pgrx's callconv.rs) takes a datum of the declared type.
         unsafe { fcinfo.return_raw_datum(crate::image::copied(&self.0)) }
     }
 }

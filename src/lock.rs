@@ -4,6 +4,8 @@
 //! pgrx's `PgRelation::with_lock` gives its lock back when it is dropped (`relation_close` with the lock's mode), so tables
 //! that rows go into are locked here and opened without a lock of their own.
 
+use std::ops::Deref;
+
 use pgrx::{PgRelation, pg_sys};
 
 use crate::error::Error;
@@ -31,9 +33,9 @@ impl Mode {
 /// Waits for the lock and holds it to the end of the transaction, or of the subtransaction that is taken back. `false` if
 /// the table is gone; then nothing is held. A cancel ends the waiting.
 pub fn hold(table: pg_sys::Oid, mode: Mode) -> bool {
-    // SAFETY: on the backend's thread inside a transaction. LockRelationOid (lmgr.c) takes any OID, waits interruptibly, and
-    // reads the invalidations that came meanwhile, so the catalog is looked at as it is under the lock;
-    // UnlockRelationOid gives back what was just taken. pgrx guards all three.
+    // SAFETY: LockRelationOid (lmgr.c) takes any OID inside a transaction, waits interruptibly, and reads the invalidations that
+    // came meanwhile, so the catalog is looked at as it is under the lock; UnlockRelationOid (lmgr.c) gives back the one
+    // that was just taken, as LockRelease (lock.c) counts them. An error in between leaves the lock to the transaction's end.
     unsafe {
         pg_sys::LockRelationOid(table, mode.number());
         let there = pg_sys::SearchSysCacheExists(
@@ -83,10 +85,51 @@ pub fn wait_for_runs(name: &str) -> Result<(), Error> {
     Ok(())
 }
 
+/// An open table or index; its lock outlives it.
+///
+/// Dropped by an error that passes, it closes nothing: what RelationClose looks at then is a resource owner that the error may
+/// have left in place of the one it was opened under, as nextval() leaves the transaction's when it is cancelled while it
+/// waits for its sequence's lock (`lock_and_open_sequence` in sequence.c). RelationClose would raise a second error, which in a
+/// destructor ends the backend, and with it every session.
+pub struct Held(PgRelation);
+
+impl Held {
+    /// Waits for the lock of this mode, and opens what has the OID; raises if there is nothing.
+    pub fn open(relation: pg_sys::Oid, mode: u32) -> Held {
+        // SAFETY: relation_open (relation.c) takes any OID inside a transaction and gives an open relation or raises; from_pg
+        // (pgrx's rel.rs) only keeps the pointer, which stays valid while the reference is held (RelationClearRelation in
+        // relcache.c rebuilds in place).
+        unsafe {
+            Held(PgRelation::from_pg(pg_sys::relation_open(
+                relation,
+                mode.cast_signed(),
+            )))
+        }
+    }
+}
+
+impl Deref for Held {
+    type Target = PgRelation;
+
+    fn deref(&self) -> &PgRelation {
+        &self.0
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        // SAFETY: relation_close (relation.c) with NoLock gives back the reference that relation_open took, and no lock, as at the
+        // end of COPY. After an error ResourceOwnerReleaseInternal (resowner.c) gives it back at the end of the (sub)transaction
+        // that the error ends, without a warning.
+        unsafe { pg_sys::relation_close(self.0.as_ptr(), pg_sys::NoLock.cast_signed()) };
+    }
+}
+
 /// Opens the table for writing; the lock outlives what is returned. Raises the server's own error if the table is gone,
 /// which the lock that its description took rules out.
-pub fn open_for_writing(table: pg_sys::Oid) -> PgRelation {
-    // SAFETY: relation_open (relation.c) takes the lock, or raises. from_pg_owned (pgrx's rel.rs) closes by RelationClose
-    // (relcache.c), which leaves the lock to the transaction's end, as table_close(rel, NoLock) at the end of COPY does.
-    unsafe { PgRelation::from_pg_owned(pg_sys::relation_open(table, Mode::Write.number())) }
+pub fn open_for_writing(table: pg_sys::Oid) -> Held {
+    Held::open(table, pg_sys::RowExclusiveLock)
 }

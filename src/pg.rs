@@ -11,7 +11,8 @@ use vector_migrate_core::source::chroma::remove_copies;
 
 /// Refuses settings of this prefix that nobody registered.
 pub fn reserve_prefix(prefix: &'static CStr) {
-    // SAFETY: called from _PG_init, after every setting is registered; the string is static.
+    // SAFETY: MarkGUCPrefixReserved (guc.c; in 14 EmitWarningsOnPlaceholders) takes a terminated text, which it copies. It is called
+    // from _PG_init after every setting is registered: what is not by then, it warns of or removes.
     unsafe {
         #[cfg(feature = "pg14")]
         pg_sys::EmitWarningsOnPlaceholders(prefix.as_ptr());
@@ -27,7 +28,8 @@ pub fn reserve_prefix(prefix: &'static CStr) {
 /// Backtraces are, too: pgrx captures one for each error that it carries, which is slow for rows that the
 /// server refuses one by one, and shows it to the user.
 pub fn set_environment() {
-    // SAFETY: called from _PG_init, before this library starts a thread; backends have none of their own.
+    // SAFETY: set_var (std's env.rs) wants that no other thread reads the environment: _PG_init is called by internal_load_library
+    // (dfmgr.c) before this library starts a thread, and a backend has none of its own.
     unsafe {
         std::env::set_var(TELEMETRY_SWITCH, "1");
         std::env::set_var("RUST_LIB_BACKTRACE", "0");
@@ -37,8 +39,8 @@ pub fn set_environment() {
 /// The server's share directory (`pg_config --sharedir`).
 pub fn share_directory() -> PathBuf {
     let mut buffer = vec![0; pg_sys::MAXPGPATH as usize];
-    // SAFETY: get_share_path writes a terminated path of at most MAXPGPATH bytes; my_exec_path is set
-    // at postmaster start and never changes.
+    // SAFETY: get_share_path (path.c) writes a terminated path of at most MAXPGPATH bytes; my_exec_path (globals.c) is an array that
+    // getInstallationPaths (postmaster.c) fills before there is a backend.
     let path = unsafe {
         pg_sys::get_share_path(
             (&raw const pg_sys::my_exec_path).cast(),
@@ -51,7 +53,7 @@ pub fn share_directory() -> PathBuf {
 
 /// The server's library directory (`pg_config --pkglibdir`).
 pub fn library_directory() -> PathBuf {
-    // SAFETY: pkglib_path is a terminated path, set at postmaster start and never changed.
+    // SAFETY: pkglib_path (globals.c) is a terminated path, which getInstallationPaths (postmaster.c) sets before there is a backend.
     let path = unsafe { CStr::from_ptr((&raw const pg_sys::pkglib_path).cast()) };
     PathBuf::from(std::ffi::OsStr::from_bytes(path.to_bytes()))
 }
@@ -59,7 +61,7 @@ pub fn library_directory() -> PathBuf {
 /// The server's own folder for temporary files; what a crash leaves in it under the server's prefix, the
 /// next start removes.
 pub fn temporary_directory() -> PathBuf {
-    // SAFETY: DataDir is a terminated path, set at postmaster start and never changed.
+    // SAFETY: DataDir (globals.c) is a terminated path of malloc, which SetDataDir (miscinit.c) sets before there is a backend.
     let data = unsafe { CStr::from_ptr(pg_sys::DataDir) };
     PathBuf::from(std::ffi::OsStr::from_bytes(data.to_bytes())).join("base/pgsql_tmp")
 }
@@ -73,8 +75,8 @@ pub fn temporary_limit() -> Option<u64> {
 
 /// Counts a temporary file of so many bytes in `pg_stat_database`, as the server does when it closes one of its own.
 pub fn count_temporary_file(bytes: u64) {
-    // SAFETY: called on the backend's thread, connected to a database; pgstat_report_tempfile (pgstat_database.c,
-    // in 14 pgstat.c) keeps the figure for the next report, and pgrx's guard takes what it may raise.
+    // SAFETY: pgstat_report_tempfile (pgstat_database.c, in 14 pgstat.c) keeps the figure for the next report, in a backend that is
+    // connected to a database; pgrx's guard takes what it may raise.
     unsafe { pg_sys::pgstat_report_tempfile(usize::try_from(bytes).unwrap_or(usize::MAX)) };
 }
 
@@ -141,19 +143,20 @@ const DSM_POSIX: c_int = 1;
 
 /// Whether the transaction may write; a standby's may not either.
 pub fn can_write() -> bool {
-    // SAFETY: plain reads of backend state on the backend's thread.
+    // SAFETY: XactReadOnly (xact.c's variable) is read on the backend's thread; RecoveryInProgress (xlog.c) raises nothing.
     unsafe { !pg_sys::XactReadOnly && !pg_sys::RecoveryInProgress() }
 }
 
 /// The (sub)transaction that rows written now carry in `xmin`.
 pub fn current_xid() -> u32 {
-    // SAFETY: assigns an id if there is none yet; callers are about to write or have written.
+    // SAFETY: GetCurrentTransactionId (xact.c), inside a transaction, assigns an id if there is none yet; callers are about to write
+    // or have written.
     unsafe { u32::from(pg_sys::GetCurrentTransactionId()) }
 }
 
 /// The same with its epoch: a number that is never used again.
 pub fn current_full_xid() -> u64 {
-    // SAFETY: as current_xid; GetCurrentFullTransactionId (xact.c) assigns an id if there is none yet.
+    // SAFETY: GetCurrentFullTransactionId (xact.c), as in current_xid.
     unsafe { pg_sys::GetCurrentFullTransactionId().value }
 }
 
@@ -166,8 +169,9 @@ pub fn with_memory_of_its_own<R>(work: impl FnOnce() -> R) -> R {
     }
     impl Drop for Restore {
         fn drop(&mut self) {
-            // SAFETY: MemoryContextSwitchTo (palloc.h): the context was current before and outlives this call; what is left of
-            // ours is deleted after that, by its owner (MemoryContextDelete in mcxt.c, by pgrx's OwnedMemoryContext).
+            // SAFETY: MemoryContextSwitchTo (palloc.h): the context was current before, and it is the parent of ours
+            // (`PgMemoryContexts::new` in pgrx's memcxt.rs), so it is there for as long as ours. Ours is deleted after that, by pgrx's
+            // OwnedMemoryContext (MemoryContextDelete in mcxt.c); an error in `work` unwinds to here before anything resets either.
             unsafe { pg_sys::MemoryContextSwitchTo(self.before) };
             drop(self.own.take());
         }
@@ -186,7 +190,7 @@ pub fn with_memory_of_its_own<R>(work: impl FnOnce() -> R) -> R {
 
 /// Makes the rows written so far visible to the next command.
 pub fn next_command() {
-    // SAFETY: on the backend's thread, inside a transaction.
+    // SAFETY: CommandCounterIncrement (xact.c) inside a transaction; it raises in a parallel worker, and pgrx's guard takes that.
     unsafe { pg_sys::CommandCounterIncrement() }
 }
 
@@ -202,8 +206,9 @@ pub enum Snapshot {
 /// Runs `work` with a new snapshot, which queries that SPI takes for read-only use. An error leaves it to the end of the
 /// (sub)transaction.
 pub fn under_snapshot<R>(snapshot: Snapshot, work: impl FnOnce() -> R) -> R {
-    // SAFETY: on the backend's thread inside a transaction. PushActiveSnapshot (snapmgr.c) copies what it is given; it is popped
-    // by PopActiveSnapshot as `work` returns, which has popped its own by then, or by AtSubAbort_Snapshot or AtEOXact_Snapshot.
+    // SAFETY: PushActiveSnapshot (snapmgr.c) copies both snapshots that it is given here, as they are the transaction's own. It is
+    // popped by PopActiveSnapshot as `work` returns, which has popped its own by then, or after an error by AtSubAbort_Snapshot
+    // or AtEOXact_Snapshot: never by a destructor, which could come before inner ones are popped.
     unsafe {
         pg_sys::PushActiveSnapshot(match snapshot {
             Snapshot::Transaction => pg_sys::GetTransactionSnapshot(),
@@ -211,21 +216,21 @@ pub fn under_snapshot<R>(snapshot: Snapshot, work: impl FnOnce() -> R) -> R {
         });
     }
     let result = work();
-    // SAFETY: as above, PopActiveSnapshot (snapmgr.c) of what was pushed.
+    // SAFETY: PopActiveSnapshot (snapmgr.c) of what was pushed, as above.
     unsafe { pg_sys::PopActiveSnapshot() };
     result
 }
 
 /// Whether row-level security of the table applies to the current role.
 pub fn row_security_applies(table: pg_sys::Oid) -> bool {
-    // SAFETY: the table exists (its OID was just looked up); with noError nothing is raised.
+    // SAFETY: check_enable_rls (rls.c) takes any OID, gives RLS_NONE for one that is gone, and with noError raises nothing.
     let verdict = unsafe { pg_sys::check_enable_rls(table, pg_sys::InvalidOid, true) };
     verdict == pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32
 }
 
 /// Whether the database's encoding is UTF-8, as Chroma's texts are.
 pub fn is_utf8() -> bool {
-    // SAFETY: a plain read of backend state on the backend's thread.
+    // SAFETY: GetDatabaseEncoding (mbutils.c) reads one variable, on the backend's thread.
     unsafe { pg_sys::GetDatabaseEncoding() == UTF8 }
 }
 

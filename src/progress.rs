@@ -58,8 +58,8 @@ pub fn show(figures: Figures) {
     ];
     let indexes = parameters.map(|(index, _)| index.cast_signed());
     let values = parameters.map(|(_, value)| value);
-    // SAFETY: on the backend's thread; the entry is this backend's own, which nobody else writes. The arrays are as
-    // long as told, and are copied.
+    // SAFETY: pgstat_progress_update_multi_param (backend_progress.c) copies arrays that are as long as told; MyBEEntry
+    // (backend_status.c) is this backend's own entry or NULL, and nobody else writes it.
     unsafe {
         let shown = pg_sys::MyBEEntry.as_ref().is_some_and(|entry| {
             entry.st_progress_command == pg_sys::ProgressCommandType::PROGRESS_COMMAND_COPY
@@ -85,6 +85,6 @@ pub fn again() {
 /// Ends what [`show`] shows. The end of the transaction does so, too.
 pub fn end() {
     LAST.set(None);
-    // SAFETY: on the backend's thread; nothing happens if nothing is shown.
+    // SAFETY: pgstat_progress_end_command (backend_progress.c) on the backend's thread; nothing happens if nothing is shown.
     unsafe { pg_sys::pgstat_progress_end_command() };
 }

@@ -18,7 +18,9 @@ impl Texts<'_> {
     /// The text at `column`, counted from 0; `None` for NULL.
     pub fn get(&self, column: usize) -> Option<&str> {
         let (value, null) = (self.values.get(column)?, self.nulls.get(column)?);
-        // SAFETY: every column is of type text, as `each_text` promises, and the row is the executor's current one.
+        // SAFETY: from_datum (pgrx's datum/from.rs) of a text, as `each_text` promises of every column; the row is the executor's
+        // current one, which stays until `receive` returns (ExecutePlan in execMain.c), and `Texts` is borrowed no longer. A value that
+        // is stored compressed is copied, into the query's memory.
         unsafe { <&str>::from_datum(*value, *null) }
     }
 }
@@ -54,8 +56,9 @@ pub fn each_text(sql: &str, parameter: &[String], take: &mut Take<'_>) -> Result
     };
     let parameter = parameter.to_vec().into_datum();
     let code = Spi::connect_mut(|_| {
-        // SAFETY: connected to SPI; the parameter is of the type that it is said to have, and lives as long as the
-        // call, as do the query and the receiver, which is called from inside of it only.
+        // SAFETY: SPI_execute_extended (spi.c), connected to SPI, calls the receiver from inside of it only, and reads query and
+        // parameter no longer than that: all three live as long as the call. makeParamList (params.c) has room for the one
+        // parameter, which is of the type that it is said to have.
         unsafe {
             let parameters = pg_sys::makeParamList(1);
             *(*parameters).params.as_mut_ptr() = pg_sys::ParamExternData {
@@ -87,8 +90,10 @@ unsafe extern "C-unwind" fn receive(
     slot: *mut pg_sys::TupleTableSlot,
     this: *mut pg_sys::DestReceiver,
 ) -> bool {
-    // SAFETY: as this function's own; the arrays have as many elements as the descriptor has columns, all of them valid
-    // after slot_getsomeattrs_int, which is for those that are not yet.
+    // SAFETY: MakeTupleTableSlot (execTuples.c) gives the arrays as many elements as the descriptor has columns; all of them are
+    // valid after slot_getsomeattrs_int (execTuples.c), which is for those that are not yet. `this` is as this function wants it:
+    // ExecutePlan (execMain.c) hands on the receiver that it was given. An error of the taker passes as pgrx's guard turns it into
+    // one of the server's.
     unsafe {
         let columns = (*(*slot).tts_tupleDescriptor).natts;
         if c_int::from((*slot).tts_nvalid) < columns {

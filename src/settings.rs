@@ -52,15 +52,16 @@ pub fn with<R>(settings: &[Setting<'_>], work: impl FnOnce() -> R) -> R {
     struct Restore(c_int);
     impl Drop for Restore {
         fn drop(&mut self) {
-            // SAFETY: the level that NewGUCNestLevel gave; deeper ones have ended, in subtransactions too.
+            // SAFETY: AtEOXact_GUC (guc.c) of the level that NewGUCNestLevel gave, which is not ended yet: it ends deeper ones, too, that
+            // an error has left. What they had set without SAVE it hands on to the level around, whose transaction the error ends.
             unsafe { pg_sys::AtEOXact_GUC(true, self.0) };
         }
     }
     if settings.is_empty() {
         return work();
     }
-    // SAFETY: on the backend's thread inside a transaction; the pattern of postgres_fdw's
-    // set_transmission_modes: what is set with GUC_ACTION_SAVE goes with the nest level.
+    // SAFETY: set_config_option (guc.c) inside a transaction, with terminated texts that it copies; NewGUCNestLevel (guc.c): what is
+    // set with GUC_ACTION_SAVE goes with the nest level, as in set_transmission_modes (postgres_fdw.c).
     let _restore = unsafe {
         let level = Restore(pg_sys::NewGUCNestLevel());
         for (name, value) in settings {

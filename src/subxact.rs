@@ -31,11 +31,11 @@ impl Refused {
 #[allow(clippy::result_large_err)] // pgrx's CaughtError, for the length of this function
 pub fn run<R>(keep: impl FnOnce(&R) -> bool, work: impl FnOnce() -> R) -> Result<R, Refused> {
     let scratch = PgMemoryContexts::new("vector_migrate subtransaction");
-    // SAFETY: the pattern of plpgsql's exception blocks: remember context and owner, begin, and put both
-    // back after release or rollback, whichever comes.
+    // SAFETY: exec_stmt_block (plpgsql's pl_exec.c) does the same: remember context and owner (mcxt.c's and resowner.c's
+    // variables), begin, and put both back after release or rollback, whichever comes. Both are the outer transaction's.
     let (context, owner) = unsafe { (pg_sys::CurrentMemoryContext, pg_sys::CurrentResourceOwner) };
-    // SAFETY: on the backend's thread inside a transaction; `scratch` lives until after the end of the
-    // subtransaction.
+    // SAFETY: BeginInternalSubTransaction (xact.c) inside a transaction; MemoryContextSwitchTo (palloc.h) to `scratch`, which lives
+    // until after the end of the subtransaction: its parent is the context that was current before (pgrx's memcxt.rs).
     unsafe {
         pg_sys::BeginInternalSubTransaction(std::ptr::null());
         pg_sys::MemoryContextSwitchTo(scratch.value());
@@ -44,9 +44,10 @@ pub fn run<R>(keep: impl FnOnce(&R) -> bool, work: impl FnOnce() -> R) -> Result
         .catch_others(Err)
         .execute();
     let stays = outcome.as_ref().is_ok_and(keep);
-    // SAFETY: the subtransaction begun above is the current one: `work` has ended every one of its own. errfinish (elog.c) obeys a
-    // cancel at a warning, also at one within CommitSubTransaction (xact.c), which must not end halfway; CommitTransaction holds
-    // interrupts for that, and an error sets the count to 0.
+    // SAFETY: ReleaseCurrentSubTransaction and RollbackAndReleaseCurrentSubTransaction (xact.c) end the current subtransaction, which
+    // is the one begun above: `work` has ended every one of its own. errfinish (elog.c) obeys a cancel at a warning, also at one
+    // within CommitSubTransaction (xact.c), which must not end halfway; CommitTransaction holds interrupts for that, and an error
+    // sets the count to 0 (errfinish). Nobody points into `scratch` afterwards: AtSubAbort_Memory (xact.c) and the switch leave it.
     unsafe {
         if stays {
             pg_sys::InterruptHoldoffCount += 1;

@@ -42,12 +42,12 @@ impl IntoDatum for PgVector {
     }
 }
 
-// SAFETY: the datum that into_datum makes is of the type that the SQL below declares.
+// SAFETY: BoxRet (pgrx's callconv.rs) wants a datum of the type that the SQL below declares: into_datum makes one.
 unsafe impl BoxRet for PgVector {
-    // SAFETY: the caller hands the datum to the server as the function's result, as the trait demands.
+    // SAFETY: BoxRet (pgrx's callconv.rs): the caller hands the datum to the server as the function's result.
     unsafe fn box_into<'fcx>(self, fcinfo: &mut FcInfo<'fcx>) -> Datum<'fcx> {
         match self.into_datum() {
-            // SAFETY: as above.
+            // SAFETY: return_raw_datum (pgrx's callconv.rs) takes a datum of the declared type.
             Some(datum) => unsafe { fcinfo.return_raw_datum(datum) },
             None => fcinfo.return_null(),
         }

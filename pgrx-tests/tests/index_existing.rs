@@ -241,6 +241,41 @@ fn rows_that_others_commit_during_the_load_are_in_the_index() {
 }
 
 #[test]
+fn rows_that_others_commit_during_the_load_are_not_inserted_a_second_time() {
+    let (db, source) = with_index("");
+    db.run(
+        "CREATE FUNCTION stop() RETURNS bool LANGUAGE plpgsql AS $$
+         BEGIN PERFORM pg_advisory_xact_lock_shared(9); RETURN true; END $$;
+         ALTER TABLE content_vectors ADD CHECK (id <> 'euclidean-0300' OR stop())",
+    );
+    let (writer, reader, runner) = (db.session(), db.session(), db.session());
+    writer.run("SELECT pg_advisory_lock(9)");
+    reader.run("BEGIN; SET LOCAL enable_seqscan = off");
+    reader.run(
+        "SELECT * FROM content_vectors ORDER BY embedding <-> array_fill(1, ARRAY[16])::vector LIMIT 5",
+    );
+    thread::scope(|scope| {
+        let source = &source;
+        let run = scope.spawn(move || run(&runner, source, "auto"));
+        let waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 9 AND NOT granted
+                        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        while db.line(waits) == "0" {
+            assert!(!run.is_finished());
+            thread::yield_now();
+        }
+        writer.run(
+            "INSERT INTO content_vectors (id, user_id, title, full_content, searchable_text, embedding)
+             SELECT 'w' || n, 1, '', '{}', '', array_fill(n / 7.0, ARRAY[16])::vector FROM generate_series(1, 10) n",
+        );
+        writer.run("SELECT pg_advisory_unlock(9)");
+        let came = run.join().expect("a run");
+        came.expect("inserted", "other sessions use the table or the index");
+    });
+    reader.run("COMMIT");
+    assert_eq!(Checked::sound(&db, "content_vectors", "mine").rows, 710);
+}
+
+#[test]
 fn rows_of_a_subtransaction_that_was_taken_back_are_not_inserted_late() {
     let (db, source) = with_index("");
     // The table refuses a tenth: whole loads are taken back and tried in halves.
@@ -257,4 +292,44 @@ fn rows_of_a_subtransaction_that_was_taken_back_are_not_inserted_late() {
     assert_eq!(Checked::sound(&db, "content_vectors", "mine").rows, 630);
     db.run("VACUUM content_vectors");
     assert_eq!(Checked::sound(&db, "content_vectors", "mine").deleted, 0);
+}
+
+#[test]
+fn an_index_that_a_cursor_of_the_same_session_reads_is_not_emptied() {
+    let nearest =
+        "SELECT id FROM content_vectors ORDER BY embedding <-> array_fill(1, ARRAY[16])::vector";
+    let open = format!(
+        "BEGIN; SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off;
+         DECLARE near CURSOR FOR {nearest}; FETCH 2 FROM near"
+    );
+    // Nothing is in it when the cursor is opened: the rows get their entries one by one.
+    let (db, source) = with_index("");
+    let file = "SELECT pg_relation_filenode('mine')";
+    let before = db.line(file);
+    db.run(&open);
+    run(&db, &source, "auto").expect("inserted", "an open query of this session uses the index");
+    assert_eq!(db.line(file), before);
+    db.run("FETCH 3 FROM near; COMMIT");
+    assert_eq!(Checked::sound(&db, "content_vectors", "mine").rows, 700);
+    // The rows that the cursor goes on to give are those that it would have given.
+    db.run(&open);
+    let wanted = db.lines("FETCH ALL FROM near");
+    db.run("ROLLBACK");
+    db.run(&open);
+    db.run("SAVEPOINT whole");
+    db.error(&format!(
+        "SELECT * FROM import_index('content_vectors', {}, 'euclidean')",
+        source.sql()
+    ))
+    .expect("55000")
+    .names("an open query of this session uses the index");
+    db.run("ROLLBACK TO whole");
+    let given = db.lines("FETCH ALL FROM near");
+    assert!(wanted.len() > 20);
+    assert!(given == wanted, "{given:?} {wanted:?}");
+    db.run("CLOSE near");
+    db.run(&format!(
+        "SELECT * FROM import_index('content_vectors', {}, 'euclidean'); COMMIT",
+        source.sql()
+    ));
 }

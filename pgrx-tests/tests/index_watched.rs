@@ -276,3 +276,67 @@ fn a_check_says_what_is_wrong_with_pages() {
         assert_eq!(Checked::of(&db, "mine").problems, 0);
     }
 }
+
+/// Pages of the index on disk, and those of them that the log has (their heads say where: eight bytes).
+fn logged(db: &Db) -> String {
+    db.run("CHECKPOINT");
+    db.line(&format!(
+        "SELECT count(*), count(*) FILTER (WHERE substr(f.b, 1 + n * 8192, 8) <> decode(repeat('00', 8), 'hex'))
+           FROM (SELECT pg_read_binary_file(pg_relation_filepath('{INDEX}')) AS b) f,
+                generate_series(0, length(f.b) / 8192 - 1) n"
+    ))
+}
+
+#[test]
+fn every_page_of_an_imported_index_is_in_the_log() {
+    let (db, source) = built();
+    db.run(&format!("SELECT * FROM {}", call(&source)));
+    let found = logged(&db);
+    let (pages, logged) = found.split_once('|').expect("two figures");
+    assert_eq!(pages, logged);
+    assert!(pages.parse::<u32>().expect("a number") > 10, "{pages}");
+}
+
+#[test]
+fn an_index_is_pgvectors_again_as_soon_as_it_is_filled() {
+    let (db, source) = built();
+    let file = format!("SELECT pg_relation_size('{INDEX}') > 100000");
+    db.run(&format!("BEGIN; SELECT * FROM {}", call(&source)));
+    db.run(&format!("REINDEX INDEX {INDEX}; COMMIT"));
+    assert_eq!(db.line(&file), "t");
+    Checked::sound(&db, "content_vectors", INDEX);
+}
+
+#[test]
+fn nothing_is_written_to_a_table_while_its_index_is_checked() {
+    let (db, _source) = built();
+    let (writer, checker) = (db.session(), db.session());
+    writer.run("BEGIN; DELETE FROM content_vectors WHERE id LIKE '%7'");
+    let pid: i32 = checker.one("SELECT pg_backend_pid()");
+    thread::scope(|scope| {
+        let checking = scope.spawn(move || {
+            let rows: i64 = checker.one(&format!("SELECT rows FROM check_vector_index('{INDEX}')"));
+            assert_eq!(rows, 998);
+            checker.run(&format!(
+                "BEGIN; SELECT * FROM check_vector_index('{INDEX}')"
+            ));
+            checker
+        });
+        let waits = format!(
+            "SELECT count(*) FROM pg_locks WHERE pid = {pid} AND mode = 'ShareLock' AND NOT granted
+                AND relation = 'content_vectors'::regclass"
+        );
+        while db.line(&waits) == "0" {
+            assert!(!checking.is_finished(), "it did not wait");
+            thread::yield_now();
+        }
+        writer.run("ROLLBACK");
+        let checker = checking.join().expect("no panic");
+        writer.run("SET lock_timeout = '100ms'");
+        writer
+            .error("DELETE FROM content_vectors WHERE id LIKE '%7'")
+            .expect("55P03");
+        checker.run("COMMIT");
+    });
+    writer.run("DELETE FROM content_vectors WHERE id LIKE '%7'");
+}

@@ -142,3 +142,27 @@ fn rollbacks_of_two_runs_of_one_table_wait_for_each_other() {
     assert_eq!(db.line(&rollback(&runs[0], true)), format!("{updated}|0|0"));
     assert_eq!(db.count("content_vectors"), 0);
 }
+
+#[test]
+fn a_table_that_is_dropped_while_it_is_waited_for_is_locked_no_longer() {
+    let (db, _source) = prepared(false);
+    let table: i64 = db.one("SELECT 'entity_vectors'::regclass::oid::bigint");
+    let undoer = db.session();
+    let pid: i32 = undoer.one("SELECT pg_backend_pid()");
+    db.run("BEGIN; DROP TABLE entity_vectors");
+    let undoer = thread::scope(|scope| {
+        let undoing = scope.spawn(move || {
+            undoer.run("BEGIN");
+            let removed = undoer.line("SELECT removed FROM rollback_migration()");
+            assert_eq!(removed, "9");
+            undoer
+        });
+        wait_for_a_lock(&db, pid);
+        db.run("COMMIT");
+        undoing.join().expect("no panic")
+    });
+    let held = format!("SELECT count(*) FROM pg_locks WHERE pid = {pid} AND relation = {table}");
+    assert_eq!(db.line(&held), "0");
+    undoer.run("COMMIT");
+    assert_eq!(db.count("content_vectors"), 0);
+}

@@ -46,7 +46,8 @@ unsafe fn count(relation: pg_sys::Relation) -> u32 {
 pub fn append(filling: &Filling, page: &Page) -> u32 {
     // SAFETY: ReadBufferExtended (bufmgr.c) with P_NEW gives a new, zeroed, pinned block of BLCKSZ bytes, which is locked before it
     // is written to and given back after; in a file that no other session can see, it needs no lock on its extension, as
-    // in HnswNewBuffer (pgvector's hnswutils.c). No error can come between the lock and the mark.
+    // in HnswNewBuffer (pgvector's hnswutils.c); from 16 on ReadBuffer_common (bufmgr.c) takes none for P_NEW either. Between the lock
+    // and the mark nothing raises (BufferGetBlockNumber and MarkBufferDirty in bufmgr.c, of a valid buffer).
     unsafe {
         let buffer = pg_sys::ReadBufferExtended(
             filling.index(),
@@ -66,7 +67,8 @@ pub fn append(filling: &Filling, page: &Page) -> u32 {
 
 /// Copies a block of the open index. The server raises an error if it has no such block.
 pub fn read(opened: &Opened, block: u32, into: &mut Page) {
-    // SAFETY: ReadBufferExtended (bufmgr.c) gives a pinned block of BLCKSZ bytes or raises; it is locked while it is copied.
+    // SAFETY: ReadBufferExtended (bufmgr.c) gives a pinned block of BLCKSZ bytes or raises; it is locked while it is copied, and
+    // UnlockReleaseBuffer (bufmgr.c) gives back lock and pin. Nothing raises in between.
     unsafe {
         let buffer = pg_sys::ReadBufferExtended(
             opened.index(),

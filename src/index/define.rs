@@ -68,11 +68,13 @@ pub fn define(table: pg_sys::Oid, sql: &str) -> Result<pg_sys::Oid, Error> {
 /// Gives the index an empty file of its own, as REINDEX does: the old one stays until this transaction commits, and is the
 /// index's again if it does not.
 pub fn empty(opened: &Opened) {
-    // SAFETY: both are open, the index under AccessExclusiveLock (`Opened::to_fill`), as RelationSetNewRelfilenode (relcache.c)
-    // wants it and reindex_index (index.c) has it; predicate locks go to the table before, as there.
+    // SAFETY: reindex_index (index.c) makes the same three calls of an index that it has open under AccessExclusiveLock, as
+    // `Opened::to_fill` has: CheckTableNotInUse (tablecmds.c) raises if this session has a scan of it open; predicate locks go to the
+    // table before RelationSetNewRelfilenode (relcache.c; RelationSetNewRelfilenumber from 16 on) drops the pages they name.
     unsafe {
         let index = opened.index();
         let persistence = (*(*index).rd_rel).relpersistence;
+        pg_sys::CheckTableNotInUse(index, c"REINDEX INDEX".as_ptr());
         pg_guard_ffi_boundary(|| TransferPredicateLocksToHeapRelation(index));
         #[cfg(any(feature = "pg14", feature = "pg15"))]
         pg_sys::RelationSetNewRelfilenode(index, persistence);

@@ -90,12 +90,13 @@ pub fn fill(opened: &Opened, origin: Origin, mut filler: Filler<'_>) {
         fn drop(&mut self) {
             FILLER.set(std::ptr::null_mut());
             // SAFETY: RelationReloadIndexInfo (relcache.c) leaves rd_indam of an open index where it is, and this one is open for
-            // longer than this.
+            // longer than this: `fill` borrows what has it open, and an error does not close it (`Held` in lock.rs).
             unsafe { (*self.routine).ambuild = self.build };
         }
     }
     // SAFETY: rd_indam is the index's own copy, in its rd_indexcxt (InitIndexAmRoutine in relcache.c), so no other index is built by
-    // what is put there; it is put back before the index is closed. The filler outlives `run`.
+    // what is put there; it is put back before the index is closed, else REINDEX in the same transaction would call ours. The filler
+    // outlives `run`.
     unsafe {
         let routine = (*opened.index()).rd_indam;
         let _restore = Restore {

@@ -16,10 +16,13 @@ use crate::{interrupt, lock};
 pub fn insert_own_rows(table: pg_sys::Oid, index: &VectorIndex) -> Result<(), Error> {
     let relation = lock::open_for_writing(table);
     // SAFETY: ExecOpenIndices (execIndexing.c) opens indexes with this lock; the table is open, a heap, and locked for writing, as
-    // for an INSERT. What heap_getnext (heapam.c) gives with SnapshotSelf is committed or this
-    // transaction's own: which of the two, TransactionIdIsCurrentTransactionId (xact.c) says of the row's xmin, which is not
-    // frozen where it is ours. The row is there until the next one is asked for. FormIndexDatum (index.c) evaluates as
-    // ExecInsertIndexTuples has it do; the memory of a row is emptied when nothing points to it any more.
+    // for an INSERT. What heap_getnext (heapam.c) gives with SnapshotSelf is committed or this transaction's own: which of the two,
+    // TransactionIdIsCurrentTransactionId (xact.c) says of the row's xmin, which is not frozen where it is ours. The row is there
+    // until the next one is asked for, as the scan has its buffer pinned. It is the first of its HOT chain, so an index may point to
+    // it: only heap_update (heapam.c) makes others, and the table was empty before the run and has no triggers (`late` in
+    // run/indexes.rs). FormIndexDatum (index.c) evaluates as ExecInsertIndexTuples has it do; the memory of a row is emptied when
+    // nothing points to it any more. An error leaves all that is open to ResourceOwnerReleaseInternal (resowner.c) at the end of the
+    // (sub)transaction, which then warns of nothing; pgrx's OwnedMemoryContext (memcxt.rs) leaves `memory` before it deletes it.
     unsafe {
         let table = relation.as_ptr();
         let opened = pg_sys::index_open(index.oid, pg_sys::RowExclusiveLock.cast_signed());

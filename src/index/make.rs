@@ -102,9 +102,9 @@ pub fn make(job: Job<'_>) -> Result<Option<Made>, Error> {
         pgvector,
     } = job;
     if let Subject::There(index) = &subject
-        && !opened::try_to_lock(table, index.oid)
+        && let Some(reason) = in_use(table, index)
     {
-        let reason = "other sessions use the table or the index".to_owned();
+        let reason = reason.to_owned();
         if wish == Wish::Import {
             return Err(Error::NoImport(reason));
         }
@@ -180,6 +180,15 @@ pub fn make(job: Job<'_>) -> Result<Option<Made>, Error> {
         tell(name, &made, &proof);
     }
     Ok(Some(made))
+}
+
+/// Why the index cannot be filled anew; `None`: it can, and is locked for that.
+fn in_use(table: pg_sys::Oid, index: &VectorIndex) -> Option<&'static str> {
+    if opened::is_in_use_here(index.oid) {
+        return Some("an open query of this session uses the index");
+    }
+    let locked = opened::try_to_lock(table, index.oid);
+    (!locked).then_some("other sessions use the table or the index")
 }
 
 /// What an imported index is made of.

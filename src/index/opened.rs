@@ -7,27 +7,17 @@ use std::time::{Duration, Instant};
 use pgrx::pg_sys;
 
 use crate::interrupt;
+use crate::lock::Held;
 
 /// How long a lock on the index of somebody else's table is tried for.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it is tried.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// An open relation.
-struct Open(pg_sys::Relation);
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        // SAFETY: relation_close (relation.c) of what relation_open gave; with NoLock it gives no lock back. When an error unwinds
-        // the reference is given back here, before AbortSubTransaction's resource owner would look for leaks of it.
-        unsafe { pg_sys::relation_close(self.0, pg_sys::NoLock.cast_signed()) };
-    }
-}
-
 /// An open table and an open index on it.
 pub struct Opened {
-    index: Open,
-    table: Open,
+    index: Held,
+    table: Held,
 }
 
 impl Opened {
@@ -52,24 +42,29 @@ impl Opened {
     }
 
     fn with(table: pg_sys::Oid, index: pg_sys::Oid, first: u32, second: u32) -> Opened {
-        // SAFETY: on the backend's thread inside a transaction; relation_open (relation.c) takes the lock and raises if there is
-        // no such relation. The table comes first, as in reindex_index (index.c).
-        unsafe {
-            let table = Open(pg_sys::relation_open(table, first.cast_signed()));
-            let index = Open(pg_sys::relation_open(index, second.cast_signed()));
-            Opened { index, table }
-        }
+        // The table comes first, as in reindex_index (index.c).
+        let table = Held::open(table, first);
+        let index = Held::open(index, second);
+        Opened { index, table }
     }
 
     /// The table.
     pub fn table(&self) -> pg_sys::Relation {
-        self.table.0
+        self.table.as_ptr()
     }
 
     /// The index.
     pub fn index(&self) -> pg_sys::Relation {
-        self.index.0
+        self.index.as_ptr()
     }
+}
+
+/// Whether a query of this session that goes on, as a cursor's, has the index open. No lock keeps it from the pages that it is
+/// about to read, so the index must not be emptied.
+pub fn is_in_use_here(index: pg_sys::Oid) -> bool {
+    let index = Held::open(index, pg_sys::AccessShareLock);
+    // SAFETY: CheckTableNotInUse (tablecmds.c), by which REINDEX refuses the same, compares the same field: one reference is ours.
+    unsafe { (*index.as_ptr()).rd_refcnt > 1 }
 }
 
 /// Takes the locks of [`Opened::to_fill`] without waiting in the queue, so that no deadlock can come of it and nobody waits

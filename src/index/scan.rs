@@ -169,7 +169,7 @@ impl Scan<'_> {
 /// # Safety
 /// `tid` is valid.
 pub unsafe fn place(tid: pg_sys::ItemPointer) -> Tid {
-    // SAFETY: as this function's own; plain reads (itemptr.h).
+    // SAFETY: plain reads of a valid pointer's struct (itemptr.h).
     unsafe {
         let block = (*tid).ip_blkid;
         Tid {
@@ -192,7 +192,8 @@ unsafe extern "C-unwind" fn row(
 ) {
     // SAFETY: the arrays have an element for each attribute that the scan was told of. pg_detoast_datum (fmgr.c) gives a whole
     // value with a header of four bytes, in the memory of this row where it makes one; that memory is emptied when nothing
-    // points to it any more, and an error leaves it to the owner of `memory`.
+    // points to it any more, and an error leaves it to the owner of `memory`, pgrx's OwnedMemoryContext (memcxt.rs), which switches to
+    // the one before if it is the current one.
     unsafe {
         let state = &mut *state.cast::<State<'_>>();
         if *nulls {
@@ -228,7 +229,8 @@ unsafe extern "C-unwind" fn row(
 /// # Safety
 /// `value` points to a varlena with a header of four bytes, which is there for as long as the bytes are used.
 unsafe fn bytes<'a>(value: pg_sys::Datum) -> &'a [u8] {
-    // SAFETY: as this function's own: VARSIZE_4B (postgres.h) is the length of the whole value.
+    // SAFETY: VARSIZE_4B (postgres.h), on the little-endian processors that pgrx knows, is the length of the whole value, which is
+    // there as this function wants it.
     unsafe {
         let start: *const u8 = value.cast_mut_ptr();
         let header = std::ptr::read_unaligned(start.cast::<u32>());

@@ -29,7 +29,7 @@ impl<'a> Normalizer<'a> {
     pub fn of(opened: &'a Opened, pgvector: &Pgvector) -> Result<Option<Normalizer<'a>>, Error> {
         let index = opened.index();
         // SAFETY: index_getprocid and index_getprocinfo (indexam.c) of an open index, for its first attribute; the FmgrInfo is
-        // copied, its memory is the relation's own. get_atttype (lsyscache.c) looks at the catalog. fmgr_info (fmgr.c) fills in one
+        // copied, its memory is the relation's own (rd_indexcxt), which lives while the index is open. get_atttype (lsyscache.c) looks at the catalog. fmgr_info (fmgr.c) fills in one
         // for a function that exists.
         unsafe {
             if pg_sys::index_getprocid(index, 1, NORM) == pg_sys::InvalidOid {

@@ -12,7 +12,8 @@ struct Restore(pg_sys::Oid, c_int);
 
 impl Drop for Restore {
     fn drop(&mut self) {
-        // SAFETY: the identity that GetUserIdAndSecContext gave on this thread, in this transaction.
+        // SAFETY: SetUserIdAndSecContext (miscinit.c) sets two variables, to what GetUserIdAndSecContext gave in this transaction; it
+        // raises nothing. After an error AbortSubTransaction or AbortTransaction (xact.c) sets the same again.
         unsafe { pg_sys::SetUserIdAndSecContext(self.0, self.1) };
     }
 }
@@ -58,9 +59,9 @@ fn acting_as<R>(
 ) -> Result<R, Error> {
     let mut user = pg_sys::InvalidOid;
     let mut context = 0;
-    // SAFETY: on the backend's thread inside a transaction; GetUserIdAndSecContext and SetUserIdAndSecContext (miscinit.c)
-    // read and set two variables. The switch is marked local, so that SET ROLE and the like are refused meanwhile, and is
-    // undone by the guard.
+    // SAFETY: GetUserIdAndSecContext and SetUserIdAndSecContext (miscinit.c) read and set two variables. The switch is marked local,
+    // so that SET ROLE and the like are refused meanwhile (set_config_option in guc.c asks InLocalUserIdChange), and is undone by
+    // the guard.
     let _restore = unsafe {
         pg_sys::GetUserIdAndSecContext(&mut user, &mut context);
         pg_sys::SetUserIdAndSecContext(owner, context | flags.cast_signed());

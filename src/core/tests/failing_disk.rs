@@ -24,7 +24,7 @@ static BAD: AtomicI64 = AtomicI64::new(0);
 static FAILURES: AtomicU32 = AtomicU32::new(0);
 static ORIGINAL: OnceLock<ffi::sqlite3_io_methods> = OnceLock::new();
 static FAILING: OnceLock<ffi::sqlite3_io_methods> = OnceLock::new();
-// SAFETY: called only by `open_file`, with the arguments that SQLite gave it.
+// SAFETY: xOpen of sqlite3_vfs (sqlite3.h), called only by `open_file`, with the arguments that SQLite gave it.
 type Open = unsafe extern "C" fn(
     *mut ffi::sqlite3_vfs,
     ffi::sqlite3_filename,
@@ -64,7 +64,7 @@ unsafe extern "C" fn open_file(
     flags: c_int,
     out: *mut c_int,
 ) -> c_int {
-    // SAFETY: the arguments are those that SQLite gave; `file` is initialised by the call.
+    // SAFETY: xOpen of sqlite3_vfs (sqlite3.h) gets the arguments that SQLite gave, and initialises `file`.
     unsafe {
         let result = OPEN.get().unwrap()(vfs, name, file, flags, out);
         let ours = !name.is_null() && CStr::from_ptr(name).to_bytes().starts_with(STORE);
@@ -82,7 +82,7 @@ unsafe extern "C" fn open_file(
 
 /// Makes the failing file system SQLite's default one.
 fn install() {
-    // SAFETY: the structure is a copy of the default one, with its own name, and lives for ever.
+    // SAFETY: sqlite3_vfs_register (os.c) keeps the structure: a copy of the default one, with its own name, which lives for ever.
     unsafe {
         let default = ffi::sqlite3_vfs_find(std::ptr::null());
         OPEN.set((*default).xOpen.unwrap()).unwrap();

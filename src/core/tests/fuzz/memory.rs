@@ -29,36 +29,36 @@ fn subtract(bytes: usize) {
     NOW.set(NOW.get().wrapping_sub_unsigned(bytes));
 }
 
-// SAFETY: every call is handed to the system's allocator as it came; the counters are plain cells of this thread
+// SAFETY: every call is handed to std's `System` as it came; the counters are plain cells of this thread
 // that need no allocation and no destructor.
 unsafe impl GlobalAlloc for Counting {
-    // SAFETY: the caller keeps what `GlobalAlloc::alloc` asks for.
+    // SAFETY: the caller keeps what std's `GlobalAlloc::alloc` asks for.
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         add(layout.size());
-        // SAFETY: as this function's own.
+        // SAFETY: std's `System` asks for what this function asks for.
         unsafe { System.alloc(layout) }
     }
 
-    // SAFETY: the caller keeps what `GlobalAlloc::alloc_zeroed` asks for.
+    // SAFETY: the caller keeps what std's `GlobalAlloc::alloc_zeroed` asks for.
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         add(layout.size());
-        // SAFETY: as this function's own.
+        // SAFETY: std's `System` asks for what this function asks for.
         unsafe { System.alloc_zeroed(layout) }
     }
 
-    // SAFETY: `at` came from this allocator, which is the system's, with this layout.
+    // SAFETY: `at` came from this allocator, which is std's `System`, with this layout.
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
         subtract(layout.size());
-        // SAFETY: as this function's own.
+        // SAFETY: std's `System` asks for what this function asks for.
         unsafe { System.dealloc(at, layout) }
     }
 
-    // SAFETY: `at` came from this allocator with this layout, and `size` is not 0.
+    // SAFETY: `at` came from this allocator, which is std's `System`, with this layout, and `size` is not 0.
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         // Both exist for a moment.
         add(size);
         subtract(layout.size());
-        // SAFETY: as this function's own.
+        // SAFETY: std's `System` asks for what this function asks for.
         unsafe { System.realloc(at, layout, size) }
     }
 }
