@@ -46,15 +46,22 @@ fn measure(source: &Store) -> (f64, f64) {
     (estimate as f64, real as f64)
 }
 
+/// Bytes that the server has a table grow ahead of its rows: from PostgreSQL 16 on up to 64 pages (`MAX_BUFFERS_TO_EXTEND_BY` in
+/// hio.c), of two tables.
+fn ahead() -> f64 {
+    let version: i32 = Db::new().one("SELECT current_setting('server_version_num')::int");
+    f64::from(u8::from(version >= 160_000)) * 2.0 * 64.0 * 8192.0
+}
+
 #[test]
 fn the_estimated_bytes_are_within_a_fifth_of_those_of_the_tables() {
     let mut found = vec![("the sample store", measure(&demo_store()))];
     found.extend(SHAPES.map(|shape| (shape.name, measure(&store_like(&shape)))));
-    let mut wrong = Vec::new();
+    let (ahead, mut wrong) = (ahead(), Vec::new());
     for (name, (estimate, real)) in found {
         let percent = (estimate / real - 1.0) * 100.0;
         println!("| {name} | {real} | {estimate} | {percent:+.0}% |");
-        if percent.abs() > 20.0 {
+        if percent > 20.0 || (estimate + ahead) / real < 0.8 {
             wrong.push(format!("{name}: {percent:+.0}%"));
         }
     }
