@@ -171,7 +171,6 @@ impl Writes {
         if let Some(oid) = place.oid {
             return tables::describe_content(place, oid, pgvector);
         }
-        self.tell_missing(place, dimension);
         let made = match self {
             Writes::Nothing => planned::content(dimension, user_id_type),
             _ => {
@@ -179,6 +178,7 @@ impl Writes {
                 tables::describe_content(place, oid, pgvector)?
             }
         };
+        self.tell_created(place, dimension);
         Ok(Target {
             name: place.qualified(),
             created: true,
@@ -229,7 +229,6 @@ impl Writes {
         content: &Target<ContentColumn>,
         pgvector: &Pgvector,
     ) -> Result<Target<EntityColumn>, Error> {
-        self.tell_missing(place, dimension);
         let made = match self {
             Writes::Nothing => planned::entity(dimension, content),
             _ => {
@@ -237,6 +236,7 @@ impl Writes {
                 tables::describe_entity(place, oid, pgvector)?
             }
         };
+        self.tell_created(place, dimension);
         Ok(Target {
             name: place.qualified(),
             created: true,
@@ -244,9 +244,9 @@ impl Writes {
         })
     }
 
-    fn tell_missing(self, place: &Place, dimension: u32) {
+    fn tell_created(self, place: &Place, dimension: u32) {
         let verb = match self {
-            Writes::Permanent => "is created",
+            Writes::Permanent => "was created",
             Writes::Temporary | Writes::Nothing => "would be created",
         };
         notice!(

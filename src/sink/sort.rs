@@ -13,7 +13,7 @@ use super::users::Users;
 use super::{OnConflict, Recorder, Rules};
 use crate::error::Error;
 use crate::message::warning;
-use crate::tables::Target;
+use crate::tables::{KeyPart, Target};
 
 /// A row that is wanted in the target.
 #[derive(Debug)]
@@ -148,9 +148,16 @@ impl Sorter {
             }
             new
         });
+        // What would let in the records of another collection.
+        let way_out = match self.content.key.contains(&KeyPart::Collection) {
+            true => "",
+            false => {
+                ", whose key has no chroma_collection: give it one, or migrate each collection into a target of its own"
+            }
+        };
         for (collection, record_id, user, key) in doubles {
             let message = format!(
-                "another record of this run takes the key \"{key}\" of {}",
+                "another record of this run takes the key \"{key}\" of {}{way_out}",
                 self.content.name
             );
             let rejection = Rejection::new(Reason::IdCollision, message);

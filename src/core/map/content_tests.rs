@@ -203,7 +203,6 @@ fn lists_are_json_arrays_whatever_they_were() {
     let list = |value| map(&record_with([("tags", value)])).tags;
     let is = |text: &str| Some(text.to_string());
     assert_eq!(list(string("[\"a\", 1]")), is("[\"a\", 1]"));
-    assert_eq!(list(string("a, b")), is("[\"a, b\"]"));
     assert_eq!(list(string("[broken")), is("[\"[broken\"]"));
     assert_eq!(list(string("\"a\"")), is("[\"a\"]"));
     assert_eq!(list(string("7")), is("[7]"));
@@ -224,6 +223,24 @@ fn lists_are_json_arrays_whatever_they_were() {
     assert_eq!(content(r#"{"topics":"[\"a\"]"}"#), is(r#"["a"]"#));
     assert_eq!(content(r#"{"topics":"a"}"#), is(r#"["a"]"#));
     assert_eq!(content(r#"{"topics":null}"#), None);
+}
+
+#[test]
+fn a_list_that_is_no_json_has_its_elements_between_commas() {
+    let list = |value: &str| map(&record_with([("tags", string(value))])).tags;
+    let is = |text: &str| Some(text.to_string());
+    assert_eq!(list("work,urgent"), is(r#"["work","urgent"]"#));
+    assert_eq!(list(" a b , \"c\",, d "), is(r#"["a b","\"c\"","d"]"#));
+    assert_eq!(list("work"), is(r#"["work"]"#));
+    assert_eq!(list(" , "), None);
+    let content = with_content(r#"{"topics":"sun, light"}"#);
+    assert_eq!(map(&content).topics, is(r#"["sun","light"]"#));
+    // Sentences are none.
+    let points = with_content(r#"{"key_points":"First, then second."}"#);
+    assert!(map(&points).searchable_text.contains("First, then second."));
+    // The metadata keep the text as it was.
+    let record = record_with([("tags", string("work,urgent"))]);
+    assert!(map(&record).metadata.contains("\"work,urgent\""));
 }
 
 #[test]

@@ -42,13 +42,17 @@ impl<'a, 'c> Fields<'a, 'c> {
         self.text(key).filter(|text| !is_blank(text))
     }
 
-    /// A JSON array as text: content, else metadata. Empty only if no source has elements.
+    /// A JSON array as text: content, else metadata. Empty only if no source has elements. A text that is no JSON has its
+    /// elements between commas, as people write keywords.
     pub(super) fn list(&self, key: &str) -> Option<String> {
-        let content = self.content(key).and_then(json_list);
+        let content = self
+            .content(key)
+            .and_then(|it| json_list(it, Plain::Keywords));
         if content.as_deref().is_some_and(|list| !is_empty_list(list)) {
             return content;
         }
-        let metadata = self.metadata.get(key).and_then(value_list);
+        let metadata = self.metadata.get(key);
+        let metadata = metadata.and_then(|it| value_list(it, Plain::Keywords));
         match metadata {
             Some(list) if !is_empty_list(&list) => Some(list),
             empty => content.or(empty),
@@ -58,8 +62,8 @@ impl<'a, 'c> Fields<'a, 'c> {
     /// A JSON array as text, from the content if there is one and from the metadata if there is none.
     pub(super) fn list_of_content(&self, key: &str) -> Option<String> {
         match self.content {
-            Some(content) => content.get(key).and_then(json_list),
-            None => self.metadata.get(key).and_then(value_list),
+            Some(content) => content.get(key).and_then(|it| json_list(it, Plain::One)),
+            None => (self.metadata.get(key)).and_then(|it| value_list(it, Plain::One)),
         }
     }
 
@@ -110,7 +114,9 @@ impl<'a, 'c> Fields<'a, 'c> {
             },
             None => match self.metadata.get("transcript")? {
                 Value::Str(text) => Cow::Borrowed(text.as_str()),
-                list @ Value::List(_) => Cow::Owned(join_list(&value_list(list)?, &["text"], " ")),
+                list @ Value::List(_) => {
+                    Cow::Owned(join_list(&value_list(list, Plain::One)?, &["text"], " "))
+                }
                 _ => return None,
             },
         };
@@ -175,18 +181,27 @@ fn value_text(value: &Value) -> Cow<'_, str> {
     }
 }
 
-fn json_list(value: &Json) -> Option<String> {
+/// What a text is that is no JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Plain {
+    /// One element.
+    One,
+    /// Elements between commas.
+    Keywords,
+}
+
+fn json_list(value: &Json, plain: Plain) -> Option<String> {
     match value {
         Json::Null => None,
         Json::Array(_) => Some(value.to_string()),
-        Json::String(text) => text_list(text),
+        Json::String(text) => text_list(text, plain),
         other => Some(format!("[{other}]")),
     }
 }
 
-fn value_list(value: &Value) -> Option<String> {
+fn value_list(value: &Value, plain: Plain) -> Option<String> {
     match value {
-        Value::Str(text) => text_list(text),
+        Value::Str(text) => text_list(text, plain),
         other => {
             let mut list = String::new();
             json::push_value(&mut list, other);
@@ -199,8 +214,9 @@ fn value_list(value: &Value) -> Option<String> {
     }
 }
 
-/// The array that a text holds as JSON, in its own spelling; of one element if it holds something else.
-fn text_list(text: &str) -> Option<String> {
+/// The array that a text holds as JSON, in its own spelling; of one element if it holds something else; of what `plain` says
+/// if it is no JSON.
+fn text_list(text: &str, plain: Plain) -> Option<String> {
     let trimmed = text.trim();
     if trimmed.is_empty() {
         return None;
@@ -210,13 +226,20 @@ fn text_list(text: &str) -> Option<String> {
         Ok(Json::Null) => return None,
         Ok(Json::String(inner)) if is_blank(&inner) => return None,
         Ok(_) => trimmed.to_string(),
-        Err(_) => {
-            let mut quoted = String::new();
-            json::push_string(&mut quoted, text);
-            quoted
+        Err(_) if plain == Plain::Keywords => {
+            let words = text.split(',').map(str::trim);
+            let words: Vec<String> = words.filter(|it| !it.is_empty()).map(quoted).collect();
+            return (!words.is_empty()).then(|| format!("[{}]", words.join(",")));
         }
+        Err(_) => quoted(text),
     };
     Some(format!("[{only}]"))
+}
+
+fn quoted(text: &str) -> String {
+    let mut quoted = String::new();
+    json::push_string(&mut quoted, text);
+    quoted
 }
 
 fn is_empty_list(list: &str) -> bool {
