@@ -196,14 +196,6 @@ pub enum Error {
     /// `strict` and a store with damage.
     #[error("the store is damaged: {0}")]
     Damage(String),
-    /// A text that PostgreSQL cannot show.
-    #[error("record \"{record}\" of collection \"{collection}\" has a text with U+0000")]
-    NulInText {
-        /// The record's id.
-        record: String,
-        /// Its collection.
-        collection: String,
-    },
     /// Metadata or a vector that no value of PostgreSQL can hold.
     #[error(
         "record \"{record}\" of collection \"{collection}\" has metadata or a vector too large to be shown"
@@ -281,7 +273,6 @@ impl Error {
             }
             Error::TargetGone { .. } | Error::NoTable(_) => Code::ERRCODE_UNDEFINED_TABLE,
             Error::Damage(_) => Code::ERRCODE_DATA_CORRUPTED,
-            Error::NulInText { .. } => Code::ERRCODE_CHARACTER_NOT_IN_REPERTOIRE,
             Error::Thread(_) => Code::ERRCODE_INSUFFICIENT_RESOURCES,
             Error::Spi(_) | Error::Bug(_) => Code::ERRCODE_INTERNAL_ERROR,
         }
@@ -354,8 +345,8 @@ impl Error {
             Error::TooManyRecords { needs, .. } => Some(format!(
                 "Set vector_migrate.max_memory_mb to {needs} or more, or migrate one collection at a time."
             )),
-            Error::NulInText { .. } | Error::RecordTooLarge { .. } => {
-                Some("Leave the record out with filter.".into())
+            Error::RecordTooLarge { .. } => {
+                Some("Give a filter that only other records match.".into())
             }
             Error::DamagedIndex(_) => Some("REINDEX it.".into()),
             Error::NoImport(_) => Some(

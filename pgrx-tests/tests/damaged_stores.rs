@@ -324,3 +324,58 @@ fn an_unreadable_page_loses_the_records_on_it() {
     let report = db.migrate(&whole, arguments);
     assert_eq!(report.outcome(), (300, failed, 300 - failed, 0));
 }
+
+#[test]
+fn index_files_under_another_name_are_told_with_what_brings_them_back() {
+    let (db, source) = (Db::new(), demo_store());
+    let whole = segment(&source);
+    let name = format!("{}.drift-20260531's", whole.display());
+    fs::rename(&whole, &name).expect("renames");
+    let warnings = || {
+        db.lines(&format!(
+            "SELECT unnest(warnings) FROM chroma_store({})",
+            source.sql()
+        ))
+    };
+    let told = warnings();
+    let command = told
+        .iter()
+        .find_map(|it| it.split_once("brings them back: "));
+    let (_, command) = command.expect("a command");
+    assert!(
+        told.len() == 2 && told[0].contains("has no files"),
+        "{told:?}"
+    );
+    let arguments = "embeddings => 'stored', entity_target => NULL, dry_run => true";
+    let session = db.session();
+    let lost = session.migrate(&source, arguments).total();
+    assert!(lost.failed > 200, "{lost:?}");
+    let warned = session.notices();
+    assert!(
+        warned
+            .iter()
+            .any(|it| it.severity == "WARNING" && it.text.contains(command))
+    );
+    let done = std::process::Command::new("sh")
+        .args(["-c", command])
+        .status();
+    assert!(done.expect("a shell").success());
+    assert_eq!(warnings(), [""; 0]);
+    assert_eq!(db.migrate(&source, arguments).total().failed, 0);
+    // An old copy beside it costs nothing; a folder of something else is not spoken of.
+    let backup = format!("{}_backup_1", whole.display());
+    fs::create_dir(&backup).expect("creates");
+    assert_eq!(warnings(), [""; 0]);
+    fs::copy(
+        whole.join("header.bin"),
+        Path::new(&backup).join("header.bin"),
+    )
+    .expect("copies");
+    let told = warnings();
+    assert!(
+        told.len() == 1 && told[0].contains("was moved away"),
+        "{told:?}"
+    );
+    let strict = format!("{arguments}, strict => true");
+    assert_eq!(db.migrate(&source, &strict).total().failed, 0);
+}

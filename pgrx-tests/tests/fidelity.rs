@@ -258,28 +258,40 @@ fn a_collection_can_be_read_alone_and_by_its_metadata() {
 }
 
 #[test]
-fn text_that_postgresql_cannot_hold_is_an_error_that_names_the_record() {
-    let db = Db::new();
-    for (record, shown) in [
-        ("nul-document-1", "nul-document-1"),
-        ("nul-value-1", "nul-value-1"),
-        ("nul-key-1", "nul-key-1"),
-        ("nul-id%", "nul-id\u{2400}-1"),
-        ("nul-user", "nul-user"),
+fn what_postgresql_cannot_hold_is_shown_as_the_replacement_character_and_counted() {
+    let (db, source) = (Db::new(), store("special/bad-values-0.6.3"));
+    source.damage(
+        "PRAGMA foreign_keys = 0; DELETE FROM embeddings_queue;
+         DELETE FROM embeddings WHERE embedding_id NOT LIKE 'nul-%';
+         DELETE FROM embedding_metadata WHERE id NOT IN (SELECT id FROM embeddings)",
+    );
+    let all = source.texts("SELECT embedding_id FROM embeddings").len();
+    let session = db.session();
+    let shown = "concat(id, document, metadata::text)";
+    let rows = session.lines(&format!(
+        "SELECT id, {shown} LIKE '%\u{FFFD}%', {shown} LIKE '%\u{2400}%' FROM chroma_records({}) ORDER BY id",
+        source.sql()
+    ));
+    assert_eq!(rows.len(), all);
+    let replaced: Vec<_> = rows.iter().filter(|row| row.ends_with("|t|f")).collect();
+    for id in [
+        "nul-document-1",
+        "nul-value-1",
+        "nul-key-1",
+        "nul-id\u{FFFD}-1",
+        "nul-user",
     ] {
-        let source = store("special/bad-values-0.6.3");
-        source.damage(&format!(
-            "PRAGMA foreign_keys = 0; DELETE FROM embeddings_queue;
-             DELETE FROM embeddings WHERE embedding_id NOT LIKE '{record}';
-             DELETE FROM embedding_metadata WHERE id NOT IN (SELECT id FROM embeddings)"
-        ));
-        db.refused(
-            &format!("SELECT * FROM chroma_records({})", source.sql()),
-            "22021",
-        )
-        .names(shown)
-        .hints("filter");
+        assert!(replaced.contains(&&format!("{id}|t|f")), "{id}: {rows:?}");
     }
+    let warnings = session.notices();
+    let mut warnings = warnings.iter().filter(|it| it.severity == "WARNING");
+    let warning = &warnings.next().expect("a warning").text;
+    assert!(warnings.next().is_none());
+    let counted = format!("{} records have U+0000", replaced.len());
+    assert!(
+        warning.starts_with(&counted) && warning.contains("(first: \"nul-"),
+        "{warning}"
+    );
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pgrx::pg_sys::panic::{ErrorReport, ErrorReportable};
 use pgrx::prelude::*;
-use vector_migrate_core::pipeline::{self, Shown, ShownBatch, ShownRecord, Unshown};
+use vector_migrate_core::pipeline::{self, Shown, ShownBatch, ShownRecord};
 use vector_migrate_core::record::Collection;
 use vector_migrate_core::source::Source as _;
 
@@ -45,19 +45,10 @@ impl Records {
         let of = |index: usize| self.collections.get(index);
         match shown {
             Shown::Record(line) => Ok(of(line.collection).map(|collection| row(collection, line))),
-            Shown::Refused {
-                collection,
-                id,
-                why,
-            } => {
-                let record = id.replace('\0', "\u{2400}");
-                let collection =
-                    of(collection).map_or_else(String::new, Collection::qualified_name);
-                Err(match why {
-                    Unshown::Nul => Error::NulInText { record, collection },
-                    Unshown::Size => Error::RecordTooLarge { record, collection },
-                })
-            }
+            Shown::TooLarge { collection, id } => Err(Error::RecordTooLarge {
+                record: id,
+                collection: of(collection).map_or_else(String::new, Collection::qualified_name),
+            }),
         }
     }
 }
@@ -65,7 +56,7 @@ impl Records {
 /// Every record of the Chroma persist directory at `path`, in Chroma's own order, vectors bit for bit where
 /// Chroma kept them so. `collection`: only this one; `filter`: only records whose metadata contains this.
 ///
-/// A text with U+0000 is an error, as PostgreSQL cannot show it; `filter` can leave such a record out.
+/// U+0000, which PostgreSQL's texts cannot hold, is shown as U+FFFD; one WARNING counts such records and names the first.
 #[pg_extern(volatile, parallel_unsafe)]
 fn chroma_records(
     path: Option<&str>,

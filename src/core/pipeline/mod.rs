@@ -18,6 +18,6 @@ pub use budget::Budget;
 pub use items::{Batch, EncodedRow, EntityTuple, Item};
 pub use plan::{EmbeddingMode, Plan};
 pub use pool::Pool;
-pub use record_producer::{Shown, ShownBatch, ShownRecord, Unshown, show};
+pub use record_producer::{Shown, ShownBatch, ShownRecord, show};
 pub use row_producer::run;
 pub use worker::{Next, Outbox, QUEUED, Sender, Worker};

@@ -1,6 +1,7 @@
 //! The producer of `chroma_records`: records with their values as the server keeps them.
 //!
-//! Promise: nothing is cut; a record that cannot be shown whole comes as one that is not, with the reason.
+//! Promise: nothing is cut; a record that is too large comes as one that is not shown, and what PostgreSQL's texts cannot hold
+//! is replaced and counted.
 
 use std::ops::ControlFlow;
 
@@ -8,7 +9,7 @@ use super::worker::{Outbox, Sender};
 use crate::encode::{JsonbImage, RealsImage};
 use crate::map::filter::Filter;
 use crate::map::metadata_json;
-use crate::record::{Collection, Record};
+use crate::record::{Collection, Record, without_nul};
 use crate::source::{Consumer, Source, SourceError};
 
 /// A record, ready to be shown.
@@ -30,28 +31,17 @@ pub struct ShownRecord {
     pub created_at: Option<i64>,
 }
 
-/// Why a record cannot be shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unshown {
-    /// A text of it has U+0000.
-    Nul,
-    /// Its metadata or its vector are more than a value can be.
-    Size,
-}
-
 /// What comes of a record.
 #[derive(Debug)]
 pub enum Shown {
     /// All of it.
     Record(ShownRecord),
-    /// Nothing.
-    Refused {
+    /// Nothing: its metadata or its vector are more than a value can be.
+    TooLarge {
         /// Index into the collections.
         collection: usize,
         /// The record's id.
         id: String,
-        /// Why.
-        why: Unshown,
     },
 }
 
@@ -84,16 +74,42 @@ pub fn show(
         limit,
         lines: Vec::new(),
         bytes: 0,
+        name: String::new(),
+        replaced: None,
         outbox: Outbox::new(sender),
     };
     for (index, collection) in collections.iter().enumerate() {
         batches.index = index;
+        batches.name = collection.qualified_name();
         source.feed(collection, &mut batches)?;
     }
     Ok(ShownBatch {
         lines: batches.lines,
-        notices: Vec::new(),
+        notices: batches
+            .replaced
+            .into_iter()
+            .map(|it| it.sentence())
+            .collect(),
     })
+}
+
+/// Records of which not every character could be shown.
+struct Replaced {
+    records: u64,
+    /// The first one's id, as it is shown, and its collection.
+    first: (String, String),
+}
+
+impl Replaced {
+    fn sentence(&self) -> String {
+        let (id, collection) = &self.first;
+        format!(
+            "{} record{} U+0000, which PostgreSQL's texts cannot hold: U+FFFD is shown in its place (first: {id:?} of collection \
+             {collection:?})",
+            self.records,
+            if self.records == 1 { " has" } else { "s have" },
+        )
+    }
 }
 
 /// Records on their way to the backend, in batches.
@@ -105,6 +121,9 @@ struct RecordProducer<'a> {
     limit: usize,
     lines: Vec<Shown>,
     bytes: usize,
+    /// The collection's qualified name.
+    name: String,
+    replaced: Option<Replaced>,
     outbox: Outbox<'a, ShownBatch>,
 }
 
@@ -116,9 +135,18 @@ impl Consumer for RecordProducer<'_> {
         self.wanted
     }
 
-    fn take(&mut self, record: Record) -> ControlFlow<()> {
+    fn take(&mut self, mut record: Record) -> ControlFlow<()> {
         if record.damage.is_some() || !self.wanted {
             return ControlFlow::Continue(());
+        }
+        if holds_nul(&record) {
+            replace_nul(&mut record);
+            let first = || (record.id.clone(), self.name.clone());
+            let replaced = self.replaced.get_or_insert_with(|| Replaced {
+                records: 0,
+                first: first(),
+            });
+            replaced.records += 1;
         }
         let shown = shown(self.index, record);
         self.bytes = self.bytes.saturating_add(bytes(&shown));
@@ -152,34 +180,45 @@ fn bytes(shown: &Shown) -> usize {
     256 + line.id.len() + texts.map(String::len).sum::<usize>() + metadata + embedding
 }
 
-fn shown(collection: usize, record: Record) -> Shown {
+/// Whether a text of the record has U+0000.
+fn holds_nul(record: &Record) -> bool {
     let texts = [
         Some(&record.id),
         record.document.as_ref(),
         record.uri.as_ref(),
     ];
     let mut metadata = record.metadata.iter();
-    let nul = texts.into_iter().flatten().any(|text| text.contains('\0'))
-        || metadata.any(|(key, value)| key.contains('\0') || value.holds_nul());
-    let why = match (nul, values(&record)) {
-        (true, _) => Unshown::Nul,
-        (false, None) => Unshown::Size,
-        (false, Some((metadata, embedding))) => {
-            return Shown::Record(ShownRecord {
-                collection,
-                id: record.id,
-                document: record.document,
-                uri: record.uri,
-                metadata,
-                embedding,
-                created_at: record.created_at,
-            });
-        }
-    };
-    Shown::Refused {
-        collection,
-        id: record.id,
-        why,
+    texts.into_iter().flatten().any(|text| text.contains('\0'))
+        || metadata.any(|(key, value)| key.contains('\0') || value.holds_nul())
+}
+
+fn replace_nul(record: &mut Record) {
+    let texts = [
+        Some(&mut record.id),
+        record.document.as_mut(),
+        record.uri.as_mut(),
+    ];
+    for text in texts.into_iter().flatten() {
+        *text = without_nul(text).into_owned();
+    }
+    record.metadata = record.metadata.without_nul();
+}
+
+fn shown(collection: usize, record: Record) -> Shown {
+    match values(&record) {
+        Some((metadata, embedding)) => Shown::Record(ShownRecord {
+            collection,
+            id: record.id,
+            document: record.document,
+            uri: record.uri,
+            metadata,
+            embedding,
+            created_at: record.created_at,
+        }),
+        None => Shown::TooLarge {
+            collection,
+            id: record.id,
+        },
     }
 }
 

@@ -92,6 +92,24 @@ fn a_file_that_is_not_sqlite_is_not_opened() {
 }
 
 #[test]
+fn a_database_of_which_only_the_first_page_is_lost_is_said_to_be_one() {
+    for (from, to) in [(0, 4096), (5, 4096), (16, 100)] {
+        let copy = copy(NEW);
+        let path = copy.directory.join("chroma.sqlite3");
+        let mut bytes = fs::read(&path).unwrap();
+        for (at, byte) in bytes[from..to].iter_mut().enumerate() {
+            *byte = (at * 31 % 251) as u8;
+        }
+        fs::write(&path, bytes).unwrap();
+        common::age(&path);
+        match refused(&copy.directory) {
+            SourceError::Damaged { what, .. } => assert!(what.contains("first page"), "{what}"),
+            other => panic!("{from}: {other:?}"),
+        }
+    }
+}
+
+#[test]
 fn links_are_not_followed() {
     let copy = copy(NEW);
     let segment = copy.segment("l2_history");

@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! segment      the folder of a segment: which files there are
+//! renamed      folders of segments under another name
 //! header       header.bin: the layout of the others
 //! elements     data_level0.bin, in blocks
 //! labels       which slot has which label
@@ -21,6 +22,7 @@ mod header;
 pub(super) mod index;
 mod labels;
 mod pickle;
+pub(super) mod renamed;
 pub(super) mod rounding;
 pub(super) mod segment;
 mod stream;

@@ -22,6 +22,7 @@ use std::sync::{Mutex, PoisonError};
 use rustix::fs::FileType;
 use rustix::process::{Flock, FlockOffsetType, FlockType, fcntl_getlk};
 
+use super::first_page;
 use super::header::{DatabaseHeader, HEADER_BYTES};
 use crate::source::chroma::files::file_stat::FileStat;
 use crate::source::chroma::files::folder::{Folder, kind, not_a_file};
@@ -31,6 +32,10 @@ use crate::source::error::SourceError;
 const RESERVED: u64 = 0x4000_0001;
 /// `WAL_WRITE_LOCK` of SQLite's wal.c.
 const WAL_WRITE: u64 = 120;
+
+/// What is said of a file of which only the beginning is no database's.
+const FIRST_PAGE: &str = "its first page is overwritten, which tells where everything is; the pages behind it are a \
+                          database's";
 
 /// Device and inode of a file.
 pub(crate) type FileId = (u64, u64);
@@ -116,8 +121,12 @@ impl DatabaseFile {
             }
         }
         let header = DatabaseHeader(bytes);
-        match header.is_sqlite() {
-            true => Ok(header),
+        if header.is_sqlite() {
+            return Ok(header);
+        }
+        match first_page::is_all_that_is_damaged(self.stat.bytes, |into, at| self.read_at(into, at))
+        {
+            true => Err(SourceError::damaged(&self.path, Some(0), FIRST_PAGE)),
             false => Err(not_sqlite()),
         }
     }

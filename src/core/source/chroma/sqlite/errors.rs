@@ -75,7 +75,12 @@ pub(super) fn source_error(path: &Path, stop: &AtomicBool, error: rusqlite::Erro
             what: "a killed process left an unfinished transaction in \"chroma.sqlite3-journal\""
                 .to_owned(),
         },
-        ErrorCode::NotADatabase => SourceError::NotSqlite { path },
+        // It begins as one: that was looked at before SQLite was.
+        ErrorCode::NotADatabase => SourceError::damaged(
+            &path,
+            Some(0),
+            format!("its first page contradicts itself ({what})"),
+        ),
         ErrorCode::PermissionDenied => SourceError::PermissionDenied { path },
         // Only private copies are written.
         ErrorCode::DiskFull => SourceError::full(&path),

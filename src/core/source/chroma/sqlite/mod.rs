@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! header           the first 100 bytes of a file
+//! first_page       whether only the beginning of a file is lost
 //! database_file    the file beside SQLite: its one descriptor, its locks
 //! system_calls     how SQLite reaches a store's files (unsafe)
 //! errors           SQLite's errors
@@ -19,6 +20,7 @@ pub(super) mod connection;
 pub(super) mod database;
 pub(super) mod database_file;
 pub(super) mod errors;
+mod first_page;
 pub(super) mod header;
 pub(super) mod rowids;
 #[allow(unsafe_code)]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use super::bookmarks::believable;
 use super::fingerprint::Fingerprint;
 use super::notices::Notices;
 use super::opening::{HALF_WRITTEN, PAUSE, is_read_error, open_database, purges, wait_for_age};
@@ -17,6 +18,7 @@ use crate::source::chroma::catalog::schema::Schema;
 use crate::source::chroma::files::folder::Folder;
 use crate::source::chroma::files::layout::{self, DATABASE};
 use crate::source::chroma::files::persist_dir::PersistDir;
+use crate::source::chroma::hnsw::renamed::renamed_segments;
 use crate::source::chroma::hnsw::segment::index_warning;
 use crate::source::chroma::metadata::tables::rowids;
 use crate::source::chroma::queue::rows::Queue;
@@ -136,6 +138,9 @@ impl ChromaStore {
             },
         };
         let queue = Queue::index(&state.database)?;
+        let (entries, sentences) = believable(&state.database, &queue, state.entries)?;
+        warnings.extend(sentences);
+        let state = StoreState { entries, ..state };
         for entry in &state.entries {
             state.database.check_stop()?;
             if let Some(warning) = index_warning(&state.folder, entry)? {
@@ -143,6 +148,7 @@ impl ChromaStore {
                 warnings.push(warning);
             }
         }
+        remarks.extend(renamed_segments(directory, &state.entries)?);
         if old {
             remarks.push(
                 "files of chromadb before 0.4 (chroma-embeddings.parquet) lie in the directory and are not read"

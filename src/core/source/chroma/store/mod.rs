@@ -6,6 +6,7 @@
 //! ```text
 //! opening            in its place, or a copy
 //! chroma_store       the open store; its vectors and records found beforehand
+//! bookmarks          `max_seq_id` that cannot be right
 //! notices            sentences about what was found meanwhile
 //! reading            its records
 //! without_vectors    its records for those who only count
@@ -35,6 +36,7 @@
 //! If no moment without a writer is found, or index files keep changing, the answer is
 //! `SourceError::Busy`; a consumer must then give up what it was given.
 
+mod bookmarks;
 pub(super) mod chroma_store;
 pub(super) mod fingerprint;
 mod graph;
