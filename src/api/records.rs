@@ -93,7 +93,7 @@ fn chroma_records(
     let reader = reader::start(stop, move |sender| {
         let filter = filter.as_ref();
         let mut last = pipeline::show(&store, &for_thread, filter, batch_bytes, &sender)?;
-        last.notices = store.take_notices();
+        last.notices.extend(store.take_notices());
         // A writer need not wait for the last batch to be taken.
         drop(store);
         sender.send(last);
