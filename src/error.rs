@@ -81,6 +81,18 @@ pub enum Error {
         /// What to do.
         hint: String,
     },
+    /// `init_content_tables` and a table that is there and another one.
+    #[error("{target} is there already, and its column \"{column}\" is of type {has}, not {asked}")]
+    TableDiffers {
+        /// The table.
+        target: String,
+        /// The column.
+        column: &'static str,
+        /// Its type, as SQL shows it.
+        has: String,
+        /// The type that was asked for.
+        asked: String,
+    },
     /// More dimensions than pgvector's type can have.
     #[error("a column cannot have {0} dimensions")]
     TooManyDimensions(u32),
@@ -257,7 +269,9 @@ impl Error {
             Error::DamagedIndex(_) => Code::ERRCODE_INDEX_CORRUPTED,
             Error::NotATable { .. } | Error::NotAVectorIndex(_) => Code::ERRCODE_WRONG_OBJECT_TYPE,
             Error::MissingColumn { .. } => Code::ERRCODE_UNDEFINED_COLUMN,
-            Error::ColumnType { .. } => Code::ERRCODE_DATATYPE_MISMATCH,
+            Error::ColumnType { .. } | Error::TableDiffers { .. } => {
+                Code::ERRCODE_DATATYPE_MISMATCH
+            }
             Error::Unfillable { .. } => Code::ERRCODE_NOT_NULL_VIOLATION,
             Error::NoSchema(_) => Code::ERRCODE_INVALID_SCHEMA_NAME,
             Error::TargetBusy(_) => Code::ERRCODE_LOCK_NOT_AVAILABLE,
@@ -330,6 +344,9 @@ impl Error {
                 Some("Add the column, or name another table with target or entity_target.".into())
             }
             Error::ColumnType { wanted, .. } => Some(format!("It can be {wanted}.")),
+            Error::TableDiffers { .. } => Some(
+                "Ask for what it has, or name another table with target or entity_target.".into(),
+            ),
             Error::Unfillable { .. } => {
                 Some("Give the column a default or drop its NOT NULL.".into())
             }

@@ -132,7 +132,7 @@ impl Paths for Db {
 fn init_content_tables_takes_all_or_none_of_its_arguments() {
     let db = Db::new();
     db.run("SELECT init_content_tables()");
-    db.run("SELECT init_content_tables(16)");
+    db.run("SELECT init_content_tables(384)");
     db.run("SELECT init_content_tables(384, 'integer', 'mine', 'my_entities')");
     db.run("SELECT init_content_tables(dimensions => 8, user_id_type => 'uuid', target => 'c', entity_target => 'e')");
     let types = "SELECT attrelid::regclass, format_type(atttypid, atttypmod) FROM pg_attribute

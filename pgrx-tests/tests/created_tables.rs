@@ -187,6 +187,35 @@ fn init_content_tables_changes_nothing_the_second_time() {
 }
 
 #[test]
+fn init_content_tables_says_how_a_table_that_is_there_differs() {
+    let db = Db::new();
+    db.run("SELECT init_content_tables(8, 'integer')");
+    let refused = |call: &str, has: &str, asked: &str| {
+        let failure = db.refused(&format!("SELECT init_content_tables({call})"), "42804");
+        failure.names(has).names(asked).hints("target");
+    };
+    refused(
+        "16, 'integer'",
+        "content_vectors is there already, and its column \"embedding\" is of type vector(8)",
+        "vector(16)",
+    );
+    refused(
+        "8, 'uuid'",
+        "column \"user_id\" is of type pg_catalog.int4",
+        "pg_catalog.uuid",
+    );
+    // The content table fits; the entity table does not.
+    db.run("SELECT init_content_tables(16, 'integer', 'wide', NULL)");
+    refused(
+        "16, 'integer', 'wide'",
+        "entity_vectors is there already",
+        "vector(16)",
+    );
+    db.run("ALTER TABLE content_vectors ALTER embedding TYPE vector; ALTER TABLE entity_vectors ALTER embedding TYPE vector");
+    db.run("SELECT init_content_tables(16, 'integer')");
+}
+
+#[test]
 fn types_of_users_are_the_servers_whatever_search_path_has_by_their_names() {
     let db = Db::new();
     db.run("CREATE SCHEMA app");

@@ -3,14 +3,16 @@
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
+use vector_migrate_core::encode::{ColumnType, ContentColumn, EntityColumn, TableColumn};
 
 use crate::error::Error;
 use crate::pg;
 use crate::tables::create::{self, Life};
-use crate::tables::{self, Pgvector};
+use crate::tables::{self, Pgvector, Target};
 
 /// Creates the content and entity tables that are not there yet, for vectors of `dimensions`. The vector
-/// index is best built after the load, and is not created here.
+/// index is best built after the load, and is not created here. A table that is there and has other dimensions or another type
+/// of `user_id` is an error.
 #[pg_extern(sql = r#"
 CREATE FUNCTION init_content_tables(
     dimensions pg_catalog.int4 DEFAULT 384,
@@ -56,14 +58,65 @@ fn init(
         None => create::content(&place, Life::Permanent, dimensions, ty, &pgvector)?,
     };
     let content = tables::describe_content(&place, oid, &pgvector)?;
+    check_same(&content, ContentColumn::UserId, dimensions, ty)?;
     let Some(entity_target) = entity_target else {
         return Ok(());
     };
     let place = tables::find(entity_target)?;
-    if place.oid.is_none() {
-        create::entity(&place, Life::Permanent, dimensions, &content, &pgvector)?;
+    match place.oid {
+        Some(oid) => {
+            let entity = tables::describe_entity(&place, oid, &pgvector)?;
+            check_same(&entity, EntityColumn::UserId, dimensions, ty)
+        }
+        None => create::entity(&place, Life::Permanent, dimensions, &content, &pgvector).map(drop),
     }
-    Ok(())
+}
+
+/// A table that is there has to be what is asked for, as far as the arguments say: a column without dimensions takes all, and one
+/// of a domain is of its type.
+fn check_same<C: TableColumn>(
+    table: &Target<C>,
+    user: C,
+    dimensions: u32,
+    user_type: &str,
+) -> Result<(), Error> {
+    let differs = |column, has, asked| {
+        Err(Error::TableDiffers {
+            target: table.name.clone(),
+            column,
+            has,
+            asked,
+        })
+    };
+    if let Some(has) = table.vector.dimension.filter(|has| *has != dimensions) {
+        let ty = if table.vector.half {
+            "halfvec"
+        } else {
+            "vector"
+        };
+        let (has, asked) = (format!("{ty}({has})"), format!("{ty}({dimensions})"));
+        return differs(C::EMBEDDING.name(), has, asked);
+    }
+    let there = table.columns.iter().find(|column| column.column == user);
+    let asked = user_column(user_type);
+    match there.filter(|column| column.ty != asked) {
+        Some(_) => {
+            let has = table.sql_type(user).unwrap_or_default().to_owned();
+            differs(user.name(), has, user_type.to_owned())
+        }
+        None => Ok(()),
+    }
+}
+
+/// The column type of one of the types that [`user_type`] gives.
+fn user_column(ty: &str) -> ColumnType {
+    match ty {
+        "pg_catalog.int2" => ColumnType::Int2,
+        "pg_catalog.int4" => ColumnType::Int4,
+        "pg_catalog.int8" => ColumnType::Int8,
+        "pg_catalog.uuid" => ColumnType::Uuid,
+        _ => ColumnType::Text,
+    }
 }
 
 /// The type as SQL, if a `user_id` can have it. By its OID: search_path may have other types of these names.
