@@ -42,7 +42,7 @@ class Install(unittest.TestCase):
         self.tool("tools/cargo", CARGO)
         self.tool("tools/sudo", SUDO)
         self.built = self.folder / "built/libvector_migrate.so"
-        self.library = self.folder / "pkglibdir/vector_migrate.so"
+        self.shared_library = self.folder / "pkglibdir/vector_migrate.so"
         self.extension = self.folder / "sharedir/extension"
         self.build("int answer(void) { return 41; }")
 
@@ -83,7 +83,7 @@ class Install(unittest.TestCase):
         self.assertIn("@CARGO_VERSION@", template)
         control = self.extension / "vector_migrate.control"
         self.assertEqual(control.read_text(), template.replace("@CARGO_VERSION@", VERSION))
-        for file in (self.library, self.folder / script, control):
+        for file in (self.shared_library, self.folder / script, control):
             self.assertTrue(file.stat().st_mode & 0o444 == 0o444, "the server's user reads it")
 
         for left in ("pkglibdir/vector_migrate.so.install-new", script + ".install-new"):
@@ -94,10 +94,10 @@ class Install(unittest.TestCase):
     def test_the_library_is_installed_without_line_tables_and_with_its_symbols_and_build_id(self):
         self.run_script("install.sh")
         self.assertIn(".debug_line", self.read_elf("-SW", self.built))
-        sections = self.read_elf("-SW", self.library)
+        sections = self.read_elf("-SW", self.shared_library)
         self.assertNotIn(".debug_", sections)
         self.assertIn(".symtab", sections)
-        build_ids = [re.search("Build ID: .*", self.read_elf("-n", file)).group() for file in (self.built, self.library)]
+        build_ids = [re.search("Build ID: .*", self.read_elf("-n", file)).group() for file in (self.built, self.shared_library)]
         self.assertEqual(build_ids[0], build_ids[1])
 
     def test_cargo_builds_for_the_named_postgresql_without_cargo_pgrx(self):
@@ -110,12 +110,12 @@ class Install(unittest.TestCase):
     def test_what_is_the_same_is_not_copied_again_and_a_new_library_comes_by_a_rename(self):
         self.run_script("install.sh")
         self.assertNotIn("copying", self.run_script("install.sh"))
-        with self.library.open("rb") as mapped:
-            old = self.library.read_bytes()
+        with self.shared_library.open("rb") as mapped:
+            old = self.shared_library.read_bytes()
             self.build("int answer(void) { return 42; }")
             self.assertIn("copying vector_migrate.so", self.run_script("install.sh"))
             self.assertEqual(mapped.read(), old, "a session goes on with what it has")
-        self.assertNotEqual(self.library.read_bytes(), old)
+        self.assertNotEqual(self.shared_library.read_bytes(), old)
 
     def test_sudo_does_all_that_touches_the_servers_folders_and_never_the_build(self):
         self.run_script("install.sh", SUDO="sudo")

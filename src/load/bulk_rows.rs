@@ -105,9 +105,9 @@ impl Feed {
     /// # Safety
     /// The guard that [`FeedGuard::push`] gave is there.
     unsafe fn next(&mut self) -> Option<pg_sys::Datum> {
-        // SAFETY: FeedGuard (this file) borrows supply and decoder for as long as this feed is on the stack, and nobody else
-        // reaches them. A piece is not written to before the supply is asked again. heap_form_tuple (heaptuple.c) copies the
-        // values into a tuple with the descriptor's row type, of which HeapTupleHeaderGetDatum (execTuples.c) makes a Datum.
+        // SAFETY: heap_form_tuple (heaptuple.c) copies the values into a tuple with the descriptor's row type, of which
+        // HeapTupleHeaderGetDatum (execTuples.c) makes a Datum. FeedGuard borrows supply and decoder for as long as this feed is on
+        // the stack, and nobody else reaches them; a piece is not written to before the supply is asked again.
         unsafe {
             if self.at >= self.piece.len() && !self.ended {
                 self.piece = (*self.supply).more();
@@ -193,7 +193,7 @@ pub unsafe extern "C-unwind" fn vector_migrate_bulk_rows(
         FEEDS.with_borrow_mut(|feeds| give_back(feeds, feed));
         not_loading();
     }
-    // SAFETY: the guard of the feed on top (FeedGuard, this file) is dropped by the caller of the statement only.
+    // SAFETY: SPI_execute (spi.c) has ended before the guard of the feed on top is dropped, by the caller of the statement.
     let row = unsafe {
         if feed.scan.is_null() {
             feed.begin();

@@ -109,7 +109,7 @@ impl Heap {
     unsafe fn put(&mut self, piece: &[u8], decoder: &Decoder<'_>) {
         let mut at = 0;
         while at < piece.len() {
-            // SAFETY: as this function's own (Decoder::decode, decode.rs).
+            // SAFETY: heap_multi_insert (heapam.c), as this function's own: the slots are flushed before `piece` is given back.
             unsafe {
                 let Some(end) = self.row(piece, at, decoder) else {
                     error!("an encoded tuple does not have the table's columns");
