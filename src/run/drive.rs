@@ -1,14 +1,16 @@
 //! The loop: batches from the reader's thread into the sink, an interrupt check between two, the report.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use vector_migrate_core::pipeline::EmbeddingMode;
 use vector_migrate_core::report::Counts;
+use vector_migrate_core::sample::Pair;
 use vector_migrate_core::source::Source as _;
 use vector_migrate_core::source::chroma::PersistDir;
 
 use super::alone::Alone;
+use super::decisions::Decisions;
+use super::indexes::Indexes;
 use super::notices::{self, Progress};
 use super::options::Options;
 use super::plan::{self, Prepared};
@@ -18,7 +20,8 @@ use crate::error::Error;
 use crate::ledger::{self, RunSummary};
 use crate::message::{notice, warning};
 use crate::reader::{self, Opened, Size};
-use crate::sink::Described;
+use crate::sink::{Described, Sink};
+use crate::tables::Pgvector;
 use crate::{model, pg};
 
 /// One row of the result.
@@ -79,7 +82,7 @@ pub fn migrate(place: PersistDir, options: &Options) -> Result<Vec<ResultRow>, E
         return without_trace_or_writing(|| {
             let reading = begin()?;
             let prepared = plan::prepare(options, &shown, chosen, size, largest)?;
-            load(reading, source, prepared, |_, _, _| Ok(()))
+            load(reading, source, prepared, |_| Ok(()))
         });
     }
     if !pg::can_write() {
@@ -88,24 +91,26 @@ pub fn migrate(place: PersistDir, options: &Options) -> Result<Vec<ResultRow>, E
     let reading = begin()?;
     let prepared = plan::prepare(options, &shown, chosen, size, largest)?;
     let fingerprint = fingerprint.to_json();
-    load(reading, source, prepared, |prepared, counts, graph| {
-        prepared.sink.close()?;
-        let made = match prepared.indexes.take() {
-            Some(indexes) => indexes.make(
-                &prepared.tables.described,
-                counts,
-                graph,
-                &prepared.pgvector,
-            )?,
-            None => None,
-        };
+    load(reading, source, prepared, |loaded| {
+        let Loaded {
+            sink,
+            tables,
+            indexes,
+            pgvector,
+            counts,
+            graph,
+            samples,
+            model,
+            truncated,
+        } = loaded;
+        sink.close()?;
+        let index = indexes.make(&tables.described, counts, graph, &pgvector)?;
         let verdict = match counts.reused {
             0 => None,
-            _ => verdict::tell(&prepared.samples, &shown),
+            _ => verdict::tell(&samples, &shown),
         };
-        let Described { content, entity } = &prepared.tables.described;
-        let run_id = prepared
-            .tables
+        let Described { content, entity } = &tables.described;
+        let run_id = tables
             .run
             .ok_or_else(|| Error::Bug("a run without number".into()))?;
         ledger::finish(RunSummary {
@@ -114,11 +119,11 @@ pub fn migrate(place: PersistDir, options: &Options) -> Result<Vec<ResultRow>, E
             options: options.json.clone(),
             started_at,
             counts,
-            model: prepared.model.clone(),
-            truncated: prepared.truncated,
+            model,
+            truncated,
             model_verdict: verdict.map(|it| it.to_string()),
-            fingerprint: fingerprint.clone(),
-            index: made,
+            fingerprint,
+            index,
             content: content.oid,
             entity: entity.as_ref().map(|entity| entity.oid),
         })
@@ -141,30 +146,51 @@ struct Source {
     bytes: u64,
 }
 
+/// A run whose rows are in the tables.
+struct Loaded<'s> {
+    sink: &'s mut Sink,
+    tables: Decisions,
+    indexes: Indexes,
+    pgvector: Pgvector,
+    counts: Counts,
+    /// What there is of the graph that was wished for.
+    graph: Option<GraphFound>,
+    /// Texts with stored vectors, to be compared with the model's.
+    samples: Vec<Pair>,
+    /// The model's name, if vectors were made.
+    model: Option<String>,
+    /// Texts that were embedded and longer than the model takes.
+    truncated: u64,
+}
+
 /// Reads, loads, reports.
 fn load(
     mut reading: PlannedReader,
     source: Source,
-    mut prepared: Prepared,
-    finish: impl FnOnce(&mut Prepared, Counts, Option<GraphFound>) -> Result<(), Error>,
+    prepared: Prepared,
+    finish: impl FnOnce(Loaded<'_>) -> Result<(), Error>,
 ) -> Result<Vec<ResultRow>, Error> {
+    let Prepared {
+        plan,
+        mut sink,
+        tables,
+        indexes,
+        graph,
+        pgvector,
+        records,
+    } = prepared;
+    let content = &tables.described.content;
     notice!(
         "reading \"{}\": {} collection{} into {}",
         source.directory,
-        prepared.plan.collections.len(),
-        if prepared.plan.collections.len() == 1 {
-            ""
-        } else {
-            "s"
-        },
-        prepared.tables.described.content.name
+        plan.collections.len(),
+        if plan.collections.len() == 1 { "" } else { "s" },
+        content.name
     );
-    let table = prepared.tables.described.content.oid;
-    let mut progress = Progress::start(table, prepared.records, source.bytes);
+    let mut progress = Progress::start(content.oid, records, source.bytes);
     let truncated_before = model::truncated();
-    let plan = Arc::new(prepared.plan);
-    reading.follow(plan.clone(), prepared.graph.take());
-    let samples = &mut prepared.samples;
+    reading.follow(plan, graph);
+    let mut samples = Vec::new();
     let mut batches = || {
         let mut batch = reading.next()?;
         if let Some(batch) = &mut batch {
@@ -176,24 +202,31 @@ fn load(
         }
         Ok(batch)
     };
-    while prepared
-        .sink
-        .advance(&mut batches, &mut |now| progress.tick(now))?
-    {}
+    while sink.advance(&mut batches, &mut |now| progress.tick(now))? {}
     crate::progress::end();
     let graph = reading.graph();
     drop(reading);
-    prepared.plan = Arc::into_inner(plan)
-        .ok_or_else(|| Error::Bug("the reader's thread still has the plan".into()))?;
-    prepared.truncated = model::truncated().saturating_sub(truncated_before);
-    let counts = prepared.sink.recorder().report().total();
-    if counts.embedded > 0 || (counts.entities > 0 && prepared.sink.embeds_entities()) {
-        prepared.model = Some(model::describe("vectors were made")?.0);
-    }
-    finish(&mut prepared, counts, graph)?;
-    let recorder = prepared.sink.recorder();
+    let truncated = model::truncated().saturating_sub(truncated_before);
+    let counts = sink.recorder().report().total();
+    let made = counts.embedded > 0 || (counts.entities > 0 && sink.embeds_entities());
+    let model = match made {
+        true => Some(model::describe("vectors were made")?.0),
+        false => None,
+    };
+    finish(Loaded {
+        sink: &mut sink,
+        tables,
+        indexes,
+        pgvector,
+        counts,
+        graph,
+        samples,
+        model,
+        truncated,
+    })?;
+    let recorder = sink.recorder();
     notices::close(recorder.report(), &progress, recorder.run());
-    notices::truncated(prepared.truncated, model::max_tokens());
+    notices::truncated(truncated, model::max_tokens());
     let lines = recorder.report().lines();
     Ok(lines
         .map(|(collection, user, counts)| ResultRow {

@@ -3,7 +3,6 @@
 use vector_migrate_core::encode::{ColumnType, ContentColumn, canonical_key};
 use vector_migrate_core::pipeline::{Budget, EmbeddingMode, Plan, Pool};
 use vector_migrate_core::record::{Collection, Space};
-use vector_migrate_core::sample::Pair;
 use vector_migrate_core::seen::RowKeys;
 
 use super::decisions::Decisions;
@@ -28,15 +27,9 @@ pub struct Prepared {
     /// What is decided of the tables.
     pub tables: Decisions,
     /// What is done about vector indexes after the load.
-    pub indexes: Option<Indexes>,
+    pub indexes: Indexes,
     /// What the reader finds out for that.
     pub graph: Option<GraphWish>,
-    /// The model's name, if vectors are made.
-    pub model: Option<String>,
-    /// Texts that were embedded and longer than the model takes.
-    pub truncated: u64,
-    /// Texts with stored vectors, to be compared with the model's.
-    pub samples: Vec<Pair>,
     /// pgvector in this database.
     pub pgvector: Pgvector,
     /// Records to read, those that are not asked for included.
@@ -169,11 +162,8 @@ pub fn prepare(
         plan,
         sink,
         tables,
-        indexes: Some(indexes),
+        indexes,
         graph,
-        model: None,
-        truncated: 0,
-        samples: Vec::new(),
         pgvector,
         records: size.records,
     })

@@ -41,7 +41,7 @@ pub struct GraphFound {
 }
 
 /// What the reader is given to follow.
-type Order = (Arc<Plan>, Option<GraphWish>);
+type Order = (Plan, Option<GraphWish>);
 
 /// A reader that waits for its plan, or follows it.
 pub struct PlannedReader {
@@ -98,7 +98,7 @@ impl PlannedReader {
     }
 
     /// Gives the reader its plan, and what it is to find out when all records are read.
-    pub fn follow(&self, plan: Arc<Plan>, wish: Option<GraphWish>) {
+    pub fn follow(&self, plan: Plan, wish: Option<GraphWish>) {
         // A reader that has ended says why when it is asked for a batch.
         let _ = self.plans.send((plan, wish));
     }
