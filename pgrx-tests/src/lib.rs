@@ -34,7 +34,7 @@ pub use report::{Counts, Line, Report};
 pub use server::{Db, FUNCTIONS};
 pub use session::{Failure, Notice, Session};
 pub use shapes::{Shape, store_like};
-pub use store::{Snapshot, Store, demo_store, many_records, queued_demo_store, store};
+pub use store::{Snapshot, Store, demo_files, demo_store, many_records, queued_demo_store, store};
 
 /// SQL literal of a text.
 pub fn quote(text: &str) -> String {
