@@ -19,6 +19,7 @@
 //! | [`report`] | counts that add up | reason |
 //! | [`key`] | ids as keys of 128 bits | std |
 //! | [`seen`] | keys that a run has met | key |
+//! | [`table_name`] | names of target tables with placeholders for a collection's properties | record |
 //! | [`survey`] | a store in one row, and what it would be in PostgreSQL | record, source, map, encode |
 //! | [`index`] | Chroma's graph as the pages of pgvector's index | std |
 //! | [`pipeline`] | reads, maps and encodes on a thread of its own, bounded by bytes | all of the above but survey |
@@ -53,3 +54,4 @@ pub mod sample;
 pub mod seen;
 pub mod source;
 pub mod survey;
+pub mod table_name;
