@@ -62,16 +62,18 @@ pub fn tell(pairs: &[Pair], path: &str) -> Option<Verdict> {
     }
 }
 
-/// The comparison, and the model's name; `None` if there are no pairs, or the model's vectors have other dimensions.
+/// The comparison, and the model's name; `None` if no pair's vector has the dimensions of the model's.
 fn judge(pairs: &[Pair]) -> Result<Option<(Comparison, String)>, Error> {
-    let Some(first) = pairs.first() else {
-        return Ok(None);
-    };
-    let (name, dimension) = model::describe(WHY)?;
-    if usize::try_from(dimension) != Ok(first.vector.len()) {
+    if pairs.is_empty() {
         return Ok(None);
     }
-    Ok(Some((compare(pairs)?, name)))
+    let (name, dimension) = model::describe(WHY)?;
+    let fits = |pair: &&Pair| usize::try_from(dimension) == Ok(pair.vector.len());
+    let fitting: Vec<Pair> = pairs.iter().filter(fits).cloned().collect();
+    match fitting.is_empty() {
+        true => Ok(None),
+        false => Ok(Some((compare(&fitting)?, name))),
+    }
 }
 
 fn warn_of(compared: &Comparison, model: &str, path: &str) {

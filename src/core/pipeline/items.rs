@@ -106,4 +106,6 @@ pub struct Batch {
     pub tuples: Vec<u8>,
     /// What [`Plan::sampling`] has taken.
     pub samples: Vec<Pair>,
+    /// No batch of the plan comes after it.
+    pub last: bool,
 }

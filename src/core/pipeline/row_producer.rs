@@ -42,6 +42,7 @@ pub fn run(source: &dyn Source, plan: &Plan, sender: &Sender<Batch>) -> Result<B
         }
     }
     batches.batch.read = batches.read;
+    batches.batch.last = true;
     Ok(batches.batch)
 }
 
