@@ -1,7 +1,8 @@
 //! From options and store to a plan: which tables, which dimensions, which vectors.
 
 use vector_migrate_core::encode::{ColumnType, ContentColumn, canonical_key};
-use vector_migrate_core::pipeline::{Budget, EmbeddingMode, Plan, Pool};
+use vector_migrate_core::nul::NulCharacters;
+use vector_migrate_core::pipeline::{Budget, EmbeddingMode, Plan, PlannedCollection, Pool};
 use vector_migrate_core::record::{Collection, Space};
 use vector_migrate_core::seen::RowKeys;
 
@@ -125,7 +126,9 @@ pub fn prepare(
         has_model: model::installed().is_ok(),
         user,
         default_user: options.default_user_id.clone(),
-        keep_orphans: options.keep_orphans,
+        owner_key: "user_id".to_owned(),
+        text_key: None,
+        nul: NulCharacters::Error,
         filter: options.parsed_filter()?,
         row_keys: RowKeys::new(per_collection, per_user),
         known: known_keys(content, &names, size.records)?,
@@ -134,7 +137,12 @@ pub fn prepare(
         sampling: verdict::sampling(options, dimension, size.records),
         batch_bytes: budget.batch,
         pool: pool.clone(),
-        collections,
+        collections: collections
+            .into_iter()
+            .map(|it| PlannedCollection::qualified(it, options.keep_orphans))
+            .collect(),
+        first: 0,
+        read: 0,
     };
     let recorder = match tables.run {
         Some(run) => Recorder::of_run(
