@@ -20,8 +20,9 @@ struct Listed {
     collections: Vec<Collection>,
     records: Vec<Vec<Record>>,
     asked: Arc<Mutex<Vec<String>>>,
-    /// Before each record it is asked whether its id is known.
+    /// Before each record it is asked whether its id is known, and the answer kept.
     asks: bool,
+    known: Arc<Mutex<Vec<bool>>>,
 }
 
 impl Listed {
@@ -46,7 +47,8 @@ impl Source for Listed {
         let at = self.collections.iter().position(|it| it == of).unwrap();
         for record in &self.records[at] {
             if self.asks {
-                consumer.knows(&record.id);
+                let known = consumer.knows(&record.id);
+                self.known.lock().unwrap().push(known);
             }
             if record.damage.is_none() {
                 consumer.wants_vector(record);
@@ -339,13 +341,14 @@ fn with_nul() -> Listed {
 fn a_record_is_changed_before_anything_is_decided_about_it() {
     for asks in [false, true] {
         let source = Listed { asks, ..with_nul() };
+        let knew = source.known.clone();
         let mut known = KnownKeys::new(true, false);
         known.insert("a", "x", None);
         known.insert("a", "y", None);
         let plan = Plan {
             nul: NulCharacters::Remove,
             known: Some(known),
-            // Also where the source asks beforehand which ids are known.
+            // With a filter no id is known beforehand.
             filter: (!asks).then(|| Filter::parse(r#"{"k": "v"}"#).unwrap()),
             user: Some("7".to_owned()),
             ..plan(&source, false)
@@ -364,7 +367,10 @@ fn a_record_is_changed_before_anything_is_decided_about_it() {
             matches!(last, Item::Rejected { record_id, user: Some(user), .. }
             if record_id == "y\u{2400}" && user == "7")
         );
-        assert_eq!(batch.items.len(), 3 + usize::from(asks));
+        assert_eq!(batch.items.len(), if asks { 4 } else { 3 });
+        if asks {
+            assert_eq!(*knew.lock().unwrap(), [true, true, false, true]);
+        }
     }
 }
 
