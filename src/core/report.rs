@@ -23,6 +23,8 @@ pub struct Counts {
     pub stale: u64,
     /// Of the records found: their vector was wanted, and the store has none.
     pub missing: u64,
+    /// Of the migrated ones: they have U+0000 in Chroma, which was removed or replaced.
+    pub nul: u64,
     /// Migrated with a vector made here.
     pub embedded: u64,
     /// Entity rows inserted.

@@ -177,7 +177,7 @@ fn fill(
     let mut progress = Progress::start(plan::contents(&parts).next(), records, source.bytes);
     let truncated_before = model::truncated();
     let (mut tally, mut targets) = (Tally::default(), Vec::new());
-    let (mut samples, mut remarks) = (Vec::new(), Vec::new());
+    let mut samples = Vec::new();
     for part in parts {
         let before = tally.report.total();
         let prepared = plan::prepare(run, part, tally)?;
@@ -187,7 +187,6 @@ fn fill(
                 model::expect();
             }
             samples.append(&mut batch.samples);
-            remarks.append(&mut batch.remarks);
         };
         let loaded = load(prepared, &mut reading, &mut progress, &mut take)?;
         let (summary, now) = close(run, loaded, before)?;
@@ -206,7 +205,7 @@ fn fill(
     Ok(Filled {
         report: tally.report,
         targets,
-        notes: notes.with(remarks),
+        notes,
         progress,
         samples,
         model,
@@ -304,7 +303,7 @@ fn rows(run: &Run<'_>, report: &Report, notes: &Notes) -> Vec<ResultRow> {
         run_id: run.id,
         collection: (run.collections.get(collection)).map_or_else(String::new, |it| it.name.clone()),
         user: user.map(str::to_owned),
-        counts: line.counts,
+        counts: *line,
         note: notes.of_line(collection, user, line),
     });
     rows.collect()

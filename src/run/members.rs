@@ -54,7 +54,7 @@ pub fn members(
             let (key, nul) = (options.owner_key.clone(), options.nul);
             let wanted = wanted.clone();
             reader::ask(store, stop, move |store| {
-                ownership(store, &wanted, &key, &|owner| nul.clean(owner).into_owned(), creates)
+                ownership(store, &wanted, &key, &|owner| nul.text(owner).into_owned(), creates)
             })?
         }
         false => {

@@ -1,13 +1,13 @@
 //! The arguments of `migrate_chroma`, checked before anything is opened.
 
 use vector_migrate_core::map::filter::Filter;
+use vector_migrate_core::nul::NulCharacters;
 use vector_migrate_core::pipeline::EmbeddingMode;
 use vector_migrate_core::table_name::TableName;
 
 use crate::error::Error;
 use crate::index::Wish;
 use crate::sink::OnConflict;
-use vector_migrate_core::nul::NulCharacters;
 
 /// The arguments as SQL gives them; `None` is NULL.
 #[derive(Debug)]

@@ -187,6 +187,7 @@ impl Recorder {
         self.report
             .count(row.collection, row.user.as_deref(), |counts| {
                 counts.migrated += 1;
+                counts.nul += u64::from(row.nul);
                 if embedded {
                     counts.embedded += 1;
                 } else {

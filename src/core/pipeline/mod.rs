@@ -16,7 +16,7 @@ mod worker;
 
 pub use budget::Budget;
 pub use items::{Batch, EncodedRow, EntityTuple, Item};
-pub use plan::{EmbeddingMode, Plan};
+pub use plan::{EmbeddingMode, Plan, PlannedCollection};
 pub use pool::Pool;
 pub use record_producer::{Shown, ShownBatch, ShownRecord, show};
 pub use row_producer::run;
