@@ -133,11 +133,7 @@ impl Journal {
     ///
     /// # Errors
     /// The server's own.
-    pub fn add(
-        &mut self,
-        collection: &RunCollection,
-        entry: &WrittenRow<'_>,
-    ) -> Result<(), Error> {
+    pub fn add(&mut self, collection: &RunCollection, entry: &WrittenRow<'_>) -> Result<(), Error> {
         if self.collection != *collection {
             self.flush()?;
             self.collection = collection.clone();

@@ -69,21 +69,27 @@ pub fn roll_back(run: Option<i64>, force: bool) -> Result<RolledBack, Error> {
             gone += 1;
             continue;
         };
-        add(&mut all, Undone {
-            target: tables.content.shown.clone(),
-            removed: step.removed,
-            restored: step.restored,
-            kept: step.kept,
-            unknown: !tables.content.versioned,
-        });
+        add(
+            &mut all,
+            Undone {
+                target: tables.content.shown.clone(),
+                removed: step.removed,
+                restored: step.restored,
+                kept: step.kept,
+                unknown: !tables.content.versioned,
+            },
+        );
         if let Some(entity) = &tables.entity {
-            add(&mut all, Undone {
-                target: entity.shown.clone(),
-                removed: step.entities_removed,
-                restored: step.entities_restored,
-                kept: step.entities_kept,
-                unknown: !entity.versioned,
-            });
+            add(
+                &mut all,
+                Undone {
+                    target: entity.shown.clone(),
+                    removed: step.entities_removed,
+                    restored: step.entities_restored,
+                    kept: step.entities_kept,
+                    unknown: !entity.versioned,
+                },
+            );
         }
         total.add(step);
     }

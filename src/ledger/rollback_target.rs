@@ -153,4 +153,3 @@ fn lock_to_undo(table: pg_sys::Oid) -> Result<bool, Error> {
         Some((_, Some(true))) => Ok(lock::hold(table, lock::Mode::Write)),
     }
 }
-

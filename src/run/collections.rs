@@ -53,7 +53,10 @@ pub fn choose_several(
             hint: format!("The store's collections have: {}.", there.join(", ")),
         });
     }
-    chosen.retain(|at| all.get(*at).is_some_and(|it| it.dimension == Some(dimension)));
+    chosen.retain(|at| {
+        all.get(*at)
+            .is_some_and(|it| it.dimension == Some(dimension))
+    });
     Ok(chosen.into_iter().collect())
 }
 

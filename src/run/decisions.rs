@@ -15,7 +15,7 @@ use crate::message::{Level, notice, send};
 use crate::sink::{Described, Destinations};
 use crate::tables::create::{self, Life};
 use crate::tables::{self, Pgvector, Place, Target, planned};
-use crate::{guc, ledger, lock, model, pg, spi};
+use crate::{guc, lock, model, pg, spi};
 
 /// What a call may write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,10 +87,17 @@ impl Decisions {
         let entity = writes.entity(dimension, asked, &content, pgvector)?;
         let made = [
             Some((content.created, &content.name, content.vector.dimension)),
-            entity.as_ref().map(|it| (it.created, &it.name, it.vector.dimension)),
+            entity
+                .as_ref()
+                .map(|it| (it.created, &it.name, it.vector.dimension)),
         ];
         for (is_new, name, dimension) in made.into_iter().flatten() {
-            let line = || format!("{name}, for vectors of {} dimensions", dimension.unwrap_or(0));
+            let line = || {
+                format!(
+                    "{name}, for vectors of {} dimensions",
+                    dimension.unwrap_or(0)
+                )
+            };
             created.extend(is_new.then(line));
         }
         let described = Described {

@@ -256,11 +256,7 @@ fn load(
 }
 
 /// Makes the indexes of a table that is filled, which had `before` when the run came to it; a dry run makes none.
-fn close(
-    run: &Run<'_>,
-    loaded: Loaded,
-    before: Counts,
-) -> Result<(TargetSummary, Tally), Error> {
+fn close(run: &Run<'_>, loaded: Loaded, before: Counts) -> Result<(TargetSummary, Tally), Error> {
     let Loaded {
         sink,
         tables,
@@ -301,7 +297,8 @@ fn rows(run: &Run<'_>, report: &Report, notes: &Notes) -> Vec<ResultRow> {
     lines.sort_by_key(|(collection, ..)| notes.place(*collection));
     let rows = lines.into_iter().map(|(collection, user, line)| ResultRow {
         run_id: run.id,
-        collection: (run.collections.get(collection)).map_or_else(String::new, |it| it.name.clone()),
+        collection: (run.collections.get(collection))
+            .map_or_else(String::new, |it| it.name.clone()),
         user: user.map(str::to_owned),
         counts: *line,
         note: notes.of_line(collection, user, line),

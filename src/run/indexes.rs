@@ -164,15 +164,7 @@ impl Indexes {
             first = first.or(made);
         }
         if self.new {
-            first = new(
-                content,
-                self.wish,
-                self.space,
-                m,
-                graph,
-                rows,
-                pgvector,
-            )?;
+            first = new(content, self.wish, self.space, m, graph, rows, pgvector)?;
         }
         if let Some(entity) = described.entity.as_ref().filter(|entity| entity.created) {
             let wish = match self.wish {
@@ -180,15 +172,7 @@ impl Indexes {
                 _ => Wish::Build,
             };
             let none = Err(String::new());
-            new(
-                entity,
-                wish,
-                Space::Cosine,
-                None,
-                none,
-                entities,
-                pgvector,
-            )?;
+            new(entity, wish, Space::Cosine, None, none, entities, pgvector)?;
         }
         Ok(first)
     }

@@ -40,10 +40,16 @@ pub fn members(
     for route in routes {
         creates |= tables::find(&route.target)?.oid.is_none();
     }
-    let places: Vec<usize> = routes.iter().flat_map(|it| it.collections.iter().copied()).collect();
+    let places: Vec<usize> = routes
+        .iter()
+        .flat_map(|it| it.collections.iter().copied())
+        .collect();
     let collections = |store: &ChromaStore| -> Vec<Collection> {
         let all = store.collections();
-        places.iter().filter_map(|at| all.get(*at).cloned()).collect()
+        places
+            .iter()
+            .filter_map(|at| all.get(*at).cloned())
+            .collect()
     };
     let wanted = collections(&store);
     let asks_for_owned = options.orphans == Orphans::Auto
@@ -54,7 +60,13 @@ pub fn members(
             let (key, nul) = (options.owner_key.clone(), options.nul);
             let wanted = wanted.clone();
             reader::ask(store, stop, move |store| {
-                ownership(store, &wanted, &key, &|owner| nul.text(owner).into_owned(), creates)
+                ownership(
+                    store,
+                    &wanted,
+                    &key,
+                    &|owner| nul.text(owner).into_owned(),
+                    creates,
+                )
             })?
         }
         false => {
@@ -66,15 +78,19 @@ pub fn members(
         }
     };
     let Ownership { owned, kind } = found;
-    let mut all = wanted.into_iter().zip(places.iter().copied()).zip(owned).map(
-        |((collection, place), owned)| Member {
+    let mut all = wanted
+        .into_iter()
+        .zip(places.iter().copied())
+        .zip(owned)
+        .map(|((collection, place), owned)| Member {
             collection,
             place,
             size: sizes.get(place).copied().unwrap_or_default(),
             owned,
-        },
-    );
-    let members = routes.iter().map(|route| all.by_ref().take(route.collections.len()).collect());
+        });
+    let members = routes
+        .iter()
+        .map(|route| all.by_ref().take(route.collections.len()).collect());
     let members = members.collect();
     Ok((
         store,

@@ -68,14 +68,22 @@ impl Notes {
     }
 
     /// The note of a line of the result; `None`: nothing to say.
-    pub fn of_line(&self, collection: usize, user: Option<&str>, counts: &Counts) -> Option<String> {
+    pub fn of_line(
+        &self,
+        collection: usize,
+        user: Option<&str>,
+        counts: &Counts,
+    ) -> Option<String> {
         let about = self.collections.get(collection)?;
         let mut note = Vec::new();
         if self.several && counts.migrated > 0 {
             note.push(format!("into {}", about.target));
         }
         if user.is_none() && about.ownerless == Some(Ownerless::Kept) {
-            note.push(format!("no record has \"{}\": user_id is null", self.owner_key));
+            note.push(format!(
+                "no record has \"{}\": user_id is null",
+                self.owner_key
+            ));
         }
         (!note.is_empty()).then(|| note.join("; "))
     }
@@ -84,7 +92,9 @@ impl Notes {
     pub fn tell(&self, report: &Report) {
         let key = &self.owner_key;
         if let Some(collections) = self.named(Ownerless::Kept) {
-            notice!("no record of {collections} has \"{key}\": their records are migrated with user_id null");
+            notice!(
+                "no record of {collections} has \"{key}\": their records are migrated with user_id null"
+            );
         }
         if let Some(collections) = self.named(Ownerless::Required) {
             notice!(

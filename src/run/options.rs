@@ -201,7 +201,9 @@ impl Options {
             "dimension": arguments.dimension,
             "source_name": arguments.source_name,
         });
-        let owner_key = arguments.owner_key.ok_or(Error::NullArgument("owner_key"))?;
+        let owner_key = arguments
+            .owner_key
+            .ok_or(Error::NullArgument("owner_key"))?;
         let target = arguments.target.ok_or(Error::NullArgument("target"))?;
         let entity_target = arguments.entity_target;
         Ok(Options {

@@ -180,7 +180,10 @@ impl<'a> Dimensions<'a> {
         if tables::find(&route.target)?.oid.is_some() || self.generated.is_some() {
             return Ok(vec![route]);
         }
-        let found = route.collections.iter().filter_map(|at| self.store.get(*at));
+        let found = route
+            .collections
+            .iter()
+            .filter_map(|at| self.store.get(*at));
         let filled: BTreeSet<u32> = (found.filter(|it| it.1 > 0))
             .filter_map(|it| it.0.dimension)
             .collect();
@@ -234,7 +237,10 @@ fn before(route: Route, dimension: u32) -> Result<Route, Error> {
     let target = suffixed(&route.target, dimension)?;
     match tables::find(&target)?.oid {
         Some(oid) if ledger::has_filled(oid)? => {
-            notice!("{} is not there, and {target} is: rows go there", route.target);
+            notice!(
+                "{} is not there, and {target} is: rows go there",
+                route.target
+            );
             let entity_target = match &route.entity_target {
                 Some(name) if tables::find(name)?.oid.is_none() => Some(suffixed(name, dimension)?),
                 same => same.clone(),

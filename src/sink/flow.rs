@@ -127,21 +127,11 @@ impl Sink {
         Ok(())
     }
 
-    /// The counts and the ledger.
-    pub fn recorder(&self) -> &Recorder {
-        &self.recorder
-    }
-
     /// Ends the table: everything is in it afterwards. What the run has counted so far.
     ///
     /// # Errors
     /// The server's own.
     pub fn close(self) -> Result<Tally, Error> {
         self.recorder.close()
-    }
-
-    /// Whether the vectors of entity rows are made here.
-    pub fn embeds_entities(&self) -> bool {
-        self.embedder.embeds_entities()
     }
 }

@@ -66,11 +66,6 @@ impl Recorder {
         }
     }
 
-    /// The counts so far.
-    pub fn report(&self) -> &Report {
-        &self.report
-    }
-
     /// A collection, by its number in the run.
     pub fn collection(&self, collection: usize) -> Option<&RunCollection> {
         self.collections.get(collection)

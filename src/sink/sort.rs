@@ -11,8 +11,8 @@ use vector_migrate_core::reason::{Reason, Rejection};
 use super::existing::{TargetKey, existing, key_of};
 use super::users::Users;
 use super::{OnConflict, Recorder, Rules};
-use crate::ledger::Origins;
 use crate::error::Error;
+use crate::ledger::Origins;
 use crate::message::warning;
 use crate::tables::{KeyPart, Target};
 

@@ -163,11 +163,7 @@ pub fn entity(
 ///
 /// # Errors
 /// The server's own.
-pub fn shadow<C>(
-    target: &Target<C>,
-    which: &str,
-    number: usize,
-) -> Result<pg_sys::Oid, Error> {
+pub fn shadow<C>(target: &Target<C>, which: &str, number: usize) -> Result<pg_sys::Oid, Error> {
     let name = shadow_name(which, number);
     let like = format!(
         "CREATE TEMPORARY TABLE {name} (LIKE {} INCLUDING CONSTRAINTS INCLUDING GENERATED INCLUDING INDEXES)",
