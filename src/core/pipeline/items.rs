@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::remarks::Remark;
 use crate::key::Key;
 use crate::reason::Rejection;
 use crate::sample::Pair;
@@ -108,4 +109,6 @@ pub struct Batch {
     pub tuples: Vec<u8>,
     /// What [`Plan::sampling`] has taken.
     pub samples: Vec<Pair>,
+    /// Of collections that were read to their end.
+    pub remarks: Vec<Remark>,
 }
