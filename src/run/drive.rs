@@ -229,11 +229,11 @@ fn load(
     notices::truncated(truncated, model::max_tokens());
     let lines = recorder.report().lines();
     Ok(lines
-        .map(|(collection, user, counts)| ResultRow {
+        .map(|(collection, user, line)| ResultRow {
             run_id: recorder.run(),
             collection: recorder.name(collection).to_owned(),
             user: user.map(str::to_owned),
-            counts: *counts,
+            counts: line.counts,
         })
         .collect())
 }

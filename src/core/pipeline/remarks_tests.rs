@@ -158,6 +158,9 @@ fn one_owner_or_one_document_is_enough_for_silence() {
     );
     records.push(record(&[("user_id", Value::Int(7))]));
     assert_eq!(remarks(&plan(), &records), [texts("data", 2)]);
+    // An empty document is none.
+    records.push(with_document("", &[]));
+    assert_eq!(remarks(&plan(), &records), [texts("data", 2)]);
     records.push(with_document("Text.", &[]));
     records.push(record(&other));
     assert_eq!(remarks(&plan(), &records), []);
