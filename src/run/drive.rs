@@ -1,6 +1,7 @@
 //! A run: its tables one after the other, each filled from the reader's batches, an interrupt check between two; the report.
 
 use vector_migrate_core::pipeline::{Batch, EmbeddingMode};
+use vector_migrate_core::reason::Reason;
 use vector_migrate_core::report::{Counts, Report};
 use vector_migrate_core::sample::Pair;
 use vector_migrate_core::source::Source as _;
@@ -10,7 +11,7 @@ use super::alone::Alone;
 use super::decisions::{self, Decisions, Writes};
 use super::indexes::Indexes;
 use super::members::{self, Chosen};
-use super::notes::Notes;
+use super::notes::{self, Notes};
 use super::notices::{self, Progress};
 use super::options::Options;
 use super::plan::{self, Call, Part, Prepared, Run};
@@ -117,7 +118,7 @@ pub fn migrate(place: PersistDir, options: &Options) -> Result<Vec<ResultRow>, E
             })?;
         }
         notices::close(&filled.report, &filled.progress, run.id);
-        filled.notes.tell(&filled.report);
+        filled.notes.tell(filled.report.count_of(Reason::NoUserId));
         notices::truncated(filled.truncated, model::max_tokens());
         Ok(rows(&run, &filled.report, &filled.notes))
     };
@@ -172,21 +173,22 @@ fn fill(
     source: &Source,
 ) -> Result<Filled, Error> {
     notices::begin(&source.directory, &parts);
-    let notes = Notes::of(run.call.options, &parts);
+    let members = notes::members(run.call.options, &parts);
     let records = parts.iter().map(|it| it.size().records).sum();
     let mut progress = Progress::start(plan::contents(&parts).next(), records, source.bytes);
     let truncated_before = model::truncated();
     let (mut tally, mut targets) = (Tally::default(), Vec::new());
-    let mut samples = Vec::new();
+    let (mut samples, mut remarks) = (Vec::new(), Vec::new());
     for part in parts {
         let before = tally.report.total();
-        let prepared = plan::prepare(run, part, tally)?;
+        let prepared = plan::prepare(run, part, tally, samples.is_empty())?;
         let mut take = |batch: &mut Batch| {
             // There is something to compare: the model is loaded while the run goes on.
             if samples.is_empty() && !batch.samples.is_empty() {
                 model::expect();
             }
             samples.append(&mut batch.samples);
+            remarks.append(&mut batch.remarks);
         };
         let loaded = load(prepared, &mut reading, &mut progress, &mut take)?;
         let (summary, now) = close(run, loaded, before)?;
@@ -205,7 +207,7 @@ fn fill(
     Ok(Filled {
         report: tally.report,
         targets,
-        notes,
+        notes: Notes::new(run.call.options, members, &remarks),
         progress,
         samples,
         model,
@@ -300,7 +302,7 @@ fn rows(run: &Run<'_>, report: &Report, notes: &Notes) -> Vec<ResultRow> {
         collection: (run.collections.get(collection))
             .map_or_else(String::new, |it| it.name.clone()),
         user: user.map(str::to_owned),
-        counts: *line,
+        counts: line.counts,
         note: notes.of_line(collection, user, line),
     });
     rows.collect()

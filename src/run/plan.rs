@@ -203,11 +203,12 @@ fn dimension(options: &Options, members: &[Member]) -> Result<Option<u32>, Error
     })
 }
 
-/// Fits the plan to the tables of `part`, and makes the sink; `tally`: what the run has counted so far.
+/// Fits the plan to the tables of `part`, and makes the sink; `tally`: what the run has counted so far; `samples`: vectors are to be
+/// compared with the model's.
 ///
 /// # Errors
 /// [`Error::NoImport`]; the server's own.
-pub fn prepare(run: &Run<'_>, part: Part, tally: Tally) -> Result<Prepared, Error> {
+pub fn prepare(run: &Run<'_>, part: Part, tally: Tally, samples: bool) -> Result<Prepared, Error> {
     let options = run.call.options;
     let size = part.size();
     let collections: Vec<PlannedCollection> = (part.members.iter())
@@ -279,7 +280,10 @@ pub fn prepare(run: &Run<'_>, part: Part, tally: Tally) -> Result<Prepared, Erro
         known: known_keys(content, &names, size.records)?,
         overwrites: options.on_conflict.overwrites(),
         strict: options.strict,
-        sampling: verdict::sampling(options, dimension, size.records),
+        sampling: match samples {
+            true => verdict::sampling(options, dimension, size.records),
+            false => None,
+        },
         batch_bytes: budget.batch,
         pool: pool.clone(),
         first,
@@ -381,8 +385,8 @@ fn check_dimensions(options: &Options, parts: &[Part]) -> Result<(), Error> {
         has,
         target: content.name.clone(),
         wants,
-        hint: "Name another table with target, or embed the texts anew with \
-               embeddings => 'generate' and a model of the column's dimensions."
+        hint: "Name another table with target (\"{dimension}\" in its name stands for each collection's), or embed the texts anew \
+               with embeddings => 'generate' and a model of the column's dimensions."
             .into(),
     })
 }

@@ -25,7 +25,10 @@ pub fn sampling(options: &Options, dimension: Option<u32>, records: u64) -> Opti
     if !takes_vectors || !guc::check_model() || model::installed().is_err() {
         return None;
     }
-    Some(Sampling::new(records, SAMPLE, dimension?))
+    // The model's own dimension: others are not compared.
+    let (_, made) = model::describe(WHY).ok()?;
+    let dimension = dimension.filter(|it| *it == made)?;
+    Some(Sampling::new(records, SAMPLE, dimension))
 }
 
 /// Embeds the texts of `pairs` and compares with their stored vectors.
@@ -62,18 +65,13 @@ pub fn tell(pairs: &[Pair], path: &str) -> Option<Verdict> {
     }
 }
 
-/// The comparison, and the model's name; `None` if no pair's vector has the dimensions of the model's.
+/// The comparison, and the model's name; `None` if there are no pairs.
 fn judge(pairs: &[Pair]) -> Result<Option<(Comparison, String)>, Error> {
     if pairs.is_empty() {
         return Ok(None);
     }
-    let (name, dimension) = model::describe(WHY)?;
-    let fits = |pair: &&Pair| usize::try_from(dimension) == Ok(pair.vector.len());
-    let fitting: Vec<Pair> = pairs.iter().filter(fits).cloned().collect();
-    match fitting.is_empty() {
-        true => Ok(None),
-        false => Ok(Some((compare(&fitting)?, name))),
-    }
+    let (name, _) = model::describe(WHY)?;
+    Ok(Some((compare(pairs)?, name)))
 }
 
 fn warn_of(compared: &Comparison, model: &str, path: &str) {

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::remarks::Remark;
 use crate::key::Key;
 use crate::reason::Rejection;
 use crate::sample::Pair;
@@ -110,4 +111,6 @@ pub struct Batch {
     pub samples: Vec<Pair>,
     /// No batch of the plan comes after it.
     pub last: bool,
+    /// Of collections that were read to their end.
+    pub remarks: Vec<Remark>,
 }

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use super::items::Batch;
 use super::plan::{EmbeddingMode, Plan, PlannedCollection};
 use super::precheck::Precheck;
+use super::remarks::Watch;
 use super::worker::{Outbox, Sender};
 use crate::record::Record;
 use crate::sample::Sampling;
@@ -34,8 +35,11 @@ pub fn run(source: &dyn Source, plan: &Plan, sender: &Sender<Batch>) -> Result<B
             planned,
             batches: &mut batches,
             precheck: Precheck::default(),
+            watch: Watch::new(plan),
         };
         source.feed(&planned.collection, &mut rows)?;
+        let remarks = rows.watch.remarks(number);
+        batches.filling.remarks.extend(remarks);
         if batches.outbox.gone() {
             break;
         }
@@ -78,6 +82,7 @@ struct RowProducer<'a, 'b> {
     planned: &'a PlannedCollection,
     batches: &'a mut Batches<'b>,
     precheck: Precheck,
+    watch: Watch,
 }
 
 impl Consumer for RowProducer<'_, '_> {
@@ -107,8 +112,15 @@ impl Consumer for RowProducer<'_, '_> {
             batches.bytes += pair.bytes();
             batches.filling.samples.push(pair);
         }
-        let tuples = &mut batches.filling.tuples;
-        if let Some(item) = plan.item(self.number, self.planned, record, &self.precheck, tuples) {
+        let item = plan.item(
+            self.number,
+            self.planned,
+            record,
+            &self.precheck,
+            &mut self.watch,
+            &mut batches.filling.tuples,
+        );
+        if let Some(item) = item {
             batches.bytes += item.bytes();
             batches.filling.items.push(item);
         }

@@ -9,7 +9,7 @@ use super::*;
 use crate::encode::{Column, ColumnType, ContentColumn};
 use crate::map::filter::Filter;
 use crate::nul::NulCharacters;
-use crate::pipeline::{EncodedRow, Item, Next, Worker};
+use crate::pipeline::{EncodedRow, Item, Next, Remark, RemarkKind, Worker};
 use crate::reason::{Reason, Rejection};
 use crate::record::{Collection, Grade, Inventory, Metadata, Space, Value, Vector};
 use crate::seen::KnownKeys;
@@ -424,4 +424,64 @@ fn without_a_word_about_it_such_a_record_is_refused_with_what_helps() {
         *rejection(&batch.items[1]),
         Rejection::new(Reason::BadText, format!("document {why}"))
     );
+}
+
+#[test]
+fn each_collection_has_its_remarks_of_the_records_that_were_asked_for() {
+    let other = |id: &str| record(id, [("userId", text("7")), ("data", text("Likes tea."))]);
+    let wanted = record("3", [("userId", text("8")), ("k", text("v"))]);
+    let source = Listed::new([
+        ("a", vec![other("1"), other("2")]),
+        ("b", vec![owned("1"), other("2")]),
+        ("c", vec![other("1"), wanted.clone()]),
+        ("d", vec![other("1"), wanted]),
+    ]);
+    let remark = |collection, kind| Remark { collection, kind };
+    let owner = |records| RemarkKind::Owner {
+        key: "userId".to_owned(),
+        records,
+    };
+    let data = |records| RemarkKind::Text {
+        key: "data".to_owned(),
+        records,
+    };
+    let mut known = KnownKeys::new(true, false);
+    known.insert("c", "1", None);
+    let all = plan(&source, false);
+    let of_all = Plan {
+        first: 5,
+        known: Some(known),
+        ..all
+    };
+    let found = batch(source, of_all).remarks;
+    assert_eq!(
+        found,
+        [
+            remark(5, owner(2)),
+            remark(5, data(2)),
+            remark(6, data(1)),
+            remark(7, owner(1)),
+            remark(8, owner(2)),
+            remark(8, data(1)),
+        ]
+    );
+    let source = Listed::new([("d", vec![other("1"), orphan("2")])]);
+    let filtered = Plan {
+        filter: Some(Filter::parse(r#"{"k": "v"}"#).unwrap()),
+        ..plan(&source, false)
+    };
+    assert_eq!(batch(source, filtered).remarks, []);
+}
+
+#[test]
+fn an_owner_is_seen_behind_characters_that_are_removed() {
+    let source = Listed::new([(
+        "a",
+        vec![record("1", [("uid", text("7")), ("user\0_id", text("7"))])],
+    )]);
+    let plan = Plan {
+        nul: NulCharacters::Remove,
+        ..plan(&source, false)
+    };
+    assert_eq!(batch(source, plan).remarks, []);
 }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::items::{EncodedRow, EntityTuple, Item};
 use super::plan::{EmbeddingMode, Plan, PlannedCollection};
 use super::precheck::Precheck;
+use super::remarks::Watch;
 use crate::encode::{canonical_key, check_vector, content_tuple, entity_tuple, vector_field};
 use crate::map::{ContentRow, Owner, map_record, owner_of};
 use crate::reason::{Reason, Rejection};
@@ -36,6 +37,7 @@ impl Plan {
         planned: &PlannedCollection,
         mut record: Record,
         precheck: &Precheck,
+        watch: &mut Watch,
         tuples: &mut Vec<u8>,
     ) -> Option<Item> {
         let id = (self.nul.changes().then(|| shown_id(&record.id))).flatten();
@@ -48,6 +50,10 @@ impl Plan {
         }
         if precheck.nul {
             self.nul.clean(&mut record);
+        }
+        let left_out = self.leaves_out(precheck.exists);
+        if !left_out {
+            watch.look(self, &record);
         }
         let (user, problem) = self.owner(planned, &record);
         let missing = record.missing;
@@ -62,7 +68,7 @@ impl Plan {
         };
         let row = match problem {
             Some(rejection) => Err(rejection),
-            None if self.leaves_out(precheck.exists) => self.there(candidate),
+            None if left_out => self.there(candidate),
             None => self.row(candidate, tuples),
         };
         Some(match row {
