@@ -9,8 +9,9 @@
 //! | module | stage | may import |
 //! | --- | --- | --- |
 //! | [`record`] | the model every stage shares | std, serde_json |
+//! | [`nul`] | U+0000 in records | record |
 //! | [`source`] | a Chroma persist directory as a stream of records, and its graphs | record, key, index, rusqlite |
-//! | [`map`] | a record as a content row and its entity rows | record |
+//! | [`map`] | a record as a content row and its entity rows | record, nul |
 //! | [`embed`] | text to vectors | key; fastembed, ort, tokenizers (feature `onnx`) |
 //! | [`compare`] | whether stored vectors are those of a model | std |
 //! | [`sample`] | the texts and vectors for that, as records pass | record, compare |
@@ -46,6 +47,7 @@ pub mod encode;
 pub mod index;
 pub mod key;
 pub mod map;
+pub mod nul;
 pub mod pipeline;
 pub mod reason;
 pub mod record;

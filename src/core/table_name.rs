@@ -62,7 +62,7 @@ struct Part {
     quoted: bool,
 }
 
-/// A table's name as SQL writes it, `schema.table` or `table`, with placeholders.
+/// A table's name as SQL writes it, with or without its schema, and with placeholders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableName {
     parts: Vec<Part>,
@@ -92,8 +92,9 @@ impl TableName {
                 .trim_start();
         }
         match parts.len() {
-            1 | 2 => Ok(TableName { parts }),
-            _ => Err("it has more parts than schema and table".to_owned()),
+            // With the database before it, as the server allows.
+            1..=3 => Ok(TableName { parts }),
+            _ => Err("it has more parts than database, schema and table".to_owned()),
         }
     }
 

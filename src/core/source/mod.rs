@@ -52,8 +52,14 @@ pub trait Source {
 
 /// Takes records, at its own pace. Without more it knows none, wants every vector and is always ready.
 pub trait Consumer {
-    /// Whether the consumer has the record of this id already, and only needs its owner: then only `user_id` of
-    /// its metadata is read, and no document.
+    /// The metadata key of a record's owner; of a record that the consumer [knows](Consumer::knows) only this key is
+    /// read.
+    fn owner_key(&self) -> &str {
+        "user_id"
+    }
+
+    /// Whether the consumer has the record of this id already, and only needs its owner: then only the value of
+    /// [`Consumer::owner_key`] of its metadata is read, and no document.
     fn knows(&mut self, _id: &str) -> bool {
         false
     }

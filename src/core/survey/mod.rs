@@ -4,11 +4,13 @@
 //! read; a store whose records cannot all be read is still described. May import `record`, `source`, `map` and
 //! `encode`.
 
+mod owners;
 mod ratios;
 mod size;
 
 use std::ops::ControlFlow;
 
+pub use owners::{OwnerKind, Ownership, ownership};
 pub use size::{CONTENT_TOAST_TARGET, Estimator, Size};
 
 use crate::source::chroma::{ChromaStore, StoreSummary};

@@ -1,7 +1,8 @@
 //! Records as the rows and bytes that they would be in new tables.
 //!
 //! Promise: the rows are those of a run with default options and a model; the bytes are an estimate, within 20% of what
-//! the tables have when they are loaded, for texts of a language and usual metadata. May import `record`, `map` and `encode`.
+//! the tables have when they are loaded, for texts of a language and usual metadata. May import `record`, `nul`,
+//! `map` and `encode`.
 //!
 //! What a run leaves out is left out: records without a `user_id` or with one that is no bigint, records that map to
 //! no row, records without text in a collection without vectors. Whether a record's own vector is there is not
@@ -15,6 +16,7 @@ use std::hash::{BuildHasher, RandomState};
 use super::ratios::{self, PAGE};
 use crate::encode::{ColumnType, canonical_key};
 use crate::map::{ContentRow, EntityRow, Owner, Shape, map_record, owner_of};
+use crate::nul::NulCharacters;
 use crate::record::{Collection, Record};
 
 /// Header of a row with its NULL bitmap, bigints, timestamps, boolean, and the gaps before them.
@@ -75,7 +77,7 @@ impl Estimator {
             *sum = sum.saturating_add(characters);
         }
         let dimension = collection.dimension.unwrap_or(MODEL_DIMENSION);
-        let owned = matches!(owner_of(record, None), Owner::Known(user)
+        let owned = matches!(owner_of(record, "user_id", None), Owner::Known(user)
             if canonical_key(ColumnType::Int8, &user).is_ok());
         if !owned || !(1..=MOST_DIMENSIONS).contains(&dimension) {
             return;
@@ -83,8 +85,11 @@ impl Estimator {
         let shape = Shape {
             has_metadata: true,
             wants_entities: true,
+            text_key: None,
+            nul: NulCharacters::Error,
         };
-        let Ok(row) = map_record(collection, record, shape) else {
+        let name = collection.qualified_name();
+        let Ok(row) = map_record(&name, record, shape) else {
             return;
         };
         if collection.dimension.is_none() && row.searchable_text.trim().is_empty() {
@@ -103,7 +108,7 @@ impl Estimator {
 
     fn content_row(&mut self, row: &ContentRow<'_>, dimension: u64) {
         let short = [
-            Some(&*row.chroma_collection),
+            Some(row.chroma_collection),
             Some(row.id),
             Some(&*row.title),
             Some(&*row.content_type),
@@ -121,7 +126,7 @@ impl Estimator {
             (length(&row.metadata), true),
             (4 * dimension + 8, false),
         ];
-        let key = length(&row.chroma_collection).saturating_add(length(row.id));
+        let key = length(row.chroma_collection).saturating_add(length(row.id));
         let target = CONTENT_TOAST_TARGET.into();
         let first = u64::from(self.size.content_rows == 0) * TABLE;
         self.size.content_rows += 1;
@@ -136,7 +141,7 @@ impl Estimator {
 
     fn entity_row(&mut self, row: &ContentRow<'_>, entity: &EntityRow, dimension: u64) {
         let short = [
-            Some(&*row.chroma_collection),
+            Some(row.chroma_collection),
             Some(row.id),
             Some(&*entity.name),
             entity.kind.as_deref(),

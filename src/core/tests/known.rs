@@ -13,6 +13,7 @@ use vector_migrate_core::source::{Consumer, Source};
 /// Knows the records whose number `pattern` says.
 struct Knowing {
     pattern: fn(usize) -> bool,
+    key: &'static str,
     taken: Vec<Record>,
 }
 
@@ -23,6 +24,10 @@ fn number(id: &str) -> usize {
 }
 
 impl Consumer for Knowing {
+    fn owner_key(&self) -> &str {
+        self.key
+    }
+
     fn knows(&mut self, id: &str) -> bool {
         (self.pattern)(number(id))
     }
@@ -38,7 +43,7 @@ impl Consumer for Knowing {
 }
 
 /// What is left of a record that is known.
-fn owner_only(record: &Record) -> Record {
+fn owner_only(record: &Record, owner: &str) -> Record {
     let mut left = Record {
         document: None,
         uri: None,
@@ -51,7 +56,7 @@ fn owner_only(record: &Record) -> Record {
         .iter()
         .map(|(key, _)| key.to_owned())
         .collect();
-    for key in others.iter().filter(|key| *key != "user_id") {
+    for key in others.iter().filter(|key| *key != owner) {
         left.metadata.remove(key);
     }
     left
@@ -59,8 +64,22 @@ fn owner_only(record: &Record) -> Record {
 
 /// What a consumer is given that knows what `pattern` says.
 fn given(store: &ChromaStore, collection: &Collection, pattern: fn(usize) -> bool) -> Vec<Record> {
+    given_by(store, collection, pattern, "user_id")
+}
+
+/// The same where owners are under `key`.
+fn given_by(
+    store: &ChromaStore,
+    collection: &Collection,
+    pattern: fn(usize) -> bool,
+    key: &'static str,
+) -> Vec<Record> {
     let taken = Vec::new();
-    let mut consumer = Knowing { pattern, taken };
+    let mut consumer = Knowing {
+        pattern,
+        key,
+        taken,
+    };
     store.feed(collection, &mut consumer).unwrap();
     consumer.taken
 }
@@ -88,7 +107,7 @@ fn known_records_come_with_their_owner_and_the_others_whole() {
         let expected: Vec<Record> = whole
             .iter()
             .map(|record| match pattern(number(&record.id)) {
-                true => owner_only(record),
+                true => owner_only(record, "user_id"),
                 false => record.clone(),
             })
             .collect();
@@ -138,9 +157,13 @@ fn assert_owners(copy: &Copy) {
     let store = open(&copy.directory);
     for collection in store.collections() {
         let whole = records(&store, collection);
-        let expected: Vec<Record> = whole.iter().map(owner_only).collect();
-        let taken = given(&store, collection, |_| true);
-        assert!(taken == expected, "{}", collection.name);
+        // Of every type: text, an integer, a float, a boolean, an array, none.
+        for key in ["user_id", "n", "ratio", "even", "tags", "none"] {
+            let only = |record| owner_only(record, key);
+            let expected: Vec<Record> = whole.iter().map(only).collect();
+            let taken = given_by(&store, collection, |_| true, key);
+            assert!(taken == expected, "{} {key}", collection.name);
+        }
     }
 }
 

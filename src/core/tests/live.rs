@@ -319,6 +319,31 @@ impl Scene {
 }
 
 #[test]
+fn owners_are_given_once_where_a_commit_comes_between() {
+    let Some(mut scene) = Scene::new() else {
+        return; // no Python here
+    };
+    let (store, collection) = scene.open();
+    scene.writer.run("BEGIN IMMEDIATE");
+    scene
+        .writer
+        .run("UPDATE embedding_metadata SET string_value = NULL, int_value = NULL");
+    scene.writer.tell("COMMIT");
+    let mut found = Vec::new();
+    store
+        .read_owners(&collection, "group", &mut |value| {
+            found.push(value.cloned());
+            std::thread::sleep(Duration::from_millis(2));
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    let group = |record: &Record| record.metadata.get("group").cloned();
+    assert_eq!(found, scene.wanted.iter().map(group).collect::<Vec<_>>());
+    assert_eq!(scene.writer.answer(), "done");
+    assert_eq!(scene.scratch.folders().len(), 1);
+}
+
+#[test]
 fn a_commit_in_the_middle_of_a_read_goes_through() {
     let Some(mut scene) = Scene::new() else {
         return; // no Python here

@@ -33,6 +33,7 @@ mod vectors;
 pub use files::file_stat::FileStat;
 pub use files::layout::SegmentFiles;
 pub use files::persist_dir::PersistDir;
+pub use metadata::indexed_values::IndexedValues;
 pub use snapshot::options::{Options, Snapshot};
 pub use snapshot::registry::{remove_copies, removed_copies};
 pub use store::chroma_store::ChromaStore;

@@ -11,6 +11,11 @@ const URI: &str = "chroma:uri";
 /// No release returns keys that begin so, whoever wrote them.
 const OWN: &str = "chroma:";
 
+/// Whether `key` is Chroma's own: never one of the user's metadata.
+pub(crate) fn is_own(key: &str) -> bool {
+    key.starts_with(OWN)
+}
+
 /// Document, uri and metadata of one record.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(crate) struct Content {
@@ -29,7 +34,7 @@ impl Content {
         match (&*key, value) {
             (DOCUMENT, value) => self.document = value.map(text_of),
             (URI, value) => self.uri = value.map(text_of),
-            (own, _) if own.starts_with(OWN) => {}
+            (own, _) if is_own(own) => {}
             (_, Some(value)) => self.metadata.set(key, value),
             (_, None) => {
                 self.metadata.remove(&key);

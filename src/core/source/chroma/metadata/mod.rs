@@ -9,10 +9,12 @@
 //! content        document, uri and metadata
 //! values         the rows of keys and values
 //! owners         only whose a record is, where no more is wanted
+//! indexed_values the values of a key in the whole store, by the indexes on them
 //! lazy_cursor    a cursor that is opened when it is needed
 //! ```
 
 pub(super) mod content;
+pub(super) mod indexed_values;
 mod lazy_cursor;
 mod owners;
 pub(super) mod record;

@@ -1,4 +1,4 @@
-//! The owner (`user_id`) of records of which the consumer needs nothing else, from indexes alone where that is possible.
+//! The owner (the value of one metadata key) of records of which the consumer needs nothing else, from indexes alone where that is possible.
 //!
 //! Stage: source. Promise: the value that the table has. May import `values`, `sqlite` and `record`.
 //!
@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Rows, Statement};
+use rusqlite::{Rows, Statement, params};
 
 use super::values::KeyValue;
 use crate::record::Value;
@@ -20,8 +20,6 @@ use crate::source::chroma::sqlite::database::Database;
 use crate::source::chroma::sqlite::errors::{StatementError, unless_corrupt};
 use crate::source::error::SourceError;
 
-/// The key of a record's owner in its metadata.
-pub(crate) const OWNER: &str = "user_id";
 /// Bytes of owners' names that are kept at most.
 const MOST_BYTES: usize = 4 << 20;
 
@@ -36,20 +34,20 @@ pub(crate) struct Owners<'a> {
     row: RowLookup<'a>,
     /// Records of the collection.
     records: usize,
-    /// Read when the first owner is asked for.
+    /// Read when the first owner is found.
     by_rowid: Option<OwnersByRowid>,
 }
 
 impl<'a> Owners<'a> {
-    /// Prepares to find owners.
-    pub fn new(database: &'a Database, bools: bool) -> Result<Owners<'a>, SourceError> {
+    /// Prepares to find owners: the values of the metadata key `key`.
+    pub fn new(database: &'a Database, bools: bool, key: &str) -> Result<Owners<'a>, SourceError> {
         let bool_value = if bools { ", bool_value" } else { "" };
         Ok(Owners {
             database,
-            key: OWNER.into(),
+            key: key.into(),
             range: database.prepare(
                 "SELECT e.id, m.rowid FROM embeddings e CROSS JOIN embedding_metadata m \
-                 WHERE e.id BETWEEN ?1 AND ?2 AND m.id = e.id AND m.key = 'user_id' ORDER BY e.id",
+                 WHERE e.id BETWEEN ?1 AND ?2 AND m.id = e.id AND m.key = ?3 ORDER BY e.id",
             )?,
             row: RowLookup {
                 statement: database.prepare(&format!(
@@ -70,19 +68,14 @@ impl<'a> Owners<'a> {
     /// The owners of the records `first` to `last`.
     pub fn range(&mut self, first: i64, last: i64) -> Result<OwnerCursor<'_, 'a>, StatementError> {
         let database = self.database;
-        let by_rowid = match self.by_rowid.take() {
-            Some(by_rowid) => by_rowid,
-            None => {
-                unless_corrupt(OwnersByRowid::read(database, self.records))?.unwrap_or_default()
-            }
-        };
-        let rows = self.range.query([first, last]);
+        let rows = self.range.query(params![first, last, &*self.key]);
         Ok(OwnerCursor {
             database,
             key: &self.key,
             rows: rows.map_err(|error| database.statement_error(error))?,
             row: &mut self.row,
-            by_rowid: self.by_rowid.insert(by_rowid),
+            records: self.records,
+            by_rowid: &mut self.by_rowid,
             ahead: None,
         })
     }
@@ -90,9 +83,9 @@ impl<'a> Owners<'a> {
     /// The owner of the record with id `number` in `embeddings`, whether `embeddings` has it or not; `None` if there is none or it cannot be
     /// read.
     pub fn of(&mut self, number: i64) -> Result<Option<KeyValue>, SourceError> {
-        let sql = "SELECT rowid FROM embedding_metadata WHERE id = ?1 AND key = 'user_id'";
+        let sql = "SELECT rowid FROM embedding_metadata WHERE id = ?1 AND key = ?2";
         let mut statement = self.database.prepare(sql)?;
-        let rowid = statement.query_row([number], |row| row.get(0));
+        let rowid = statement.query_row(params![number, &*self.key], |row| row.get(0));
         let Ok(rowid) = rowid else { return Ok(None) };
         let value = unless_corrupt(self.row.value(self.database, rowid))?.flatten();
         Ok(value.map(|value| (self.key.clone(), Some(value))))
@@ -105,7 +98,8 @@ pub(crate) struct OwnerCursor<'s, 'a> {
     key: &'s Arc<str>,
     rows: Rows<'s>,
     row: &'s mut RowLookup<'a>,
-    by_rowid: &'s mut OwnersByRowid,
+    records: usize,
+    by_rowid: &'s mut Option<OwnersByRowid>,
     /// A record with its owner's row.
     ahead: Option<(i64, i64)>,
 }
@@ -119,7 +113,7 @@ impl OwnerCursor<'_, '_> {
                 Some((at, _)) if at > number => return Ok(None),
                 Some((at, rowid)) if at == number => {
                     self.ahead = None;
-                    let value = match self.by_rowid.of(rowid) {
+                    let value = match self.by_rowid()?.of(rowid) {
                         Some(value) => Some(value.clone()),
                         None => self.row.value(self.database, rowid)?,
                     };
@@ -132,6 +126,17 @@ impl OwnerCursor<'_, '_> {
             };
             self.ahead = Some((row.get(0).map_err(failed)?, row.get(1).map_err(failed)?));
         }
+    }
+
+    fn by_rowid(&mut self) -> Result<&mut OwnersByRowid, StatementError> {
+        let found = match self.by_rowid.take() {
+            Some(found) => found,
+            None => {
+                let found = OwnersByRowid::read(self.database, self.key, self.records);
+                unless_corrupt(found)?.unwrap_or_default()
+            }
+        };
+        Ok(self.by_rowid.insert(found))
     }
 }
 
@@ -174,12 +179,16 @@ struct OwnersByRowid {
 
 impl OwnersByRowid {
     /// Reads the indexes, if there are not many more owners than `records`: other collections have theirs there too.
-    fn read(database: &Database, records: usize) -> Result<OwnersByRowid, StatementError> {
+    fn read(
+        database: &Database,
+        key: &str,
+        records: usize,
+    ) -> Result<OwnersByRowid, StatementError> {
         let most = records.saturating_mul(2).saturating_add(1000);
         let mut found = OwnersByRowid::default();
         // The order of precedence: a row has one value.
         for column in ["string_value", "int_value"] {
-            if found.take(database, column, most)?.is_break() {
+            if found.take(database, key, column, most)?.is_break() {
                 break;
             }
         }
@@ -193,18 +202,19 @@ impl OwnersByRowid {
     fn take(
         &mut self,
         database: &Database,
+        key: &str,
         column: &str,
         most: usize,
     ) -> Result<ControlFlow<()>, StatementError> {
         let failed = |error| database.statement_error(error);
-        // Without such an index there is nothing to prepare.
+        // Without such an index there is nothing to prepare, and a value of the next column may not be the row's.
         let Ok(mut statement) = database.prepare(&format!(
             "SELECT rowid, {column} FROM embedding_metadata INDEXED BY embedding_metadata_{column} \
-             WHERE key = 'user_id' AND {column} IS NOT NULL"
+             WHERE key = ?1 AND {column} IS NOT NULL"
         )) else {
-            return Ok(ControlFlow::Continue(()));
+            return Ok(ControlFlow::Break(()));
         };
-        let (mut rows, mut bytes) = (statement.query([]).map_err(failed)?, 0_usize);
+        let (mut rows, mut bytes) = (statement.query([key]).map_err(failed)?, 0_usize);
         while let Some(row) = rows.next().map_err(failed)? {
             let rowid = row.get(0).map_err(failed)?;
             let value = row.get_ref(1).map_err(failed)?;

@@ -44,6 +44,27 @@ impl StoredRecord {
     }
 }
 
+/// What of the records is read, and whether it is talked about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    /// How much.
+    pub depth: Depth,
+    /// The metadata key of owners: of a record that is known only its value is read.
+    pub owner_key: &'a str,
+    /// Whether sentences about what is lost are added to the store's notices: not where another reading of the same
+    /// records will add them.
+    pub told: bool,
+}
+
+impl Wanted<'_> {
+    /// All of each record.
+    pub const FULL: Wanted<'static> = Wanted {
+        depth: Depth::Full,
+        owner_key: "user_id",
+        told: true,
+    };
+}
+
 /// How much of a record is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Depth {

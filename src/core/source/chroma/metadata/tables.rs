@@ -18,7 +18,7 @@ use rusqlite::Statement;
 
 use super::content::Content;
 use super::lazy_cursor::LazyCursor;
-use super::owners::{OWNER, Owners};
+use super::owners::Owners;
 use super::record::{Depth, StoredRecord};
 use super::values::{KeyValue, KeyValues, ValueCursor, Values, lists};
 use crate::source::chroma::catalog::collections::CatalogEntry;
@@ -46,6 +46,8 @@ pub(crate) struct MetadataTables<'a> {
     rowids: Option<Vec<i64>>,
     records: Statement<'a>,
     values: Values<'a>,
+    /// The metadata key of owners.
+    owner_key: &'a str,
     /// For records that the consumer knows.
     owners: Owners<'a>,
     arrays: Option<Values<'a>>,
@@ -54,12 +56,14 @@ pub(crate) struct MetadataTables<'a> {
 }
 
 impl<'a> MetadataTables<'a> {
-    /// Prepares to read `entry`, of which `rowids` may be known; `None` if it has no metadata segment.
+    /// Prepares to read `entry`, whose owners are the values of `owner_key` and of which `rowids` may be known; `None` if it
+    /// has no metadata segment.
     pub fn new(
         database: &'a Database,
         schema: &Schema,
         entry: &'a CatalogEntry,
         depth: Depth,
+        owner_key: &'a str,
         rowids: Option<Vec<i64>>,
     ) -> Result<Option<MetadataTables<'a>>, SourceError> {
         let Some(segment) = entry.metadata_segment.as_deref() else {
@@ -74,7 +78,8 @@ impl<'a> MetadataTables<'a> {
                 "SELECT id, embedding_id, seq_id, created_at FROM embeddings WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
             )?,
             values: Values::scalars(database, schema.bools, depth)?,
-            owners: Owners::new(database, schema.bools)?,
+            owners: Owners::new(database, schema.bools, owner_key)?,
+            owner_key,
             arrays: match depth {
                 Depth::Full if schema.arrays => Some(Values::arrays(database)?),
                 _ => None,
@@ -170,7 +175,7 @@ impl<'a> MetadataTables<'a> {
                 };
                 let owner = cursor.of(rowid)?;
                 let mut more = more(&mut arrays)?;
-                more.retain(|(key, _)| **key == *OWNER);
+                more.retain(|(key, _)| **key == *self.owner_key);
                 fill(&mut found.content, owner, more, self.keys);
             } else {
                 owners.pass();

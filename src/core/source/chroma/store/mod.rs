@@ -9,6 +9,7 @@
 //! bookmarks          `max_seq_id` that cannot be right
 //! notices            sentences about what was found meanwhile
 //! reading            its records
+//! owners_only        whose its records are, and nothing else of them
 //! without_vectors    its records for those who only count
 //! vector_counts      how many records have a vector
 //! summary            the store in one row
@@ -42,6 +43,7 @@ pub(super) mod fingerprint;
 mod graph;
 mod notices;
 mod opening;
+mod owners_only;
 mod reading;
 pub(super) mod summary;
 mod vector_counts;

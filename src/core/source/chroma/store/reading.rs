@@ -15,7 +15,7 @@ use crate::source::chroma::catalog::collections::CatalogEntry;
 use crate::source::chroma::damage::losses::Losses;
 use crate::source::chroma::damage::unreadable_rows::UnreadableRows;
 use crate::source::chroma::metadata::content::canonical_text;
-use crate::source::chroma::metadata::record::{Depth, StoredRecord};
+use crate::source::chroma::metadata::record::{Depth, StoredRecord, Wanted};
 use crate::source::chroma::metadata::tables::{Knows, MetadataTables};
 use crate::source::chroma::queue::contents::QueueContents;
 use crate::source::chroma::queue::pending::{Outcome, PendingWrites, apply};
@@ -37,7 +37,7 @@ impl ChromaStore {
         &self,
         state: &StoreState,
         entry: &CatalogEntry,
-        depth: Depth,
+        wanted: Wanted<'_>,
         knows: &mut Knows<'_>,
         each: &mut EachRecord<'_>,
     ) -> Result<(), SourceError> {
@@ -53,7 +53,9 @@ impl ChromaStore {
                     "whether table embeddings has the record cannot be told",
                 );
             }
-            if let Some(doubt) = apply(&mut row, numbers, &mut contents)? {
+            if let Some(doubt) = apply(&mut row, numbers, &mut contents)?
+                && wanted.told
+            {
                 let name = entry.collection.qualified_name();
                 self.add_notice(format!(
                     "record {:?} of collection {name:?}: {doubt}",
@@ -72,13 +74,17 @@ impl ChromaStore {
         let mut lost_writes = self.queue.unreadable_after(entry.metadata_max_seq_id);
         lost_writes.extend(pending.lost.iter().copied().map(UnreadableRows::one));
         let about = |unreadable: &[UnreadableRows]| {
+            if !wanted.told {
+                return;
+            }
             let name = entry.collection.qualified_name();
             let losses = losses.borrow();
             self.add_notices(losses.sentences(&database.path, &name, unreadable, &lost_writes));
         };
         let mut unreadable = Vec::new();
+        let (depth, key, rowids) = (wanted.depth, wanted.owner_key, self.rowids(entry));
         if let Some(mut tables) =
-            MetadataTables::new(database, &self.schema, entry, depth, self.rowids(entry))?
+            MetadataTables::new(database, &self.schema, entry, depth, key, rowids)?
         {
             let flow = tables.read(knows, |row| match pending.outcome(&row.id) {
                 Outcome::Kept(numbers) => {
@@ -120,6 +126,11 @@ impl Source for ChromaStore {
     ) -> Result<(), SourceError> {
         let (mut given, mut counts) = (0_u64, VectorCounts::default());
         let mut whole = false;
+        let owner_key = consumer.owner_key().to_owned();
+        let reading = Wanted {
+            owner_key: &owner_key,
+            ..Wanted::FULL
+        };
         self.retried_in_copy(|state| {
             let entry = state.entry(collection)?;
             // Found when the first one is wanted.
@@ -128,7 +139,7 @@ impl Source for ChromaStore {
             whole = true;
             let consumer = RefCell::new(&mut *consumer);
             let knows = &mut |id: &str| consumer.borrow_mut().knows(id);
-            self.stored_records(state, entry, Depth::Full, knows, &mut |row, contents| {
+            self.stored_records(state, entry, reading, knows, &mut |row, contents| {
                 let mut consumer = consumer.borrow_mut();
                 if again > 0 {
                     again -= 1;
@@ -176,7 +187,10 @@ impl Source for ChromaStore {
             self.stored_records(
                 state,
                 entry,
-                Depth::Counts,
+                Wanted {
+                    depth: Depth::Counts,
+                    ..Wanted::FULL
+                },
                 &mut |_| false,
                 &mut |row, contents| {
                     if row.damage.is_none() {

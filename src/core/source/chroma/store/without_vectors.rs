@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 
 use super::chroma_store::ChromaStore;
 use crate::record::{Collection, Record};
-use crate::source::chroma::metadata::record::Depth;
+use crate::source::chroma::metadata::record::Wanted;
 use crate::source::error::SourceError;
 
 impl ChromaStore {
@@ -24,7 +24,7 @@ impl ChromaStore {
         self.retried_in_copy(|state| {
             let entry = state.entry(collection)?;
             let mut again = given;
-            self.stored_records(state, entry, Depth::Full, &mut |_| false, &mut |row, _| {
+            self.stored_records(state, entry, Wanted::FULL, &mut |_| false, &mut |row, _| {
                 if again > 0 {
                     again -= 1;
                     return Ok(ControlFlow::Continue(()));
