@@ -146,4 +146,15 @@ fn what_is_left_out_is_of_few_kinds() {
 }
 
 /// Reasons and records of each store that keeps some back.
-const WANTED: [&str; 0] = [];
+const WANTED: [&str; 10] = [
+    "chroma-0.4.24: no_user_id|24",
+    "chroma-0.5.23: no_user_id|28",
+    "chroma-1.0.21: no_user_id|30",
+    "chroma-1.1.1: no_user_id|25",
+    "chroma-1.5.9: no_user_id|29",
+    "special/bad-values-0.6.3: bad_content|1, bad_text|4, bad_user_id|1, bad_vector|4",
+    "special/no-vector-0.5.11: no_vector|4",
+    "special/nul-characters: bad_content|1, bad_text|9, bad_user_id|1",
+    "special/owners: bad_user_id|3, no_user_id|3",
+    "demo/store: no_user_id|12",
+];

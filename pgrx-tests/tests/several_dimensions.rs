@@ -225,15 +225,18 @@ fn a_table_of_one_dimension_takes_what_fits_and_counts_the_others() {
 fn a_table_into_which_nothing_fits_is_refused() {
     let (db, (source, _)) = (Db::new(), chat_files());
     db.run(&tables::minimal(16, ""));
-    for arguments in [
-        CONTENT,
-        "entity_target => NULL, dimension => 12, dry_run => true",
+    for (arguments, dimension) in [
+        (CONTENT, "8"),
+        (
+            "entity_target => NULL, dimension => 12, dry_run => true",
+            "12",
+        ),
     ] {
         let call = format!(
             "SELECT * FROM migrate_chroma({}, {arguments})",
             source.sql()
         );
-        let failure = db.refused(&call, "22000").names("16").names("12");
+        let failure = db.refused(&call, "22000").names("16").names(dimension);
         let keeps = arguments.contains("dry_run");
         assert!(
             !keeps || !failure.hint.contains("migrate_chroma(") || failure.hint.contains("dry_run"),
