@@ -69,21 +69,24 @@ fn every_argument_can_be_named_and_stands_where_it_is_documented() {
         &source,
         "user_id => '1', dry_run => true, collection => 'library_a', filter => '{\"content_type\": \"article\"}',
          embeddings => 'stored', on_conflict => 'skip', orphans => 'skip', default_user_id => '1',
-         target => 'content_vectors', entity_target => 'entity_vectors', strict => false",
+         target => 'content_vectors', entity_target => 'entity_vectors', strict => false, index => 'none',
+         owner_key => 'user_id', text_key => 'text', nul_characters => 'remove', collections => NULL, dimension => 8,
+         source_name => 'here'",
     );
     let placed = db.migrate(
         &source,
         "'1', true, 'library_a', '{\"content_type\": \"article\"}', 'stored', 'skip', 'skip', '1',
-         'content_vectors', 'entity_vectors', false",
+         'content_vectors', 'entity_vectors', false, 'none', 'user_id', 'text', 'remove', NULL, 8, 'here'",
     );
     assert_eq!(named, placed);
     assert!(named.total().found > 0);
     let order = db.line(
-        "SELECT DISTINCT array_to_string(proargnames[1:12], ' ') FROM pg_proc WHERE proname = 'migrate_chroma'",
+        "SELECT DISTINCT array_to_string(proargnames[1:19], ' ') FROM pg_proc WHERE proname = 'migrate_chroma'",
     );
     assert_eq!(
         order,
-        "path user_id dry_run collection filter embeddings on_conflict orphans default_user_id target entity_target strict"
+        "path user_id dry_run collection filter embeddings on_conflict orphans default_user_id target entity_target strict \
+         index owner_key text_key nul_characters collections dimension source_name"
     );
 }
 
@@ -165,7 +168,7 @@ fn the_functions_return_the_documented_columns() {
     assert_eq!(
         columns("migrate_chroma"),
         "run_id bigint, collection text, user_id text, found bigint, migrated bigint, skipped bigint, failed bigint, \
-         reused bigint, embedded bigint, entities bigint"
+         reused bigint, embedded bigint, entities bigint, note text"
     );
     assert_eq!(
         columns("chroma_collections"),

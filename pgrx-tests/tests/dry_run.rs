@@ -301,9 +301,13 @@ fn a_dry_run_says_that_it_is_one() {
 #[test]
 fn errors_are_the_same_as_the_real_runs() {
     let (db, source) = (Db::new(), store("special/mixed-dimensions"));
-    let real = db.migrate_error(&source, "").expect("22000");
-    let dry = db.migrate_error(&source, "dry_run => true").expect("22000");
+    db.run(&tables::minimal(4, ""));
+    let arguments = "entity_target => NULL";
+    let real = db.migrate_error(&source, arguments).expect("22000");
+    let dry = db.migrate_error(&source, &format!("{arguments}, dry_run => true"));
+    let dry = dry.expect("22000");
     assert_eq!((real.message, real.detail), (dry.message, dry.detail));
+    db.run("DROP TABLE content_vectors");
     let source = store("special/two-collections");
     db.migrate(&source, "entity_target => NULL");
     db.migrate_error(

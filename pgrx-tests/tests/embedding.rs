@@ -189,7 +189,7 @@ fn generate_replaces_every_vector_and_decides_the_dimension() {
             report.total().reused,
             report.total().embedded
         ),
-        (32, 0, 32)
+        (33, 0, 33)
     );
     assert_eq!(
         db.line("SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'content_vectors'::regclass AND attname = 'embedding'"),

