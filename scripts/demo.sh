@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Demo: a Chroma store into pgvector and back, on a private server, every statement shown (demo.sql).
-# Promise: always begins with a fresh database; the store is only read. CHROMA=/path takes the reader's own store.
+# Promise: always begins with fresh databases; the stores are only read. CHROMA=/path takes the reader's own store in place
+# of the two samples (the second: demo_files.sql).
 . "$(dirname "$0")/lib.sh"
 need_pg
 
 sample=$ROOT/demo/store
+files=$ROOT/demo/files
 cluster=$ROOT/scripts/cluster.sh
 
 # Can the server's OS user read the store, all of it?
@@ -26,28 +28,50 @@ else
 fi
 
 "$cluster" start demo
-if ! server_reads "$path"; then
-  say "the server's OS user cannot reach the checkout: the sample store is copied to the cluster's folder"
-  path=$("$cluster" scratch demo)/store
-  rm -rf "$path"
-  cp -R "$sample" "$path"
-  chmod -R a+rX "$path"
-fi
 
+# reachable PATH: PATH, or a copy in the cluster's folder where the server's OS user cannot reach the checkout.
+reachable() {
+  local copy
+  if server_reads "$1"; then
+    echo "$1"
+    return
+  fi
+  say "the server's OS user cannot reach the checkout: $(basename "$1") is copied to the cluster's folder" >&2
+  copy=$("$cluster" scratch demo)/$(basename "$1")
+  rm -rf "$copy"
+  cp -R "$1" "$copy"
+  chmod -R a+rX "$copy"
+  echo "$copy"
+}
+
+# show DATABASE SCRIPT PSQL_ARGUMENTS...: runs a script of scripts/ in a fresh database.
+show() {
+  local database=$1 script=$2
+  shift 2
+  "$cluster" psql demo -X -q -d postgres -c 'SET client_min_messages = warning' \
+    -c "DROP DATABASE IF EXISTS $database WITH (FORCE)" -c "CREATE DATABASE $database"
+  "$cluster" psql demo -X -d "$database" "$@" <"$ROOT/scripts/$script"
+}
+
+path=$(reachable "$path")
 say "store: $path"
-"$cluster" psql demo -X -q -d postgres -c 'SET client_min_messages = warning' \
-  -c 'DROP DATABASE IF EXISTS demo WITH (FORCE)' -c 'CREATE DATABASE demo'
-"$cluster" psql demo -X -d demo -v path="$path" -v own="$own" \
+show demo demo.sql -v path="$path" -v own="$own" \
   -v query1='how do plants turn light into energy' \
   -v query2='saving money for retirement' \
-  -v query3='a quick dinner recipe' \
-  <"$ROOT/scripts/demo.sql"
+  -v query3='a quick dinner recipe'
+
+if [ "$own" = false ] && [ -e "$files" ]; then
+  path=$(reachable "$files")
+  echo
+  say "another store: $path"
+  show demo_files demo_files.sql -v path="$path"
+fi
 
 cat <<END
 
 The server keeps running. Look around with:
 
-    $cluster psql demo -d demo
+    $cluster psql demo -d demo          # demo_files: the second store
 
 and stop it with 'make demo-stop'.
 END

@@ -25,23 +25,11 @@ SELECT tenant, database, collection, dimension, space, records, vectors, documen
   FROM chroma_collections(:'path');
 \set ECHO none
 
--- Collections of different dimensions cannot share a table: of those the demo takes the largest. A store without any
--- user_id is migrated with user_id NULL; otherwise such records are skipped and reported.
-SELECT count(DISTINCT dimension) > 1 AS mixed,
-       CASE WHEN count(DISTINCT dimension) > 1 THEN ', collection => ' || quote_literal((array_agg(
-         CASE WHEN tenant = 'default_tenant' AND database = 'default_database' THEN collection
-              ELSE concat_ws('/', tenant, database, collection) END ORDER BY records DESC))[1]) ELSE '' END AS only,
-       CASE WHEN coalesce(sum(users), 0) = 0 THEN ', orphans => ''keep''' ELSE '' END AS orphans
-  FROM chroma_collections(:'path') \gset
-\if :mixed
-  \echo 'The collections have different dimensions, and a table has one: on with the largest collection.'
-\endif
-
 \echo
 \echo '### 3. A dry run: the same work, nothing written'
 \echo
 \set ECHO queries
-SELECT * FROM migrate_chroma(:'path', dry_run => true:only:orphans);
+SELECT * FROM migrate_chroma(:'path', dry_run => true);
 \set ECHO none
 
 \echo
@@ -49,7 +37,7 @@ SELECT * FROM migrate_chroma(:'path', dry_run => true:only:orphans);
 \echo
 \set ECHO queries
 SET vector_migrate.progress_interval = 1;
-SELECT * FROM migrate_chroma(:'path':only:orphans);
+SELECT * FROM migrate_chroma(:'path');
 SELECT collection, record_id, reason, message FROM vector_migrate.run_errors ORDER BY 1, 2 LIMIT 10;
 \set ECHO none
 
@@ -57,30 +45,35 @@ SELECT collection, record_id, reason, message FROM vector_migrate.run_errors ORD
 \echo '### 5. The same call again changes nothing'
 \echo
 \set ECHO queries
-SELECT * FROM migrate_chroma(:'path':only:orphans);
+SELECT * FROM migrate_chroma(:'path');
 \set ECHO none
 
 \echo
 \echo '### 6. Search by meaning'
 \echo
--- search_content embeds the query with the installed model: it fits tables of the model's dimension only.
-SELECT coalesce(bool_and(vector_dims(embedding) = (SELECT dimension FROM model_info())), false) AS searchable
-  FROM (SELECT embedding FROM content_vectors LIMIT 1) AS one_row \gset
-\if :own
-  SELECT coalesce(min(title) FILTER (WHERE n = 1), 'anything') AS query1,
-         coalesce(min(title) FILTER (WHERE n = 2), 'anything') AS query2,
-         coalesce(min(title) FILTER (WHERE n = 3), 'anything') AS query3
-    FROM (SELECT left(title, 80) AS title, row_number() OVER (ORDER BY md5(title)) AS n
-            FROM (SELECT DISTINCT title FROM content_vectors) AS titles) AS some_titles \gset
-\endif
+-- search_content embeds the query with the installed model: it fits tables of the model's dimension only. A store of
+-- several dimensions has a table for each.
+SELECT count(*) > 0 AS searchable, coalesce(min(target), '') AS target,
+       CASE WHEN min(target) <> 'content_vectors' THEN format(', target => %L', min(target)) ELSE '' END AS in_target
+  FROM (SELECT c.relname::text AS target
+          FROM model_info() m, pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'embedding'
+         WHERE c.oid IN (to_regclass('content_vectors'), to_regclass('content_vectors_' || m.dimension))
+           AND a.atttypmod = m.dimension) AS tables \gset
 \if :searchable
+  \if :own
+    SELECT coalesce(min(title) FILTER (WHERE n = 1), 'anything') AS query1,
+           coalesce(min(title) FILTER (WHERE n = 2), 'anything') AS query2,
+           coalesce(min(title) FILTER (WHERE n = 3), 'anything') AS query3
+      FROM (SELECT left(title, 80) AS title, row_number() OVER (ORDER BY md5(title)) AS n
+              FROM (SELECT DISTINCT title FROM :"target") AS titles) AS some_titles \gset
+  \endif
   \set ECHO queries
 SELECT left(title, 60) AS title, round(similarity::numeric, 3) AS similarity, left(source_url, 50) AS source_url
-  FROM search_content(:'query1', match_count => 3);
+  FROM search_content(:'query1', match_count => 3:in_target);
 SELECT left(title, 60) AS title, round(similarity::numeric, 3) AS similarity, left(source_url, 50) AS source_url
-  FROM search_content(:'query2', match_count => 3);
+  FROM search_content(:'query2', match_count => 3:in_target);
 SELECT left(title, 60) AS title, round(similarity::numeric, 3) AS similarity, left(source_url, 50) AS source_url
-  FROM search_content(:'query3', match_count => 3);
+  FROM search_content(:'query3', match_count => 3:in_target);
   \set ECHO none
 \else
   \echo 'Left out: the migrated vectors are of another dimension than the installed text model gives.'
@@ -90,7 +83,7 @@ SELECT left(title, 60) AS title, round(similarity::numeric, 3) AS similarity, le
 \echo '### 7. A second run, into other tables, and its rollback'
 \echo
 \set ECHO queries
-SELECT * FROM migrate_chroma(:'path', target => 'demo_content', entity_target => 'demo_entities', orphans => 'keep':only);
+SELECT * FROM migrate_chroma(:'path', target => 'demo_content', entity_target => 'demo_entities', orphans => 'keep');
 SELECT * FROM rollback_migration();
 \set ECHO none
 

@@ -5,6 +5,7 @@
 //! - [`Session`] is a connection to it: SQL in, text, errors in parts and notices out.
 //! - [`Store`] is a private copy of a fixture that the server can read (and could change: see [`Snapshot`]).
 //! - [`store_of`] makes one of a test's own records, [`store_like`] one of many that are alike.
+//! - [`chat_files`] is a store of many collections and two dimensions.
 //! - [`graph`] damages the files of a store's graph.
 //! - [`indexes`] asks what became of a vector index.
 //! - [`Expected`] is what chromadb itself returned for a fixture.
@@ -15,6 +16,7 @@
 //!
 //! Everything here panics where a test should fail.
 
+pub mod chat_files;
 mod expected;
 pub mod graph;
 pub mod indexes;
@@ -34,7 +36,7 @@ pub use report::{Counts, Line, Report};
 pub use server::{Db, FUNCTIONS};
 pub use session::{Failure, Notice, Session};
 pub use shapes::{Shape, store_like};
-pub use store::{Snapshot, Store, demo_store, many_records, queued_demo_store, store};
+pub use store::{Snapshot, Store, demo_files, demo_store, many_records, queued_demo_store, store};
 
 /// SQL literal of a text.
 pub fn quote(text: &str) -> String {

@@ -32,6 +32,8 @@ pub struct Line {
     pub user_id: Option<String>,
     /// The numbers.
     pub counts: Counts,
+    /// Column `note`.
+    pub note: Option<String>,
 }
 
 /// Every line of one call.
@@ -62,6 +64,7 @@ impl Report {
             "reused",
             "embedded",
             "entities",
+            "note",
         ];
         assert!(rows.is_empty() || names == wanted, "columns {names:?}");
         let lines: Vec<Line> = rows.iter().map(Line::new).collect();
@@ -160,6 +163,7 @@ impl Line {
                 embedded: row.get("embedded"),
                 entities: row.get("entities"),
             },
+            note: row.get("note"),
         }
     }
 }

@@ -122,6 +122,22 @@ impl Session {
         std::mem::take(&mut *self.notices.lock().expect("no panic holds the lock"))
     }
 
+    /// Whether one of the notices since the last call has all of these parts.
+    pub fn told(&self, parts: &[&str]) -> bool {
+        let has_all = |text: &str| parts.iter().all(|part| text.contains(part));
+        self.notices().iter().any(|notice| has_all(&notice.text))
+    }
+
+    /// What `migrate_chroma(store, arguments)` answers, all but the run's id, with its notes: for a dry run and a real one
+    /// to be compared.
+    #[track_caller]
+    pub fn answer(&self, store: &Store, arguments: &str) -> Vec<String> {
+        self.lines(&call(store, arguments).replace(
+            "SELECT *",
+            "SELECT collection, user_id, found, migrated, skipped, failed, reused, embedded, entities, note",
+        ))
+    }
+
     /// For cancelling what this session is doing.
     pub fn cancel_token(&self) -> CancelToken {
         self.client.borrow().cancel_token()

@@ -28,6 +28,11 @@ pub fn demo_store() -> Store {
     Store::copy_of(&root().join("demo/store"))
 }
 
+/// A copy of the second store of `make demo`: six collections, no owners, two dimensions.
+pub fn demo_files() -> Store {
+    Store::copy_of(&root().join("demo/files"))
+}
+
 /// A store of `records` records with a document of 1,000 characters each. The tables have them all; the vectors of all but
 /// some are in the queue, as in a store whose index was never written.
 pub fn many_records(records: i64) -> Store {

@@ -25,6 +25,8 @@ fn both_ways_store_the_same_bytes() {
         "chroma-1.5.9",
         "special/many",
         "special/two-collections",
+        "special/memories",
+        "special/owners",
     ] {
         let (db, source) = (Db::new(), store(name));
         db.run(RAW);

@@ -124,6 +124,12 @@ fn records_of_special_stores_are_what_chromadb_returned() {
         "two-collections",
         "no-vector",
         "no-vector-0.5.11",
+        "north",
+        "south",
+        "memories",
+        "chat-files",
+        "same-ids",
+        "owners",
     ] {
         chroma_records_are_what_chromadb_returned(&format!("special/{name}"), false);
     }
@@ -235,6 +241,27 @@ fn rows_from_releases_in_between_hold_what_they_returned_bit_for_bit() {
         );
     }
     migrated_collections_are_what_chromadb_returned("chroma-1.0.0", &["cosine_history"]);
+}
+
+#[test]
+fn rows_from_stores_of_many_kinds_hold_what_chromadb_returned_bit_for_bit() {
+    for (name, collections) in [
+        ("north", &["langchain"][..]),
+        ("south", &["langchain"]),
+        ("memories", &["memories"]),
+        ("same-ids", &["sql", "ddl", "documentation"]),
+        ("owners", &["numbers", "uuids", "names", "mixed", "nobody"]),
+    ] {
+        migrated_collections_are_what_chromadb_returned(&format!("special/{name}"), collections);
+    }
+    // A collection each of those that are in the queue alone and those that are partly in the index files.
+    let expected = Expected::of("special/chat-files");
+    let first = |persisted: bool| {
+        let wanted = |it: &&ExpectedCollection| it.count > 0 && (it.persisted > 0) == persisted;
+        expected.collections.iter().find(wanted).expect("has some")
+    };
+    let names = [false, true].map(|persisted| &*first(persisted).name);
+    migrated_collections_are_what_chromadb_returned("special/chat-files", &names);
 }
 
 #[test]

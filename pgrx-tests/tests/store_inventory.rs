@@ -2,7 +2,7 @@
 
 use vector_migrate_tests::{Db, Expected, Store, store};
 
-const STORES: [&str; 7] = [
+const STORES: [&str; 12] = [
     "chroma-0.4.24",
     "chroma-0.5.23",
     "chroma-0.6.3",
@@ -10,6 +10,11 @@ const STORES: [&str; 7] = [
     "chroma-1.5.9",
     "special/no-vector",
     "special/two-collections",
+    "special/north",
+    "special/memories",
+    "special/chat-files",
+    "special/same-ids",
+    "special/owners",
 ];
 
 fn line(db: &Db, source: &Store, columns: &str) -> String {
