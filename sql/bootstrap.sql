@@ -54,6 +54,7 @@ CREATE TABLE vector_migrate.runs (
     index_reason       pg_catalog.text,
     index_seconds      pg_catalog.float8,
     index_recall       pg_catalog.float8,
+    nul_changed        pg_catalog.int8 NOT NULL DEFAULT 0,
     CHECK (found OPERATOR(pg_catalog.=) (migrated OPERATOR(pg_catalog.+) skipped OPERATOR(pg_catalog.+) failed)),
     CHECK (migrated OPERATOR(pg_catalog.=) (reused OPERATOR(pg_catalog.+) embedded)
            AND reused OPERATOR(pg_catalog.=) (exact OPERATOR(pg_catalog.+) restored))
@@ -70,7 +71,29 @@ COMMENT ON COLUMN vector_migrate.runs.index_way IS 'how the content table''s vec
 COMMENT ON COLUMN vector_migrate.runs.index_reason IS 'of an imported index what it is made of, of another one why it was not imported';
 COMMENT ON COLUMN vector_migrate.runs.index_seconds IS 'seconds that the index took, its proof included';
 COMMENT ON COLUMN vector_migrate.runs.index_recall IS 'recall@10 at hnsw.ef_search 40 of up to 64 of the index''s own elements as queries, against all of its elements; null: not measured';
+COMMENT ON COLUMN vector_migrate.runs.content_target IS 'the first of the run''s tables; run_targets has all, with the index of each';
+COMMENT ON COLUMN vector_migrate.runs.nul_changed IS 'of the migrated ones: U+0000 was taken out of them or replaced, as nul_characters asked';
 COMMENT ON COLUMN vector_migrate.runs.source_fingerprint IS 'sizes and times of the store''s files when they were read';
+
+CREATE TABLE vector_migrate.run_targets (
+    run_id         pg_catalog.int8 NOT NULL,
+    target_no      pg_catalog.int4 NOT NULL,
+    content_target pg_catalog.regclass NOT NULL,
+    entity_target  pg_catalog.regclass,
+    created        pg_catalog.bool NOT NULL,
+    migrated       pg_catalog.int8 NOT NULL,
+    entities       pg_catalog.int8 NOT NULL,
+    index_way      pg_catalog.text
+                   CHECK (index_way OPERATOR(pg_catalog.=) ANY (ARRAY['imported', 'built', 'inserted'])),
+    index_reason   pg_catalog.text,
+    index_seconds  pg_catalog.float8,
+    index_recall   pg_catalog.float8,
+    PRIMARY KEY (run_id, target_no)
+);
+COMMENT ON TABLE vector_migrate.run_targets IS 'the tables of each run, in the order in which it filled them';
+COMMENT ON COLUMN vector_migrate.run_targets.created IS 'the run made the content table';
+COMMENT ON COLUMN vector_migrate.run_targets.migrated IS 'content rows that it got';
+COMMENT ON COLUMN vector_migrate.run_targets.entities IS 'entity rows that came with them';
 
 CREATE TABLE vector_migrate.run_errors (
     run_id     pg_catalog.int8 NOT NULL,
@@ -89,6 +112,7 @@ CREATE TABLE vector_migrate.run_rows (
     block_no   pg_catalog.int8 NOT NULL,
     target     pg_catalog.regclass NOT NULL,
     collection pg_catalog.text NOT NULL,
+    source     pg_catalog.text NOT NULL,
     keys       pg_catalog.text[] NOT NULL,
     users      pg_catalog.text[],
     entities   pg_catalog.int4[],
@@ -107,6 +131,7 @@ CREATE TABLE vector_migrate.run_rows (
 ALTER TABLE vector_migrate.run_rows
     ALTER COLUMN keys SET STORAGE EXTERNAL, ALTER COLUMN before SET STORAGE EXTERNAL;
 COMMENT ON TABLE vector_migrate.run_rows IS 'the content rows that a run wrote, in blocks of some thousand rows of one collection, with what rollback_migration() needs to undo them; the arrays of a block have one element for each row';
+COMMENT ON COLUMN vector_migrate.run_rows.source IS 'the id that Chroma gave the collection, which is the same wherever the store is moved to';
 COMMENT ON COLUMN vector_migrate.run_rows.keys IS 'ids of the content rows';
 COMMENT ON COLUMN vector_migrate.run_rows.users IS 'their owners; null where the table''s key has no user_id';
 COMMENT ON COLUMN vector_migrate.run_rows.entities IS 'entity rows inserted with each of them; null: none';
@@ -114,11 +139,12 @@ COMMENT ON COLUMN vector_migrate.run_rows.xids IS 'xmin of what was written: ano
 COMMENT ON COLUMN vector_migrate.run_rows.before IS 'null: the rows were inserted; else the overwritten rows and their entity rows, as JSON with each column as text';
 
 CREATE TABLE vector_migrate.run_marks (
-    run_id pg_catalog.int8 PRIMARY KEY,
+    run_id pg_catalog.int8 NOT NULL,
     target pg_catalog.oid NOT NULL,
-    xact   pg_catalog.xid8 NOT NULL
+    xact   pg_catalog.xid8 NOT NULL,
+    PRIMARY KEY (run_id, target)
 );
-COMMENT ON TABLE vector_migrate.run_marks IS 'one row for each run, never changed: as long as its own xmin is xact, the table is the same, and fewer than four billion transactions have gone by, xids in run_rows mean what they meant; a dump and restore makes all three different';
+COMMENT ON TABLE vector_migrate.run_marks IS 'one row for each content table of a run, never changed: as long as its own xmin is xact, the table is the same, and fewer than four billion transactions have gone by, xids in run_rows mean what they meant; a dump and restore makes all three different';
 
 -- Rows of a bulk load, for the extension's own INSERT and UPDATE: nothing to call by hand.
 CREATE FUNCTION vector_migrate.bulk_rows(anyelement) RETURNS SETOF anyelement
@@ -127,6 +153,7 @@ COMMENT ON FUNCTION vector_migrate.bulk_rows(anyelement) IS 'rows that migrate_c
 
 SELECT pg_catalog.pg_extension_config_dump('vector_migrate.runs', '');
 SELECT pg_catalog.pg_extension_config_dump('vector_migrate.runs_run_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('vector_migrate.run_targets', '');
 SELECT pg_catalog.pg_extension_config_dump('vector_migrate.run_errors', '');
 SELECT pg_catalog.pg_extension_config_dump('vector_migrate.run_rows', '');
 SELECT pg_catalog.pg_extension_config_dump('vector_migrate.run_marks', '');

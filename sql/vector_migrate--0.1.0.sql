@@ -65,6 +65,7 @@ CREATE TABLE vector_migrate.runs (
     index_reason       pg_catalog.text,
     index_seconds      pg_catalog.float8,
     index_recall       pg_catalog.float8,
+    nul_changed        pg_catalog.int8 NOT NULL DEFAULT 0,
     CHECK (found OPERATOR(pg_catalog.=) (migrated OPERATOR(pg_catalog.+) skipped OPERATOR(pg_catalog.+) failed)),
     CHECK (migrated OPERATOR(pg_catalog.=) (reused OPERATOR(pg_catalog.+) embedded)
            AND reused OPERATOR(pg_catalog.=) (exact OPERATOR(pg_catalog.+) restored))
@@ -81,7 +82,29 @@ COMMENT ON COLUMN vector_migrate.runs.index_way IS 'how the content table''s vec
 COMMENT ON COLUMN vector_migrate.runs.index_reason IS 'of an imported index what it is made of, of another one why it was not imported';
 COMMENT ON COLUMN vector_migrate.runs.index_seconds IS 'seconds that the index took, its proof included';
 COMMENT ON COLUMN vector_migrate.runs.index_recall IS 'recall@10 at hnsw.ef_search 40 of up to 64 of the index''s own elements as queries, against all of its elements; null: not measured';
+COMMENT ON COLUMN vector_migrate.runs.content_target IS 'the first of the run''s tables; run_targets has all, with the index of each';
+COMMENT ON COLUMN vector_migrate.runs.nul_changed IS 'of the migrated ones: U+0000 was taken out of them or replaced, as nul_characters asked';
 COMMENT ON COLUMN vector_migrate.runs.source_fingerprint IS 'sizes and times of the store''s files when they were read';
+
+CREATE TABLE vector_migrate.run_targets (
+    run_id         pg_catalog.int8 NOT NULL,
+    target_no      pg_catalog.int4 NOT NULL,
+    content_target pg_catalog.regclass NOT NULL,
+    entity_target  pg_catalog.regclass,
+    created        pg_catalog.bool NOT NULL,
+    migrated       pg_catalog.int8 NOT NULL,
+    entities       pg_catalog.int8 NOT NULL,
+    index_way      pg_catalog.text
+                   CHECK (index_way OPERATOR(pg_catalog.=) ANY (ARRAY['imported', 'built', 'inserted'])),
+    index_reason   pg_catalog.text,
+    index_seconds  pg_catalog.float8,
+    index_recall   pg_catalog.float8,
+    PRIMARY KEY (run_id, target_no)
+);
+COMMENT ON TABLE vector_migrate.run_targets IS 'the tables of each run, in the order in which it filled them';
+COMMENT ON COLUMN vector_migrate.run_targets.created IS 'the run made the content table';
+COMMENT ON COLUMN vector_migrate.run_targets.migrated IS 'content rows that it got';
+COMMENT ON COLUMN vector_migrate.run_targets.entities IS 'entity rows that came with them';
 
 CREATE TABLE vector_migrate.run_errors (
     run_id     pg_catalog.int8 NOT NULL,
@@ -100,6 +123,7 @@ CREATE TABLE vector_migrate.run_rows (
     block_no   pg_catalog.int8 NOT NULL,
     target     pg_catalog.regclass NOT NULL,
     collection pg_catalog.text NOT NULL,
+    source     pg_catalog.text NOT NULL,
     keys       pg_catalog.text[] NOT NULL,
     users      pg_catalog.text[],
     entities   pg_catalog.int4[],
@@ -118,6 +142,7 @@ CREATE TABLE vector_migrate.run_rows (
 ALTER TABLE vector_migrate.run_rows
     ALTER COLUMN keys SET STORAGE EXTERNAL, ALTER COLUMN before SET STORAGE EXTERNAL;
 COMMENT ON TABLE vector_migrate.run_rows IS 'the content rows that a run wrote, in blocks of some thousand rows of one collection, with what rollback_migration() needs to undo them; the arrays of a block have one element for each row';
+COMMENT ON COLUMN vector_migrate.run_rows.source IS 'the id that Chroma gave the collection, which is the same wherever the store is moved to';
 COMMENT ON COLUMN vector_migrate.run_rows.keys IS 'ids of the content rows';
 COMMENT ON COLUMN vector_migrate.run_rows.users IS 'their owners; null where the table''s key has no user_id';
 COMMENT ON COLUMN vector_migrate.run_rows.entities IS 'entity rows inserted with each of them; null: none';
@@ -125,11 +150,12 @@ COMMENT ON COLUMN vector_migrate.run_rows.xids IS 'xmin of what was written: ano
 COMMENT ON COLUMN vector_migrate.run_rows.before IS 'null: the rows were inserted; else the overwritten rows and their entity rows, as JSON with each column as text';
 
 CREATE TABLE vector_migrate.run_marks (
-    run_id pg_catalog.int8 PRIMARY KEY,
+    run_id pg_catalog.int8 NOT NULL,
     target pg_catalog.oid NOT NULL,
-    xact   pg_catalog.xid8 NOT NULL
+    xact   pg_catalog.xid8 NOT NULL,
+    PRIMARY KEY (run_id, target)
 );
-COMMENT ON TABLE vector_migrate.run_marks IS 'one row for each run, never changed: as long as its own xmin is xact, the table is the same, and fewer than four billion transactions have gone by, xids in run_rows mean what they meant; a dump and restore makes all three different';
+COMMENT ON TABLE vector_migrate.run_marks IS 'one row for each content table of a run, never changed: as long as its own xmin is xact, the table is the same, and fewer than four billion transactions have gone by, xids in run_rows mean what they meant; a dump and restore makes all three different';
 
 -- Rows of a bulk load, for the extension's own INSERT and UPDATE: nothing to call by hand.
 CREATE FUNCTION vector_migrate.bulk_rows(anyelement) RETURNS SETOF anyelement
@@ -138,6 +164,7 @@ COMMENT ON FUNCTION vector_migrate.bulk_rows(anyelement) IS 'rows that migrate_c
 
 SELECT pg_catalog.pg_extension_config_dump('vector_migrate.runs', '');
 SELECT pg_catalog.pg_extension_config_dump('vector_migrate.runs_run_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('vector_migrate.run_targets', '');
 SELECT pg_catalog.pg_extension_config_dump('vector_migrate.run_errors', '');
 SELECT pg_catalog.pg_extension_config_dump('vector_migrate.run_rows', '');
 SELECT pg_catalog.pg_extension_config_dump('vector_migrate.run_marks', '');
@@ -339,12 +366,18 @@ CREATE  FUNCTION "migrate_chroma"(
 	"filter" jsonb DEFAULT NULL, /* Option < JsonbText > */
 	"embeddings" TEXT DEFAULT 'auto', /* Option < String > */
 	"on_conflict" TEXT DEFAULT 'skip', /* Option < String > */
-	"orphans" TEXT DEFAULT 'skip', /* Option < String > */
+	"orphans" TEXT DEFAULT 'auto', /* Option < String > */
 	"default_user_id" TEXT DEFAULT NULL, /* Option < String > */
 	"target" TEXT DEFAULT 'content_vectors', /* Option < String > */
 	"entity_target" TEXT DEFAULT 'entity_vectors', /* Option < String > */
 	"strict" bool DEFAULT false, /* Option < bool > */
-	"index" TEXT DEFAULT 'auto' /* Option < String > */
+	"index" TEXT DEFAULT 'auto', /* Option < String > */
+	"owner_key" TEXT DEFAULT 'user_id', /* Option < String > */
+	"text_key" TEXT DEFAULT NULL, /* Option < String > */
+	"nul_characters" TEXT DEFAULT 'error', /* Option < String > */
+	"collections" TEXT[] DEFAULT NULL, /* :: std :: option :: Option < Vec < Option < String > > > */
+	"dimension" INT DEFAULT NULL, /* Option < i32 > */
+	"source_name" TEXT DEFAULT NULL /* Option < String > */
 ) RETURNS TABLE (
 	"run_id" bigint,  /* Option < i64 > */
 	"collection" TEXT,  /* String */
@@ -355,7 +388,8 @@ CREATE  FUNCTION "migrate_chroma"(
 	"failed" bigint,  /* i64 */
 	"reused" bigint,  /* i64 */
 	"embedded" bigint,  /* i64 */
-	"entities" bigint  /* i64 */
+	"entities" bigint,  /* i64 */
+	"note" TEXT  /* Option < String > */
 )
 VOLATILE PARALLEL UNSAFE 
 LANGUAGE c /* Rust */
@@ -373,12 +407,18 @@ CREATE  FUNCTION "migrate_chroma"(
 	"filter" jsonb DEFAULT NULL, /* Option < JsonbText > */
 	"embeddings" TEXT DEFAULT 'auto', /* Option < String > */
 	"on_conflict" TEXT DEFAULT 'skip', /* Option < String > */
-	"orphans" TEXT DEFAULT 'skip', /* Option < String > */
+	"orphans" TEXT DEFAULT 'auto', /* Option < String > */
 	"default_user_id" TEXT DEFAULT NULL, /* Option < String > */
 	"target" TEXT DEFAULT 'content_vectors', /* Option < String > */
 	"entity_target" TEXT DEFAULT 'entity_vectors', /* Option < String > */
 	"strict" bool DEFAULT false, /* Option < bool > */
-	"index" TEXT DEFAULT 'auto' /* Option < String > */
+	"index" TEXT DEFAULT 'auto', /* Option < String > */
+	"owner_key" TEXT DEFAULT 'user_id', /* Option < String > */
+	"text_key" TEXT DEFAULT NULL, /* Option < String > */
+	"nul_characters" TEXT DEFAULT 'error', /* Option < String > */
+	"collections" TEXT[] DEFAULT NULL, /* :: std :: option :: Option < Vec < Option < String > > > */
+	"dimension" INT DEFAULT NULL, /* Option < i32 > */
+	"source_name" TEXT DEFAULT NULL /* Option < String > */
 ) RETURNS TABLE (
 	"run_id" bigint,  /* Option < i64 > */
 	"collection" TEXT,  /* String */
@@ -389,7 +429,8 @@ CREATE  FUNCTION "migrate_chroma"(
 	"failed" bigint,  /* i64 */
 	"reused" bigint,  /* i64 */
 	"embedded" bigint,  /* i64 */
-	"entities" bigint  /* i64 */
+	"entities" bigint,  /* i64 */
+	"note" TEXT  /* Option < String > */
 )
 VOLATILE PARALLEL UNSAFE 
 LANGUAGE c /* Rust */
@@ -407,12 +448,18 @@ CREATE  FUNCTION "migrate_chroma"(
 	"filter" jsonb DEFAULT NULL, /* Option < JsonbText > */
 	"embeddings" TEXT DEFAULT 'auto', /* Option < String > */
 	"on_conflict" TEXT DEFAULT 'skip', /* Option < String > */
-	"orphans" TEXT DEFAULT 'skip', /* Option < String > */
+	"orphans" TEXT DEFAULT 'auto', /* Option < String > */
 	"default_user_id" TEXT DEFAULT NULL, /* Option < String > */
 	"target" TEXT DEFAULT 'content_vectors', /* Option < String > */
 	"entity_target" TEXT DEFAULT 'entity_vectors', /* Option < String > */
 	"strict" bool DEFAULT false, /* Option < bool > */
-	"index" TEXT DEFAULT 'auto' /* Option < String > */
+	"index" TEXT DEFAULT 'auto', /* Option < String > */
+	"owner_key" TEXT DEFAULT 'user_id', /* Option < String > */
+	"text_key" TEXT DEFAULT NULL, /* Option < String > */
+	"nul_characters" TEXT DEFAULT 'error', /* Option < String > */
+	"collections" TEXT[] DEFAULT NULL, /* :: std :: option :: Option < Vec < Option < String > > > */
+	"dimension" INT DEFAULT NULL, /* Option < i32 > */
+	"source_name" TEXT DEFAULT NULL /* Option < String > */
 ) RETURNS TABLE (
 	"run_id" bigint,  /* Option < i64 > */
 	"collection" TEXT,  /* String */
@@ -423,7 +470,8 @@ CREATE  FUNCTION "migrate_chroma"(
 	"failed" bigint,  /* i64 */
 	"reused" bigint,  /* i64 */
 	"embedded" bigint,  /* i64 */
-	"entities" bigint  /* i64 */
+	"entities" bigint,  /* i64 */
+	"note" TEXT  /* Option < String > */
 )
 VOLATILE PARALLEL UNSAFE 
 LANGUAGE c /* Rust */
@@ -523,9 +571,10 @@ AS 'MODULE_PATHNAME', 'search_entities_wrapper';
 -- error but within the extension's own statements, which run as their caller. Every name is qualified, as in bootstrap.sql.
 
 GRANT USAGE ON SCHEMA vector_migrate TO PUBLIC;
-GRANT SELECT ON vector_migrate.runs, vector_migrate.run_errors, vector_migrate.run_rows TO PUBLIC;
+GRANT SELECT ON vector_migrate.runs, vector_migrate.run_targets, vector_migrate.run_errors, vector_migrate.run_rows TO PUBLIC;
 
 ALTER TABLE vector_migrate.runs ENABLE ROW LEVEL SECURITY;
+ALTER TABLE vector_migrate.run_targets ENABLE ROW LEVEL SECURITY;
 ALTER TABLE vector_migrate.run_errors ENABLE ROW LEVEL SECURITY;
 ALTER TABLE vector_migrate.run_rows ENABLE ROW LEVEL SECURITY;
 
@@ -533,6 +582,8 @@ ALTER TABLE vector_migrate.run_rows ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own_runs ON vector_migrate.runs FOR SELECT
     USING (EXISTS (SELECT FROM pg_catalog.pg_roles r
                     WHERE r.rolname OPERATOR(pg_catalog.=) role AND pg_catalog.pg_has_role(r.oid, 'USAGE')));
+CREATE POLICY own_runs ON vector_migrate.run_targets FOR SELECT
+    USING (run_id OPERATOR(pg_catalog.=) ANY (SELECT r.run_id FROM vector_migrate.runs r));
 CREATE POLICY own_runs ON vector_migrate.run_errors FOR SELECT
     USING (run_id OPERATOR(pg_catalog.=) ANY (SELECT r.run_id FROM vector_migrate.runs r));
 CREATE POLICY own_runs ON vector_migrate.run_rows FOR SELECT
@@ -544,13 +595,16 @@ REVOKE ALL ON FUNCTION @extschema@.chroma_records(pg_catalog.text, pg_catalog.te
 REVOKE ALL ON FUNCTION @extschema@.check_model(pg_catalog.text, pg_catalog.text, pg_catalog.int4) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.migrate_chroma(
     pg_catalog.text, pg_catalog.text, pg_catalog.bool, pg_catalog.text, pg_catalog.jsonb, pg_catalog.text, pg_catalog.text,
-    pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.bool, pg_catalog.text) FROM PUBLIC;
+    pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.bool, pg_catalog.text, pg_catalog.text,
+    pg_catalog.text, pg_catalog.text, pg_catalog.text[], pg_catalog.int4, pg_catalog.text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.migrate_chroma(
     pg_catalog.text, pg_catalog.int8, pg_catalog.bool, pg_catalog.text, pg_catalog.jsonb, pg_catalog.text, pg_catalog.text,
-    pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.bool, pg_catalog.text) FROM PUBLIC;
+    pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.bool, pg_catalog.text, pg_catalog.text,
+    pg_catalog.text, pg_catalog.text, pg_catalog.text[], pg_catalog.int4, pg_catalog.text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.migrate_chroma(
     pg_catalog.text, pg_catalog.uuid, pg_catalog.bool, pg_catalog.text, pg_catalog.jsonb, pg_catalog.text, pg_catalog.text,
-    pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.bool, pg_catalog.text) FROM PUBLIC;
+    pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.bool, pg_catalog.text, pg_catalog.text,
+    pg_catalog.text, pg_catalog.text, pg_catalog.text[], pg_catalog.int4, pg_catalog.text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.import_index(pg_catalog.text, pg_catalog.text, pg_catalog.text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.embed_text(pg_catalog.text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.embed_text(pg_catalog.text[]) FROM PUBLIC;

@@ -59,14 +59,6 @@ pub enum Error {
         /// The full names.
         known: Vec<String>,
     },
-    /// Collections of different dimensions in one run.
-    #[error("the collections have different dimensions")]
-    MixedDimensions {
-        /// Each collection with its dimensions.
-        lines: Vec<String>,
-        /// The call for each.
-        calls: Vec<String>,
-    },
     /// The target's embedding column has other dimensions.
     #[error("{what} has {has} dimensions, but column \"embedding\" of {target} has {wants}")]
     WrongDimension {
@@ -262,9 +254,7 @@ impl Error {
                 Code::ERRCODE_UNDEFINED_OBJECT
             }
             Error::AmbiguousCollection { .. } => Code::ERRCODE_AMBIGUOUS_ALIAS,
-            Error::MixedDimensions { .. } | Error::WrongDimension { .. } => {
-                Code::ERRCODE_DATA_EXCEPTION
-            }
+            Error::WrongDimension { .. } => Code::ERRCODE_DATA_EXCEPTION,
             Error::TooManyDimensions(_) => Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             Error::DamagedIndex(_) => Code::ERRCODE_INDEX_CORRUPTED,
             Error::NotATable { .. } | Error::NotAVectorIndex(_) => Code::ERRCODE_WRONG_OBJECT_TYPE,
@@ -306,7 +296,6 @@ impl Error {
                 "Several databases of the store have it: {}.",
                 quoted(known)
             )),
-            Error::MixedDimensions { lines, .. } => Some(lines.join("\n")),
             Error::NotATable { detail, .. } => Some(detail.clone()),
             Error::NoModel { missing, .. } => Some(format!("\"{missing}\" does not exist.")),
             Error::NotOverwritable(_) => Some(
@@ -336,7 +325,6 @@ impl Error {
             | Error::WrongDimension { hint, .. }
             | Error::NoModel { hint, .. } => Some(hint.clone()),
             Error::AmbiguousCollection { .. } => Some("Give tenant/database/name.".into()),
-            Error::MixedDimensions { calls, .. } => Some(calls.join("\n")),
             Error::TooManyDimensions(_) => {
                 Some("pgvector's type vector takes 1 to 16000 dimensions.".into())
             }
@@ -382,9 +370,15 @@ impl Error {
 const MODEL_HINT: &str = "The settings vector_migrate.model_path and vector_migrate.onnxruntime_path \
                           say where the model and ONNX Runtime are.";
 
+/// Names, as far as a message has room for them.
 fn quoted(names: &[String]) -> String {
-    let quoted: Vec<_> = names.iter().map(|name| format!("\"{name}\"")).collect();
-    quoted.join(", ")
+    const MOST: usize = 50;
+    let named = names.iter().take(MOST);
+    let quoted: Vec<_> = named.map(|name| format!("\"{name}\"")).collect();
+    match names.len().checked_sub(MOST) {
+        Some(more @ 1..) => format!("{} and {more} more", quoted.join(", ")),
+        _ => quoted.join(", "),
+    }
 }
 
 fn source_code(error: &SourceError) -> Code {

@@ -125,3 +125,22 @@ pub fn open(place: PersistDir) -> Result<Opened, Error> {
         opened.ok_or_else(|| Error::Bug("the reader's thread gave no store".into()))?;
     Ok(Opened { store, stop, sizes })
 }
+
+/// Asks an open store on a thread, and gives it back.
+///
+/// # Errors
+/// What the source refuses.
+pub fn ask<T: Send + 'static>(
+    store: ChromaStore,
+    stop: &Arc<AtomicBool>,
+    question: impl FnOnce(&ChromaStore) -> Result<T, SourceError> + Send + 'static,
+) -> Result<(ChromaStore, T), Error> {
+    let mut reader = start(stop.clone(), move |sender: Sender<(ChromaStore, T)>| {
+        let answer = question(&store)?;
+        sender.send((store, answer));
+        Ok(())
+    })?;
+    let answered = next(&mut reader)?;
+    next(&mut reader)?;
+    answered.ok_or_else(|| Error::Bug("the reader's thread gave no answer".into()))
+}

@@ -68,7 +68,15 @@ fn init(
             let entity = tables::describe_entity(&place, oid, &pgvector)?;
             check_same(&entity, EntityColumn::UserId, dimensions, ty)
         }
-        None => create::entity(&place, Life::Permanent, dimensions, &content, &pgvector).map(drop),
+        None => create::entity(
+            &place,
+            Life::Permanent,
+            dimensions,
+            &content,
+            true,
+            &pgvector,
+        )
+        .map(drop),
     }
 }
 

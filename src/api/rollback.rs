@@ -77,6 +77,12 @@ fn tell(done: &ledger::RolledBack, force: bool) {
             }
         }
     }
+    if done.gone > 0 {
+        notice!(
+            "{} of the tables that run {run} filled do not exist any more",
+            done.gone
+        );
+    }
     if done.untouched {
         notice!("nothing was undone: run {run} stays as it was");
     } else if tables

@@ -9,8 +9,9 @@
 //! | module | stage | may import |
 //! | --- | --- | --- |
 //! | [`record`] | the model every stage shares | std, serde_json |
+//! | [`nul`] | U+0000 in records | record |
 //! | [`source`] | a Chroma persist directory as a stream of records, and its graphs | record, key, index, rusqlite |
-//! | [`map`] | a record as a content row and its entity rows | record |
+//! | [`map`] | a record as a content row and its entity rows | record, nul |
 //! | [`embed`] | text to vectors | key; fastembed, ort, tokenizers (feature `onnx`) |
 //! | [`compare`] | whether stored vectors are those of a model | std |
 //! | [`sample`] | the texts and vectors for that, as records pass | record, compare |
@@ -19,6 +20,7 @@
 //! | [`report`] | counts that add up | reason |
 //! | [`key`] | ids as keys of 128 bits | std |
 //! | [`seen`] | keys that a run has met | key |
+//! | [`table_name`] | names of target tables with placeholders for a collection's properties | record |
 //! | [`survey`] | a store in one row, and what it would be in PostgreSQL | record, source, map, encode |
 //! | [`index`] | Chroma's graph as the pages of pgvector's index | std |
 //! | [`pipeline`] | reads, maps and encodes on a thread of its own, bounded by bytes | all of the above but survey |
@@ -45,6 +47,7 @@ pub mod encode;
 pub mod index;
 pub mod key;
 pub mod map;
+pub mod nul;
 pub mod pipeline;
 pub mod reason;
 pub mod record;
@@ -53,3 +56,4 @@ pub mod sample;
 pub mod seen;
 pub mod source;
 pub mod survey;
+pub mod table_name;

@@ -5,7 +5,6 @@
 
 mod metadata_keys;
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -73,15 +72,6 @@ impl Value {
         }
     }
 
-    /// The same with U+FFFD for each U+0000.
-    fn without_nul(&self) -> Value {
-        match self {
-            Value::Str(text) => Value::Str(without_nul(text).into_owned()),
-            Value::List(items) => Value::List(items.iter().map(Value::without_nul).collect()),
-            other => other.clone(),
-        }
-    }
-
     /// Whether a text of it has U+0000, which PostgreSQL has no place for; the six characters `\u0000` of JSON that is
     /// kept as text are harmless.
     pub fn holds_nul(&self) -> bool {
@@ -96,14 +86,6 @@ impl Value {
 /// Metadata of a record or a collection: keys with values, ascending by key (bytewise), each key once.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Metadata(Vec<(Arc<str>, Value)>);
-
-/// The text with U+FFFD, the replacement character, for each U+0000.
-pub fn without_nul(text: &str) -> Cow<'_, str> {
-    match text.contains('\0') {
-        true => Cow::Owned(text.replace('\0', "\u{FFFD}")),
-        false => Cow::Borrowed(text),
-    }
-}
 
 impl Metadata {
     /// The value of `key`, if the key is there.
@@ -134,15 +116,6 @@ impl Metadata {
     pub fn remove(&mut self, key: &str) -> Option<Value> {
         let at = self.position(key).ok()?;
         Some(self.0.remove(at).1)
-    }
-
-    /// The same with U+FFFD for each U+0000, which PostgreSQL's texts cannot hold.
-    pub fn without_nul(&self) -> Metadata {
-        let mut shown = Metadata::default();
-        for (key, value) in self.iter() {
-            shown.set(without_nul(key).into_owned(), value.without_nul());
-        }
-        shown
     }
 
     /// Every key with its value, ascending by key.

@@ -1,5 +1,7 @@
 //! Blocks of `run_rows` as a rollback reads and shrinks them.
 
+use pgrx::pg_sys;
+
 use super::owner::as_owner;
 use crate::error::Error;
 use crate::spi;
@@ -21,18 +23,19 @@ pub struct Block {
 }
 
 impl Block {
-    /// The first block of `run` after block `after`.
+    /// The first block of `run` about the table `target` after block `after`.
     ///
     /// # Errors
     /// The server's own.
-    pub fn next(run: i64, after: i64) -> Result<Option<Block>, Error> {
+    pub fn next(run: i64, target: pg_sys::Oid, after: i64) -> Result<Option<Block>, Error> {
         as_owner(|| {
             spi::read_one(
                 "SELECT block_no, collection, keys, users, entities, xids::pg_catalog.text[], before \
                    FROM vector_migrate.run_rows \
                   WHERE run_id OPERATOR(pg_catalog.=) $1 AND block_no OPERATOR(pg_catalog.>) $2 \
+                    AND target OPERATOR(pg_catalog.=) $3 \
                   ORDER BY block_no LIMIT 1",
-                &[run.into(), after.into()],
+                &[run.into(), after.into(), target.into()],
                 |row| {
                     Ok(Block {
                         number: row.get(1)?.unwrap_or_default(),

@@ -13,11 +13,12 @@ const INTEGERS: ColumnType = array_of(pg_sys::BuiltinOid::INT4OID);
 const XIDS: ColumnType = array_of(pg_sys::BuiltinOid::XIDOID);
 
 /// The columns of `run_rows`, as rows fill them.
-const COLUMNS: [(&str, ColumnType); 9] = [
+const COLUMNS: [(&str, ColumnType); 10] = [
     ("run_id", ColumnType::Int8),
     ("block_no", ColumnType::Int8),
     ("target", ColumnType::Oid),
     ("collection", ColumnType::Text),
+    ("source", ColumnType::Text),
     ("keys", TEXTS),
     ("users", TEXTS),
     ("entities", INTEGERS),
@@ -48,6 +49,15 @@ pub struct WrittenRow<'a> {
     /// For a row that was overwritten: its `xmin`, and the JSON object of `row` (each column as text) and
     /// `entities` (its entity rows, likewise).
     pub before: Option<(&'a str, &'a str)>,
+}
+
+/// A collection as the run writes it down.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunCollection {
+    /// The name that its rows have.
+    pub name: String,
+    /// The id that Chroma gave it.
+    pub source: String,
 }
 
 /// A block under construction.
@@ -81,7 +91,7 @@ pub struct Journal {
     run: i64,
     target: pg_sys::Oid,
     with_users: bool,
-    collection: String,
+    collection: RunCollection,
     inserted: NewBlock,
     overwritten: NewBlock,
     blocks: i64,
@@ -92,10 +102,10 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// The journal of `run`, which fills `target`. `with_users`: the table's key has the user;
-    /// `per_collection`: it has the collection; `versioned`: `xmin` tells rows that have changed.
+    /// The journal of `run`, which fills `target` and has written `blocks` blocks before. `with_users`: the table's key has the
+    /// user; `per_collection`: it has the collection; `versioned`: `xmin` tells rows that have changed.
     pub fn new(
-        run: i64,
+        (run, blocks): (i64, i64),
         target: pg_sys::Oid,
         with_users: bool,
         per_collection: bool,
@@ -105,10 +115,10 @@ impl Journal {
             run,
             target,
             with_users,
-            collection: String::new(),
+            collection: RunCollection::default(),
             inserted: NewBlock::default(),
             overwritten: NewBlock::default(),
-            blocks: 0,
+            blocks,
             moves: Vec::new(),
             followers: versioned.then(|| Followers::new(run, target, per_collection)),
         }
@@ -123,10 +133,10 @@ impl Journal {
     ///
     /// # Errors
     /// The server's own.
-    pub fn add(&mut self, collection: &str, entry: &WrittenRow<'_>) -> Result<(), Error> {
-        if self.collection != collection {
+    pub fn add(&mut self, collection: &RunCollection, entry: &WrittenRow<'_>) -> Result<(), Error> {
+        if self.collection != *collection {
             self.flush()?;
-            collection.clone_into(&mut self.collection);
+            self.collection = collection.clone();
         }
         let block = match entry.before {
             None => &mut self.inserted,
@@ -138,7 +148,7 @@ impl Journal {
         }
         if let (Some(_), Some((before, _))) = (&self.followers, entry.before) {
             self.moves.push(Move {
-                collection: collection.to_owned(),
+                collection: collection.name.clone(),
                 key: entry.key.to_owned(),
                 user: entry.user.filter(|_| self.with_users).map(str::to_owned),
                 from: before.to_owned(),
@@ -170,17 +180,17 @@ impl Journal {
         self.moves.clear();
     }
 
-    /// Writes down what is not written yet; the run has no more rows.
+    /// Writes down what is not written yet; the table gets no more rows. Gives the number of blocks of the run.
     ///
     /// # Errors
     /// The server's own.
-    pub fn close(&mut self) -> Result<(), Error> {
+    pub fn close(mut self) -> Result<i64, Error> {
         self.flush()?;
         self.settle()?;
-        match &mut self.followers {
-            Some(followers) => followers.flush(),
-            None => Ok(()),
+        if let Some(followers) = &mut self.followers {
+            followers.flush()?;
         }
+        Ok(self.blocks)
     }
 
     /// Writes the blocks that were begun.
@@ -214,7 +224,8 @@ impl Journal {
         out.field(&self.run.to_ne_bytes())?;
         out.field(&self.blocks.to_ne_bytes())?;
         out.field(&u32::from(self.target).to_ne_bytes())?;
-        out.text(Some(&self.collection))?;
+        out.text(Some(&self.collection.name))?;
+        out.text(Some(&self.collection.source))?;
         array(&mut out, true, &block.keys)?;
         array(&mut out, self.with_users, &block.users)?;
         array(&mut out, block.has_entities, &block.entities)?;

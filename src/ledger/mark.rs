@@ -35,10 +35,10 @@ pub fn holds(run: i64, target: pg_sys::Oid) -> Result<bool, Error> {
     let now = i64::try_from(pg::current_full_xid()).unwrap_or(i64::MAX);
     let holds = spi::read_one(
         "SELECT m.xmin OPERATOR(pg_catalog.=) m.xact::pg_catalog.xid \
-            AND m.target OPERATOR(pg_catalog.=) $2 \
             AND m.xact::pg_catalog.text::pg_catalog.int8 OPERATOR(pg_catalog.<=) $3 \
             AND m.xact::pg_catalog.text::pg_catalog.int8 OPERATOR(pg_catalog.>=) $4 \
-           FROM vector_migrate.run_marks m WHERE m.run_id OPERATOR(pg_catalog.=) $1",
+           FROM vector_migrate.run_marks m \
+          WHERE m.run_id OPERATOR(pg_catalog.=) $1 AND m.target OPERATOR(pg_catalog.=) $2",
         &[run.into(), target.into(), now.into(), (now - ROUND).into()],
         |row| row.get::<bool>(1),
     )?;

@@ -9,17 +9,20 @@ mod failures;
 mod follow;
 mod journal;
 mod mark;
+mod origins;
 #[allow(unsafe_code)]
 mod owner;
 mod referrers;
 mod rollback;
+mod rollback_target;
 mod run;
 mod steps;
 mod table;
 mod undo;
 
 pub use failures::{FailedRecord, write_failures};
-pub use journal::{Journal, WrittenRow};
+pub use journal::{Journal, RunCollection, WrittenRow};
+pub use origins::{Names, Origins, origins};
 pub use owner::{as_owner, as_table_owner};
 pub use rollback::{RolledBack, Undone, roll_back};
-pub use run::{RunSummary, finish, next_run_id};
+pub use run::{RunSummary, TargetSummary, finish, has_filled, next_run_id};

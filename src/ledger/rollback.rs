@@ -1,16 +1,12 @@
-//! `rollback_migration`: a run undone block by block.
+//! `rollback_migration`: a run undone, table by table.
 
 use pgrx::pg_sys;
 
-use super::follow::Followers;
-use super::mark;
 use super::owner::as_owner;
-use super::referrers::Referrers;
-use super::steps::undo_all;
-use super::undo::{Step, Tables};
+use super::rollback_target::{self, RunTarget};
+use super::undo::Step;
 use crate::error::Error;
-use crate::tables::{self, ForeignKey, Known, RunTable};
-use crate::{lock, spi};
+use crate::spi;
 
 /// What became of one table.
 #[derive(Debug)]
@@ -40,6 +36,8 @@ pub struct RolledBack {
     pub newest_of: Option<String>,
     /// What became of each table.
     pub tables: Vec<Undone>,
+    /// Tables of the run that are not there any more.
+    pub gone: usize,
     /// Tables that refer to rows left alone.
     pub referring: Vec<String>,
     /// The ids of the run's transactions mean nothing here any more: a dump and restore lies between, or four billion
@@ -49,135 +47,82 @@ pub struct RolledBack {
     pub untouched: bool,
 }
 
-/// Undoes `run`, or the newest one of the calling role that is not undone yet.
+/// Undoes `run`, or the newest one of the calling role that is not undone yet, in all of its tables that are there.
 ///
 /// # Errors
 /// [`Error::NoRun`], [`Error::UnknownRun`] (also for a run of a role that the caller is no member of),
-/// [`Error::RolledBack`], [`Error::TargetGone`]; the server's own, as for want of the DELETE privilege.
+/// [`Error::RolledBack`], [`Error::TargetGone`] if none of its tables is there; the server's own, as for want of the DELETE
+/// privilege.
 pub fn roll_back(run: Option<i64>, force: bool) -> Result<RolledBack, Error> {
     let found = find(run)?;
     let run = found.run;
-    let (left, known) = as_owner(|| {
-        let blocks = spi::read_one(
-            "SELECT pg_catalog.count(*), pg_catalog.bool_or(users IS NOT NULL) \
-               FROM vector_migrate.run_rows WHERE run_id OPERATOR(pg_catalog.=) $1",
-            &[run.into()],
-            |row| Ok((row.get::<i64>(1)?, row.get::<bool>(2)?)),
-        )?;
-        let (left, users) = blocks.unwrap_or_default();
-        let xmin = mark::holds(run, found.content)?;
-        Ok((left.unwrap_or(0), Known { users, xmin }))
-    })?;
-    if found.undone && left == 0 {
+    let mut left = Vec::new();
+    for target in &found.targets {
+        left.push(rollback_target::left(run, target)?);
+    }
+    if found.undone && left.iter().all(|left| left.blocks == 0) {
         return Err(Error::RolledBack(run));
     }
-    let tables = describe(&found, known, force, left > 0)?;
-    let mut total = Step::default();
-    let mut followers = Followers::new(run, found.content, tables.content.per_collection);
-    undo_all(&tables, run, |mut step| {
-        for moved in std::mem::take(&mut step.moves) {
-            followers.push(moved)?;
+    let (mut gone, mut all, mut total) = (0, Vec::new(), Step::default());
+    for (target, left) in found.targets.iter().zip(&left) {
+        let Some((tables, step)) = rollback_target::undo(run, target, left, force)? else {
+            gone += 1;
+            continue;
+        };
+        add(
+            &mut all,
+            Undone {
+                target: tables.content.shown.clone(),
+                removed: step.removed,
+                restored: step.restored,
+                kept: step.kept,
+                unknown: !tables.content.versioned,
+            },
+        );
+        if let Some(entity) = &tables.entity {
+            add(
+                &mut all,
+                Undone {
+                    target: entity.shown.clone(),
+                    removed: step.entities_removed,
+                    restored: step.entities_restored,
+                    kept: step.entities_kept,
+                    unknown: !entity.versioned,
+                },
+            );
         }
         total.add(step);
-        Ok(())
-    })?;
-    followers.flush()?;
+    }
+    if gone == found.targets.len() {
+        return Err(Error::TargetGone { run });
+    }
     let touched = total.removed + total.restored + total.entities_removed + total.entities_restored;
     let untouched = touched == 0 && total.kept + total.entities_kept > 0;
     if !untouched {
         close(run)?;
-    }
-    let mut undone = vec![Undone {
-        target: tables.content.shown.clone(),
-        removed: total.removed,
-        restored: total.restored,
-        kept: total.kept,
-        unknown: !tables.content.versioned,
-    }];
-    if let Some(entity) = &tables.entity {
-        undone.push(Undone {
-            target: entity.shown.clone(),
-            removed: total.entities_removed,
-            restored: total.entities_restored,
-            kept: total.entities_kept,
-            unknown: !entity.versioned,
-        });
     }
     Ok(RolledBack {
         run,
         path: found.path,
         started: found.started,
         newest_of: found.newest_of,
-        tables: undone,
+        tables: all,
+        gone,
         referring: total.referring.into_iter().collect(),
-        restored: !known.xmin,
+        restored: left.iter().any(|left| !left.known.xmin),
         untouched,
     })
 }
 
-/// The run's tables, locked to the end of the transaction if there is something to undo (`writes`), and what refers to them.
-fn describe(found: &Found, known: Known, force: bool, writes: bool) -> Result<Tables, Error> {
-    let gone = || Error::TargetGone { run: found.run };
-    if writes {
-        // Blocks of the table's other runs change as well: one run or rollback of it at a time.
-        lock::wait_for_runs(&tables::named(found.content)?.ok_or_else(gone)?)?;
-        if !lock_to_undo(found.content)? {
-            return Err(gone());
+/// Adds what became of a table; an entity table may be that of several content tables.
+fn add(all: &mut Vec<Undone>, more: Undone) {
+    match all.iter_mut().find(|there| there.target == more.target) {
+        Some(there) => {
+            there.removed += more.removed;
+            there.restored += more.restored;
+            there.kept += more.kept;
         }
-    }
-    let content = RunTable::content(found.content, known)?.ok_or_else(gone)?;
-    let entity = match found.entity {
-        Some(oid) if !writes || lock_to_undo(oid)? => RunTable::entity(oid, &content, known)?,
-        _ => None,
-    };
-    // By force, rows go whatever refers to them, unless that would make the transaction fail at its end.
-    let counts = |key: &ForeignKey| !force || key.deferrable;
-    let mut keys = ForeignKey::all(&content, entity.as_ref())?;
-    keys.retain(counts);
-    let mut to_entities = match &entity {
-        Some(entity) => ForeignKey::all(entity, None)?,
-        None => Vec::new(),
-    };
-    to_entities.retain(counts);
-    let of_entities = |key: &ForeignKey| key.of_entities && !key.of_itself;
-    let (by_entities, others): (Vec<_>, Vec<_>) = keys.into_iter().partition(of_entities);
-    let entities_refer = !by_entities.is_empty();
-    // Rows that refer by the columns that make them a content row's are looked at as its entity rows.
-    let by_other_columns = by_entities.into_iter().filter(|key| match &entity {
-        Some(entity) => !entity.is_found_by(&key.referring),
-        None => true,
-    });
-    Ok(Tables {
-        to_content: Referrers::new(others, entities_refer),
-        by_entities: Referrers::new(by_other_columns.collect(), false),
-        to_entities: Referrers::new(to_entities, false),
-        content,
-        entity,
-        force,
-    })
-}
-
-/// Locks a table as DELETE would: nobody rewrites it, or makes a key to it or an index on it, until the transaction ends.
-/// `false` if it is gone.
-///
-/// # Errors
-/// [`Error::NoPrivilege`]: a role that may neither delete nor change rows may not lock the table either.
-fn lock_to_undo(table: pg_sys::Oid) -> Result<bool, Error> {
-    let found = spi::look_up_one(
-        "SELECT c.oid::pg_catalog.regclass::pg_catalog.text, \
-                pg_catalog.has_table_privilege(c.oid, 'DELETE') \
-                  OR pg_catalog.has_any_column_privilege(c.oid, 'UPDATE') \
-           FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) $1",
-        &[table.into()],
-        |row| Ok((row.get::<String>(1)?, row.get::<bool>(2)?)),
-    )?;
-    match found {
-        None | Some((_, None)) => Ok(false),
-        Some((name, Some(false))) => Err(Error::NoPrivilege {
-            target: name.unwrap_or_default(),
-            needed: "DELETE, and UPDATE where rows are put back",
-        }),
-        Some((_, Some(true))) => Ok(lock::hold(table, lock::Mode::Write)),
+        None => all.push(more),
     }
 }
 
@@ -199,8 +144,7 @@ struct Found {
     path: String,
     started: String,
     newest_of: Option<String>,
-    content: pg_sys::Oid,
-    entity: Option<pg_sys::Oid>,
+    targets: Vec<RunTarget>,
     /// It was undone before.
     undone: bool,
 }
@@ -224,22 +168,34 @@ fn find(run: Option<i64>) -> Result<Found, Error> {
     };
     let rows = as_owner(|| {
         spi::write_returning(
-            "SELECT content_target::pg_catalog.oid, entity_target::pg_catalog.oid, \
-                    status OPERATOR(pg_catalog.=) 'rolled back', path, started_at::pg_catalog.text \
+            "SELECT status OPERATOR(pg_catalog.=) 'rolled back', path, started_at::pg_catalog.text \
                FROM vector_migrate.runs WHERE run_id OPERATOR(pg_catalog.=) $1 FOR UPDATE",
             &[number.into()],
             |row| {
                 Ok(Found {
                     run: number,
                     newest_of: role.clone().filter(|_| run.is_none()),
-                    content: row.get(1)?.unwrap_or(pg_sys::InvalidOid),
-                    entity: row.get(2)?,
-                    undone: row.get(3)?.unwrap_or_default(),
-                    path: row.get(4)?.unwrap_or_default(),
-                    started: row.get(5)?.unwrap_or_default(),
+                    undone: row.get(1)?.unwrap_or_default(),
+                    path: row.get(2)?.unwrap_or_default(),
+                    started: row.get(3)?.unwrap_or_default(),
+                    targets: Vec::new(),
                 })
             },
         )
     })?;
-    rows.into_iter().next().ok_or(Error::UnknownRun(number))
+    let found = rows.into_iter().next().ok_or(Error::UnknownRun(number))?;
+    let targets = as_owner(|| {
+        spi::read(
+            "SELECT content_target::pg_catalog.oid, entity_target::pg_catalog.oid \
+               FROM vector_migrate.run_targets WHERE run_id OPERATOR(pg_catalog.=) $1 ORDER BY target_no",
+            &[number.into()],
+            |row| {
+                Ok(RunTarget {
+                    content: row.get(1)?.unwrap_or(pg_sys::InvalidOid),
+                    entity: row.get(2)?,
+                })
+            },
+        )
+    })?;
+    Ok(Found { targets, ..found })
 }

@@ -1,4 +1,4 @@
-//! `runs`: one row for each committed run.
+//! `runs` and `run_targets`: one row for each committed run, and for each of its tables.
 
 use pgrx::JsonB;
 use pgrx::prelude::*;
@@ -29,14 +29,27 @@ pub struct RunSummary {
     pub truncated: u64,
     /// Whether the store's vectors are the installed model's; `None`: not compared.
     pub model_verdict: Option<String>,
-    /// How the content table's vector index came; `None`: the run made none.
-    pub index: Option<Made>,
     /// What the store was like.
     pub fingerprint: serde_json::Value,
+    /// Its tables, in the order in which they were filled; the first one is the run's own row, too.
+    pub targets: Vec<TargetSummary>,
+}
+
+/// What `run_targets` keeps of a table.
+#[derive(Debug)]
+pub struct TargetSummary {
     /// The content table.
     pub content: pg_sys::Oid,
     /// The entity table.
     pub entity: Option<pg_sys::Oid>,
+    /// The run made the content table.
+    pub created: bool,
+    /// Content rows that it got.
+    pub migrated: u64,
+    /// Entity rows that came with them.
+    pub entities: u64,
+    /// How the content table's vector index came; `None`: the run made none.
+    pub index: Option<Made>,
 }
 
 /// A number for a new run.
@@ -67,17 +80,20 @@ pub fn finish(run: RunSummary) -> Result<(), Error> {
         row.get::<String>(1)
     })?;
     let counts = run.counts;
-    let index = run.index.as_ref();
+    let Some(first) = run.targets.first() else {
+        return Err(Error::Bug("a run without tables".into()));
+    };
+    let index = first.index.as_ref();
     as_owner(|| {
         spi::write(
             "INSERT INTO vector_migrate.runs \
                (run_id, path, options, status, started_at, finished_at, found, migrated, skipped, \
                 failed, reused, exact, restored, missing, stale, embedded, entities, model, source_fingerprint, role, \
                 content_target, entity_target, truncated, model_verdict, \
-                index_way, index_reason, index_seconds, index_recall) \
+                index_way, index_reason, index_seconds, index_recall, nul_changed) \
              OVERRIDING SYSTEM VALUE VALUES \
                ($1, $2, $3, 'completed', $4, pg_catalog.clock_timestamp(), $5, $6, $7, $8, $9, $10, \
-                $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)",
+                $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27)",
             &[
                 run.run_id.into(),
                 run.path.into(),
@@ -97,16 +113,55 @@ pub fn finish(run: RunSummary) -> Result<(), Error> {
                 run.model.into(),
                 JsonB(run.fingerprint).into(),
                 role.flatten().into(),
-                run.content.into(),
-                run.entity.into(),
+                first.content.into(),
+                first.entity.into(),
                 count(run.truncated).into(),
                 run.model_verdict.into(),
                 index.map(|made| made.way.word()).into(),
                 index.map(|made| made.reason.as_str()).into(),
                 index.map(|made| made.seconds).into(),
                 index.and_then(|made| made.recall).into(),
+                count(counts.nul).into(),
             ],
         )?;
-        mark::write(run.run_id, run.content)
+        for (target, number) in run.targets.iter().zip(0_i32..) {
+            let index = target.index.as_ref();
+            spi::write(
+                "INSERT INTO vector_migrate.run_targets \
+                   (run_id, target_no, content_target, entity_target, created, migrated, entities, \
+                    index_way, index_reason, index_seconds, index_recall) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+                &[
+                    run.run_id.into(),
+                    number.into(),
+                    target.content.into(),
+                    target.entity.into(),
+                    target.created.into(),
+                    count(target.migrated).into(),
+                    count(target.entities).into(),
+                    index.map(|made| made.way.word()).into(),
+                    index.map(|made| made.reason.as_str()).into(),
+                    index.map(|made| made.seconds).into(),
+                    index.and_then(|made| made.recall).into(),
+                ],
+            )?;
+            mark::write(run.run_id, target.content)?;
+        }
+        Ok(())
     })
+}
+
+/// Whether a run has filled the content table.
+///
+/// # Errors
+/// The server's own.
+pub fn has_filled(content: pg_sys::Oid) -> Result<bool, Error> {
+    let found = as_owner(|| {
+        spi::read_one(
+            "SELECT true FROM vector_migrate.run_targets WHERE content_target OPERATOR(pg_catalog.=) $1 LIMIT 1",
+            &[content.into()],
+            |row| row.get::<bool>(1),
+        )
+    })?;
+    Ok(found.is_some())
 }

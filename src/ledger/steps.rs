@@ -13,7 +13,7 @@ use crate::{interrupt, pg, subxact};
 /// Overwritten rows in one step, about: where each of them went is kept in memory until the step is done.
 const MOVES: usize = 100_000;
 
-/// Undoes the blocks of `run`; `done` gets what each step has done.
+/// Undoes the blocks of `run` that are about the content table; `done` gets what each step has done.
 ///
 /// # Errors
 /// The server's own, and what `done` gives.
@@ -40,7 +40,7 @@ pub fn undo_all(
             Ok(Ok(Some((_, None)))) => return Ok(()),
             Err(refused) if !refused.is_about_a_row() => return Err(Error::Refused(refused)),
             Err(_) | Ok(Ok(None)) => {
-                let Some(block) = Block::next(run, after)? else {
+                let Some(block) = Block::next(run, tables.content.oid, after)? else {
                     return Ok(());
                 };
                 let mut step = Step::default();
@@ -68,7 +68,7 @@ fn many(
     for _ in 0..blocks {
         interrupt::check();
         let more = pg::with_memory_of_its_own(|| {
-            let Some(block) = Block::next(run, last.unwrap_or(after))? else {
+            let Some(block) = Block::next(run, tables.content.oid, last.unwrap_or(after))? else {
                 return Ok(Some(false));
             };
             let Some((step, undone)) = undo(tables, &block, &block.places())? else {

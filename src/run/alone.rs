@@ -5,27 +5,34 @@
 
 use std::cell::RefCell;
 
+use super::routes::Route;
 use crate::error::Error;
+use crate::tables;
 
 thread_local! {
-    /// The targets of the runs that go on in this session, qualified.
-    static TARGETS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    /// The targets of the runs that go on in this session, qualified; those of one run are one element.
+    static TARGETS: RefCell<Vec<Vec<String>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A run into a target goes on for as long as this lives.
+/// A run into its targets goes on for as long as this lives.
 pub struct Alone;
 
 impl Alone {
-    /// Begins a run into `target`, qualified.
+    /// Begins a run.
     ///
     /// # Errors
-    /// [`Error::Recursion`] if one goes on in this session.
-    pub fn begin(target: String) -> Result<Alone, Error> {
-        TARGETS.with_borrow_mut(|targets| {
-            if targets.contains(&target) {
-                return Err(Error::Recursion(target));
+    /// [`Error::Recursion`] if one into one of its targets goes on in this session; as [`tables::find`].
+    pub fn begin(routes: &[Route]) -> Result<Alone, Error> {
+        let mut ours = Vec::with_capacity(routes.len());
+        for route in routes {
+            ours.push(tables::find(&route.target)?.qualified());
+        }
+        TARGETS.with_borrow_mut(|runs| {
+            let busy = |target: &&String| runs.iter().any(|there| there.contains(target));
+            if let Some(target) = ours.iter().find(busy) {
+                return Err(Error::Recursion(target.clone()));
             }
-            targets.push(target);
+            runs.push(ours);
             Ok(Alone)
         })
     }

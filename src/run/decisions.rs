@@ -8,18 +8,18 @@ use pgrx::pg_sys;
 use vector_migrate_core::encode::{ContentColumn, EntityColumn, TableColumn};
 use vector_migrate_core::pipeline::EmbeddingMode;
 
-use super::options::Options;
+use super::routes::Route;
 use crate::error::Error;
 use crate::load::{self, Destination, LoadColumn, Way};
 use crate::message::{Level, notice, send};
 use crate::sink::{Described, Destinations};
 use crate::tables::create::{self, Life};
 use crate::tables::{self, Pgvector, Place, Target, planned};
-use crate::{guc, ledger, lock, model, pg, spi};
+use crate::{guc, lock, model, pg, spi};
 
 /// What a call may write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Writes {
+pub enum Writes {
     /// A run: everything.
     Permanent,
     /// A dry run: what is taken back.
@@ -39,69 +39,85 @@ enum RowsGo {
     Nowhere,
 }
 
-/// What is decided of a run's tables.
+/// What is asked of a route's tables.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// Their names.
+    pub route: &'a Route,
+    /// Which route of the run it is.
+    pub number: usize,
+    /// Dimensions of a content table that is created; `None`: no vector tells.
+    pub dimension: Option<u32>,
+    /// The type of the column `user_id` of a content table that is created.
+    pub user_type: &'static str,
+    /// Where vectors come from.
+    pub mode: EmbeddingMode,
+}
+
+/// What is decided of the tables of a route.
 #[derive(Debug)]
 pub struct Decisions {
     /// The tables, as they are described.
     pub described: Described,
-    /// The run's number in the ledger; `None`: a dry run.
-    pub run: Option<i64>,
+    /// Rows stay where they are put: it is no dry run.
+    pub stays: bool,
     rows_go: RowsGo,
     /// The way of content rows, where they go anywhere.
     way: Option<Way>,
 }
 
 impl Decisions {
-    /// Finds and describes the tables that `options` names, or creates them: the content table for vectors of `dimension`. Locks
-    /// them, and keeps other runs out.
+    /// Finds and describes the tables of a route, or creates them. Locks them, and keeps other runs out.
     ///
     /// # Errors
     /// What is wrong with an existing table; [`Error::TargetBusy`]; the server's own.
     pub fn decide(
-        options: &Options,
-        dimension: Option<u32>,
+        writes: Writes,
+        asked: Asked<'_>,
         pgvector: &Pgvector,
-        check: impl FnOnce(&Target<ContentColumn>) -> Result<(), Error>,
+        created: &mut Vec<String>,
     ) -> Result<Decisions, Error> {
-        let writes = match (options.dry_run, pg::can_write()) {
-            (false, _) => Writes::Permanent,
-            (true, true) => Writes::Temporary,
-            (true, false) => Writes::Nothing,
-        };
+        let target = &asked.route.target;
         if writes == Writes::Permanent {
-            lock::keep_runs_out(&tables::find(&options.target)?.qualified())?;
+            lock::keep_runs_out(&tables::find(target)?.qualified())?;
         }
-        let place = tables::find_locked(&options.target, writes.locks())?;
-        // Without a vector anywhere there is nothing to take dimensions from but the model.
-        let dimension = match dimension {
-            Some(dimension) => dimension,
-            None if place.oid.is_none() && model::installed().is_ok() => model::describe("")?.1,
-            None => 384,
-        };
-        let content = writes.content(&place, dimension, options.user_id_type, pgvector)?;
-        check(&content)?;
-        let entity = writes.entity(options, dimension, &content, pgvector)?;
+        let place = tables::find_locked(target, writes.locks())?;
+        let dimension = asked.dimension.map_or_else(dimension_without_vectors, Ok)?;
+        let content = writes.content(&place, dimension, asked, pgvector)?;
+        let entity = writes.entity(dimension, asked, &content, pgvector)?;
+        let made = [
+            Some((content.created, &content.name, content.vector.dimension)),
+            entity
+                .as_ref()
+                .map(|it| (it.created, &it.name, it.vector.dimension)),
+        ];
+        for (is_new, name, dimension) in made.into_iter().flatten() {
+            let line = || {
+                format!(
+                    "{name}, for vectors of {} dimensions",
+                    dimension.unwrap_or(0)
+                )
+            };
+            created.extend(is_new.then(line));
+        }
         let described = Described {
             content: Rc::new(content),
             entity: entity.map(Rc::new),
         };
-        let run = match writes {
-            Writes::Permanent => Some(ledger::next_run_id()?),
-            Writes::Temporary | Writes::Nothing => None,
-        };
-        let rows_go = writes.rows_go(&described)?;
+        let rows_go = writes.rows_go(&described, asked.number)?;
+        let stays = writes == Writes::Permanent;
         let way = match rows_go {
             RowsGo::Nowhere => None,
             RowsGo::IntoTables => Some(way(
                 &described.content,
                 described.content.oid,
-                rows_go.dry(run),
+                rows_go.dry(stays),
             )),
             RowsGo::IntoCopies(content, _) => Some(way(&described.content, content, false)),
         };
         Ok(Decisions {
             described,
-            run,
+            stays,
             rows_go,
             way,
         })
@@ -109,7 +125,7 @@ impl Decisions {
 
     /// Whether content rows go directly into the table itself, to stay.
     pub fn loads_directly(&self) -> bool {
-        self.run.is_some() && self.way == Some(Way::Direct)
+        self.stays && self.way == Some(Way::Direct)
     }
 
     /// Where rows go; `None`: nowhere. `late`: indexes of the content table that get their entries after the load.
@@ -126,7 +142,7 @@ impl Decisions {
         let Some(content_way) = self.way else {
             return Ok(None);
         };
-        let dry = self.rows_go.dry(self.run);
+        let dry = self.rows_go.dry(self.stays);
         let entity = match entity.as_ref().zip(entity_oid) {
             Some((entity, oid)) => {
                 let way = way(entity, oid, dry);
@@ -139,12 +155,29 @@ impl Decisions {
             content: Rc::new(content),
             entity,
             in_place: self.rows_go == RowsGo::IntoTables,
-            stays: self.run.is_some(),
+            stays: self.stays,
         }))
     }
 }
 
+/// Without a vector anywhere there is nothing to take dimensions from but the model.
+fn dimension_without_vectors() -> Result<u32, Error> {
+    match model::installed() {
+        Ok(()) => Ok(model::describe("")?.1),
+        Err(_) => Ok(384),
+    }
+}
+
 impl Writes {
+    /// What a call may write: a dry run in a read-only transaction nothing at all.
+    pub fn of(dry_run: bool) -> Writes {
+        match (dry_run, pg::can_write()) {
+            (false, _) => Writes::Permanent,
+            (true, true) => Writes::Temporary,
+            (true, false) => Writes::Nothing,
+        }
+    }
+
     /// How the tables are locked while they are described: a dry run that puts nothing into them leaves others alone.
     fn locks(self) -> lock::Mode {
         match self {
@@ -153,10 +186,27 @@ impl Writes {
         }
     }
 
-    fn life(self) -> Life {
+    fn life(self, number: usize) -> Life {
         match self {
             Writes::Permanent => Life::Permanent,
-            Writes::Temporary | Writes::Nothing => Life::Temporary,
+            Writes::Temporary | Writes::Nothing => Life::Temporary(number),
+        }
+    }
+
+    /// Says which tables the run has made.
+    pub fn tell_created(self, tables: &[String]) {
+        /// So many are named.
+        const NAMED: usize = 10;
+        let verb = match self {
+            Writes::Permanent => "was created",
+            Writes::Temporary | Writes::Nothing => "would be created",
+        };
+        for line in tables.iter().take(NAMED) {
+            let (name, rest) = line.split_once(',').unwrap_or((line, ""));
+            notice!("table {name} {verb},{rest}");
+        }
+        if let Some(more @ 1..) = tables.len().checked_sub(NAMED) {
+            notice!("and {more} more tables");
         }
     }
 
@@ -165,20 +215,21 @@ impl Writes {
         self,
         place: &Place,
         dimension: u32,
-        user_id_type: &str,
+        asked: Asked<'_>,
         pgvector: &Pgvector,
     ) -> Result<Target<ContentColumn>, Error> {
         if let Some(oid) = place.oid {
             return tables::describe_content(place, oid, pgvector);
         }
+        let user_type = asked.user_type;
         let made = match self {
-            Writes::Nothing => planned::content(dimension, user_id_type),
+            Writes::Nothing => planned::content(dimension, user_type),
             _ => {
-                let oid = create::content(place, self.life(), dimension, user_id_type, pgvector)?;
+                let life = self.life(asked.number);
+                let oid = create::content(place, life, dimension, user_type, pgvector)?;
                 tables::describe_content(place, oid, pgvector)?
             }
         };
-        self.tell_created(place, dimension);
         Ok(Target {
             name: place.qualified(),
             created: true,
@@ -190,17 +241,17 @@ impl Writes {
     /// The entity table; `None` if no entities are wanted or none can be put in.
     fn entity(
         self,
-        options: &Options,
         content_dimension: u32,
+        asked: Asked<'_>,
         content: &Target<ContentColumn>,
         pgvector: &Pgvector,
     ) -> Result<Option<Target<EntityColumn>>, Error> {
-        let Some(name) = &options.entity_target else {
+        let Some(name) = &asked.route.entity_target else {
             return Ok(None);
         };
         let place = tables::find_locked(name, self.locks())?;
         // What will be embedded later, by a run or by hand, is embedded with the model that is installed.
-        let dimension = match (place.oid, model::installed(), options.mode) {
+        let dimension = match (place.oid, model::installed(), asked.mode) {
             (None, Ok(()), EmbeddingMode::Stored) => {
                 model::describe("").map_or(content_dimension, |it| it.1)
             }
@@ -209,9 +260,9 @@ impl Writes {
         };
         let entity = match place.oid {
             Some(oid) => tables::describe_entity(&place, oid, pgvector)?,
-            None => self.new_entity(&place, dimension, content, pgvector)?,
+            None => self.new_entity(&place, dimension, asked, content, pgvector)?,
         };
-        if entity.vector_required && options.mode == EmbeddingMode::Stored {
+        if entity.vector_required && asked.mode == EmbeddingMode::Stored {
             notice!(
                 "no entities are migrated: embeddings => 'stored' gives them no vectors, and column \
                  \"embedding\" of {} is not null",
@@ -226,17 +277,19 @@ impl Writes {
         self,
         place: &Place,
         dimension: u32,
+        asked: Asked<'_>,
         content: &Target<ContentColumn>,
         pgvector: &Pgvector,
     ) -> Result<Target<EntityColumn>, Error> {
         let made = match self {
             Writes::Nothing => planned::entity(dimension, content),
             _ => {
-                let oid = create::entity(place, self.life(), dimension, content, pgvector)?;
+                let life = self.life(asked.number);
+                let refers = !asked.route.shares_entities;
+                let oid = create::entity(place, life, dimension, content, refers, pgvector)?;
                 tables::describe_entity(place, oid, pgvector)?
             }
         };
-        self.tell_created(place, dimension);
         Ok(Target {
             name: place.qualified(),
             created: true,
@@ -244,21 +297,10 @@ impl Writes {
         })
     }
 
-    fn tell_created(self, place: &Place, dimension: u32) {
-        let verb = match self {
-            Writes::Permanent => "was created",
-            Writes::Temporary | Writes::Nothing => "would be created",
-        };
-        notice!(
-            "table {} {verb}, for vectors of {dimension} dimensions",
-            place.qualified()
-        );
-    }
-
     /// Where rows go. A dry run's go into temporary copies of the tables, with their types and checks, so that it meets what a
     /// run would meet; or, where a table has rules that a copy would not show, into the tables themselves, from which the
     /// subtransaction's end takes them back.
-    fn rows_go(self, described: &Described) -> Result<RowsGo, Error> {
+    fn rows_go(self, described: &Described, number: usize) -> Result<RowsGo, Error> {
         let Described { content, entity } = described;
         match self {
             Writes::Permanent => return Ok(RowsGo::IntoTables),
@@ -288,11 +330,11 @@ impl Writes {
         }
         let content = match content.created {
             true => content.oid,
-            false => create::shadow(content, "content")?,
+            false => create::shadow(content, "content", number)?,
         };
         let entity = match entity {
             Some(entity) if entity.created => Some(entity.oid),
-            Some(entity) => Some(create::shadow(entity, "entity")?),
+            Some(entity) => Some(create::shadow(entity, "entity", number)?),
             None => None,
         };
         Ok(RowsGo::IntoCopies(content, entity))
@@ -301,8 +343,8 @@ impl Writes {
 
 impl RowsGo {
     /// Whether rows are tried in the tables themselves.
-    fn dry(self, run: Option<i64>) -> bool {
-        self == RowsGo::IntoTables && run.is_none()
+    fn dry(self, stays: bool) -> bool {
+        self == RowsGo::IntoTables && !stays
     }
 }
 
@@ -346,7 +388,7 @@ fn destination<C: TableColumn>(
     ))
 }
 
-/// Whether a table of this name is there and has room for rows already.
+/// Whether a table of this name is there and has pages of rows already.
 ///
 /// # Errors
 /// As [`tables::find_locked`].

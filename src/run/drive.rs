@@ -1,28 +1,29 @@
-//! The loop: batches from the reader's thread into the sink, an interrupt check between two, the report.
+//! A run: its tables one after the other, each filled from the reader's batches, an interrupt check between two; the report.
 
-use std::collections::HashSet;
-
-use vector_migrate_core::pipeline::EmbeddingMode;
-use vector_migrate_core::report::Counts;
+use vector_migrate_core::pipeline::{Batch, EmbeddingMode};
+use vector_migrate_core::reason::Reason;
+use vector_migrate_core::report::{Counts, Report};
 use vector_migrate_core::sample::Pair;
 use vector_migrate_core::source::Source as _;
 use vector_migrate_core::source::chroma::PersistDir;
 
 use super::alone::Alone;
-use super::decisions::Decisions;
+use super::decisions::{self, Decisions, Writes};
 use super::indexes::Indexes;
+use super::members::{self, Chosen};
+use super::notes::{self, Notes};
 use super::notices::{self, Progress};
 use super::options::Options;
-use super::plan::{self, Prepared};
+use super::plan::{self, Call, Part, Prepared, Run};
 use super::planned_reader::{GraphFound, PlannedReader};
-use super::{collections, decisions, plan::without_trace, verdict};
+use super::{collections, routes, verdict};
 use crate::error::Error;
-use crate::ledger::{self, RunSummary};
-use crate::message::{notice, warning};
-use crate::reader::{self, Opened, Size};
-use crate::sink::{Described, Sink};
+use crate::ledger::{self, RunSummary, TargetSummary};
+use crate::message::warning;
+use crate::reader::{self, Opened};
+use crate::sink::{Described, Sink, Tally};
 use crate::tables::Pgvector;
-use crate::{model, pg};
+use crate::{model, pg, subxact};
 
 /// One row of the result.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub struct ResultRow {
     pub user: Option<String>,
     /// The counts.
     pub counts: Counts,
+    /// What there is to say about the row.
+    pub note: Option<String>,
 }
 
 /// Migrates the store in `place`, which has passed the access check.
@@ -43,99 +46,101 @@ pub struct ResultRow {
 /// Everything in [`Error`]; then nothing is written.
 pub fn migrate(place: PersistDir, options: &Options) -> Result<Vec<ResultRow>, Error> {
     let started_at = pgrx::datum::clock_timestamp();
-    let _alone = Alone::begin(crate::tables::find(&options.target)?.qualified())?;
     let Opened { store, stop, sizes } = reader::open(place)?;
     let shown = store.directory().display().to_string();
-    let chosen = collections::choose(&shown, store.collections(), options.collection.as_deref())?;
+    let all = store.collections();
+    let wanted = options.collections.as_deref();
+    let chosen = collections::choose_several(&shown, all, wanted, options.dimension)?;
     if let Some(damage) = store.damage().first().filter(|_| options.strict) {
         return Err(Error::Damage(damage.clone()));
     }
     for warning in store.warnings() {
         warning!("{warning}");
     }
-    let ids: HashSet<&str> = chosen.iter().map(|it| it.id.as_str()).collect();
-    let sizes: Vec<_> = store
-        .collections()
-        .iter()
-        .zip(sizes)
-        .filter(|(collection, _)| ids.contains(collection.id.as_str()))
-        .collect();
-    let size = sizes.iter().fold(Size::default(), |sum, (_, size)| Size {
-        records: sum.records.saturating_add(size.records),
-        queued: sum.queued.saturating_add(size.queued),
-    });
-    let largest = sizes
-        .into_iter()
-        .filter(|(collection, _)| collection.dimension.is_some())
-        .max_by_key(|(_, size)| size.records)
-        .map(|(collection, size)| (collection.clone(), size.records));
+    let counted: Vec<routes::Counted<'_>> =
+        all.iter().zip(sizes.iter().map(|it| it.records)).collect();
+    let routes = routes::routes(options, &counted, &chosen)?;
+    let _alone = Alone::begin(&routes)?;
+    let writes = Writes::of(options.dry_run);
+    if writes == Writes::Permanent && !pg::can_write() {
+        return Err(Error::ReadOnly("migrate_chroma"));
+    }
+    let (store, Chosen { members, user_type }) =
+        members::members((store, &stop), options, &routes, &sizes)?;
+    let call = Call {
+        options,
+        writes,
+        pgvector: Pgvector::find()?,
+        user_type,
+    };
+    let ids = store.collections().iter().map(|it| it.id.clone()).collect();
     let fingerprint = store.fingerprint();
     let source = Source {
-        directory: shown.clone(),
+        directory: shown,
         bytes: fingerprint.bytes(),
     };
     // A run that finds its records in the target needs no vectors.
-    let wanted = options.mode != EmbeddingMode::Generate && !decisions::is_filled(&options.target)?;
-    let first = chosen.first().cloned();
-    let begin = move || PlannedReader::begin(store, stop, first, wanted);
-    if options.dry_run {
-        return without_trace_or_writing(|| {
-            let reading = begin()?;
-            let prepared = plan::prepare(options, &shown, chosen, size, largest)?;
-            load(reading, source, prepared, |_| Ok(()))
-        });
-    }
-    if !pg::can_write() {
-        return Err(Error::ReadOnly("migrate_chroma"));
-    }
-    let reading = begin()?;
-    let prepared = plan::prepare(options, &shown, chosen, size, largest)?;
-    let fingerprint = fingerprint.to_json();
-    load(reading, source, prepared, |loaded| {
-        let Loaded {
-            sink,
-            tables,
-            indexes,
-            pgvector,
-            counts,
-            graph,
-            samples,
-            model,
-            truncated,
-        } = loaded;
-        sink.close()?;
-        let index = indexes.make(&tables.described, counts, graph, &pgvector)?;
-        let verdict = match counts.reused {
-            0 => None,
-            _ => verdict::tell(&samples, &shown),
+    let first = routes.first().map(|it| it.target.as_str());
+    let filled = first.map_or(Ok(false), decisions::is_filled)?;
+    let vectors = options.mode != EmbeddingMode::Generate && !filled;
+    let first = members.iter().flatten().next();
+    let first = first.map(|it| it.collection.clone());
+    let run = move || {
+        let reading = PlannedReader::begin(store, stop, first, vectors, routes.len())?;
+        let collections = members::written(options, &members);
+        let parts = plan::decide(&call, &routes, members)?;
+        let run = Run {
+            id: match writes {
+                Writes::Permanent => Some(ledger::next_run_id()?),
+                Writes::Temporary | Writes::Nothing => None,
+            },
+            call,
+            collections,
+            store: ids,
         };
-        let Described { content, entity } = &tables.described;
-        let run_id = tables
-            .run
-            .ok_or_else(|| Error::Bug("a run without number".into()))?;
-        ledger::finish(RunSummary {
-            run_id,
-            path: shown.clone(),
-            options: options.json.clone(),
-            started_at,
-            counts,
-            model,
-            truncated,
-            model_verdict: verdict.map(|it| it.to_string()),
-            fingerprint,
-            index,
-            content: content.oid,
-            entity: entity.as_ref().map(|entity| entity.oid),
-        })
-    })
+        let filled = fill(&run, parts, reading, &source)?;
+        if let Some(run_id) = run.id {
+            let verdict = match filled.report.total().reused {
+                0 => None,
+                _ => verdict::tell(&filled.samples, &source.directory),
+            };
+            ledger::finish(RunSummary {
+                run_id,
+                path: source.directory,
+                options: options.json.clone(),
+                started_at,
+                counts: filled.report.total(),
+                model: filled.model,
+                truncated: filled.truncated,
+                model_verdict: verdict.map(|it| it.to_string()),
+                fingerprint: fingerprint.to_json(),
+                targets: filled.targets,
+            })?;
+        }
+        notices::close(&filled.report, &filled.progress, run.id);
+        filled.notes.tell(filled.report.count_of(Reason::NoUserId));
+        notices::truncated(filled.truncated, model::max_tokens());
+        Ok(rows(&run, &filled.report, &filled.notes))
+    };
+    match writes {
+        Writes::Temporary => without_trace(run),
+        Writes::Permanent | Writes::Nothing => run(),
+    }
 }
 
-/// A dry run: in a subtransaction that is taken back, or bare where nothing could be written anyway.
-fn without_trace_or_writing<R>(work: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
-    if pg::can_write() {
-        without_trace(work)
-    } else {
-        work()
+/// Runs a whole dry run in a subtransaction that is taken back.
+fn without_trace<R>(work: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
+    match subxact::run(|_| false, work) {
+        Ok(result) => result,
+        Err(refused) => {
+            let report = pgrx::pg_sys::panic::ErrorReport::new(
+                refused.code,
+                refused.message,
+                "vector_migrate",
+            );
+            report.report(pgrx::PgLogLevel::ERROR);
+            unreachable!("an ERROR does not return")
+        }
     }
 }
 
@@ -146,15 +151,12 @@ struct Source {
     bytes: u64,
 }
 
-/// A run whose rows are in the tables.
-struct Loaded<'s> {
-    sink: &'s mut Sink,
-    tables: Decisions,
-    indexes: Indexes,
-    pgvector: Pgvector,
-    counts: Counts,
-    /// What there is of the graph that was wished for.
-    graph: Option<GraphFound>,
+/// A run whose rows are in its tables.
+struct Filled {
+    report: Report,
+    targets: Vec<TargetSummary>,
+    notes: Notes,
+    progress: Progress,
     /// Texts with stored vectors, to be compared with the model's.
     samples: Vec<Pair>,
     /// The model's name, if vectors were made.
@@ -163,77 +165,145 @@ struct Loaded<'s> {
     truncated: u64,
 }
 
-/// Reads, loads, reports.
-fn load(
+/// Fills the tables, one after the other.
+fn fill(
+    run: &Run<'_>,
+    parts: Vec<Part>,
     mut reading: PlannedReader,
-    source: Source,
+    source: &Source,
+) -> Result<Filled, Error> {
+    notices::begin(&source.directory, &parts);
+    let members = notes::members(run.call.options, &parts);
+    let records = parts.iter().map(|it| it.size().records).sum();
+    let mut progress = Progress::start(plan::contents(&parts).next(), records, source.bytes);
+    let truncated_before = model::truncated();
+    let (mut tally, mut targets) = (Tally::default(), Vec::new());
+    let (mut samples, mut remarks) = (Vec::new(), Vec::new());
+    for part in parts {
+        let before = tally.report.total();
+        let prepared = plan::prepare(run, part, tally, samples.is_empty())?;
+        let mut take = |batch: &mut Batch| {
+            // There is something to compare: the model is loaded while the run goes on.
+            if samples.is_empty() && !batch.samples.is_empty() {
+                model::expect();
+            }
+            samples.append(&mut batch.samples);
+            remarks.append(&mut batch.remarks);
+        };
+        let loaded = load(prepared, &mut reading, &mut progress, &mut take)?;
+        let (summary, now) = close(run, loaded, before)?;
+        targets.push(summary);
+        tally = now;
+    }
+    reading.end()?;
+    let truncated = model::truncated().saturating_sub(truncated_before);
+    let counts = tally.report.total();
+    let embeds_entities = run.call.options.mode != EmbeddingMode::Stored;
+    let made = counts.embedded > 0 || (counts.entities > 0 && embeds_entities);
+    let model = match made {
+        true => Some(model::describe("vectors were made")?.0),
+        false => None,
+    };
+    Ok(Filled {
+        report: tally.report,
+        targets,
+        notes: Notes::new(run.call.options, members, &remarks),
+        progress,
+        samples,
+        model,
+        truncated,
+    })
+}
+
+/// A table whose rows are in it.
+struct Loaded {
+    sink: Sink,
+    tables: Decisions,
+    indexes: Indexes,
+    /// What there is of the graph that was wished for.
+    graph: Option<GraphFound>,
+}
+
+/// Reads and loads what belongs into one table.
+fn load(
     prepared: Prepared,
-    finish: impl FnOnce(Loaded<'_>) -> Result<(), Error>,
-) -> Result<Vec<ResultRow>, Error> {
+    reading: &mut PlannedReader,
+    progress: &mut Progress,
+    take: &mut dyn FnMut(&mut Batch),
+) -> Result<Loaded, Error> {
     let Prepared {
         plan,
         mut sink,
         tables,
         indexes,
         graph,
-        pgvector,
-        records,
     } = prepared;
-    let content = &tables.described.content;
-    notice!(
-        "reading \"{}\": {} collection{} into {}",
-        source.directory,
-        plan.collections.len(),
-        if plan.collections.len() == 1 { "" } else { "s" },
-        content.name
-    );
-    let mut progress = Progress::start(content.oid, records, source.bytes);
-    let truncated_before = model::truncated();
+    progress.into_table(tables.described.content.oid);
     reading.follow(plan, graph);
-    let mut samples = Vec::new();
     let mut batches = || {
         let mut batch = reading.next()?;
         if let Some(batch) = &mut batch {
-            // There is something to compare: the model is loaded while the run goes on.
-            if samples.is_empty() && !batch.samples.is_empty() {
-                model::expect();
-            }
-            samples.append(&mut batch.samples);
+            take(batch);
         }
         Ok(batch)
     };
     while sink.advance(&mut batches, &mut |now| progress.tick(now))? {}
     crate::progress::end();
-    let graph = reading.graph();
-    drop(reading);
-    let truncated = model::truncated().saturating_sub(truncated_before);
-    let counts = sink.recorder().report().total();
-    let made = counts.embedded > 0 || (counts.entities > 0 && sink.embeds_entities());
-    let model = match made {
-        true => Some(model::describe("vectors were made")?.0),
-        false => None,
-    };
-    finish(Loaded {
-        sink: &mut sink,
+    Ok(Loaded {
+        sink,
         tables,
         indexes,
-        pgvector,
-        counts,
+        graph: reading.graph(),
+    })
+}
+
+/// Makes the indexes of a table that is filled, which had `before` when the run came to it; a dry run makes none.
+fn close(run: &Run<'_>, loaded: Loaded, before: Counts) -> Result<(TargetSummary, Tally), Error> {
+    let Loaded {
+        sink,
+        tables,
+        indexes,
         graph,
-        samples,
-        model,
-        truncated,
-    })?;
-    let recorder = sink.recorder();
-    notices::close(recorder.report(), &progress, recorder.run());
-    notices::truncated(truncated, model::max_tokens());
-    let lines = recorder.report().lines();
-    Ok(lines
-        .map(|(collection, user, counts)| ResultRow {
-            run_id: recorder.run(),
-            collection: recorder.name(collection).to_owned(),
-            user: user.map(str::to_owned),
-            counts: *counts,
-        })
-        .collect())
+    } = loaded;
+    let tally = sink.close()?;
+    let now = tally.report.total();
+    let (migrated, entities) = (
+        now.migrated - before.migrated,
+        now.entities - before.entities,
+    );
+    let index = match run.id {
+        Some(_) => indexes.make(
+            &tables.described,
+            (migrated, entities),
+            graph,
+            &run.call.pgvector,
+        )?,
+        None => None,
+    };
+    let Described { content, entity } = &tables.described;
+    let summary = TargetSummary {
+        content: content.oid,
+        entity: entity.as_ref().map(|entity| entity.oid),
+        created: content.created,
+        migrated,
+        entities,
+        index,
+    };
+    Ok((summary, tally))
+}
+
+/// The rows of the result, in the store's order.
+fn rows(run: &Run<'_>, report: &Report, notes: &Notes) -> Vec<ResultRow> {
+    let mut lines: Vec<_> = report.lines().collect();
+    // Stable: the users of a collection stay in their order.
+    lines.sort_by_key(|(collection, ..)| notes.place(*collection));
+    let rows = lines.into_iter().map(|(collection, user, line)| ResultRow {
+        run_id: run.id,
+        collection: (run.collections.get(collection))
+            .map_or_else(String::new, |it| it.name.clone()),
+        user: user.map(str::to_owned),
+        counts: line.counts,
+        note: notes.of_line(collection, user, line),
+    });
+    rows.collect()
 }

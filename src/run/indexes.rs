@@ -6,7 +6,6 @@ use vector_migrate_core::index::cost::import_pays;
 use vector_migrate_core::index::graph::{Form, Graph};
 use vector_migrate_core::pipeline::EmbeddingMode;
 use vector_migrate_core::record::{Collection, Space};
-use vector_migrate_core::report::Counts;
 
 use super::decisions::Decisions;
 use super::options::Options;
@@ -58,7 +57,7 @@ impl Indexes {
             _ => Vec::new(),
         };
         // On a table that was there, a new index is made only where one is asked for by name.
-        let real = run.run.is_some();
+        let real = run.stays;
         let asked = matches!(wish, Wish::Import | Wish::Build);
         let has_none = asked && real && !content.created && has_no_index(content, pgvector)?;
         let new = real && wish != Wish::None && (content.created || has_none);
@@ -110,7 +109,7 @@ impl Indexes {
         self.late.iter().map(|index| index.oid).collect()
     }
 
-    /// Makes them for a run with these counts; how the content table's came. Entity vectors are the model's own, of length 1, and no graph is there for
+    /// Makes them for a table that got so many content and entity rows; how the content table's came. Entity vectors are the model's own, of length 1, and no graph is there for
     /// them.
     ///
     /// # Errors
@@ -118,7 +117,7 @@ impl Indexes {
     pub fn make(
         self,
         described: &Described,
-        rows: Counts,
+        (rows, entities): (u64, u64),
         found: Option<GraphFound>,
         pgvector: &Pgvector,
     ) -> Result<Option<Made>, Error> {
@@ -159,21 +158,13 @@ impl Indexes {
                 },
                 graph: std::mem::replace(&mut graph, spare),
                 subject: Subject::There(index),
-                rows: rows.migrated,
+                rows,
                 pgvector,
             })?;
             first = first.or(made);
         }
         if self.new {
-            first = new(
-                content,
-                self.wish,
-                self.space,
-                m,
-                graph,
-                rows.migrated,
-                pgvector,
-            )?;
+            first = new(content, self.wish, self.space, m, graph, rows, pgvector)?;
         }
         if let Some(entity) = described.entity.as_ref().filter(|entity| entity.created) {
             let wish = match self.wish {
@@ -181,15 +172,7 @@ impl Indexes {
                 _ => Wish::Build,
             };
             let none = Err(String::new());
-            new(
-                entity,
-                wish,
-                Space::Cosine,
-                None,
-                none,
-                rows.entities,
-                pgvector,
-            )?;
+            new(entity, wish, Space::Cosine, None, none, entities, pgvector)?;
         }
         Ok(first)
     }

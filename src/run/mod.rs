@@ -9,10 +9,13 @@ mod decisions;
 mod drive;
 mod import_index;
 mod indexes;
+mod members;
+mod notes;
 mod notices;
 mod options;
 mod plan;
 mod planned_reader;
+mod routes;
 mod verdict;
 
 pub use collections::choose;

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use pgrx::prelude::*;
-use vector_migrate_core::reason::Reason;
 use vector_migrate_core::report::{Counts, Report};
 
+use super::plan::Part;
 use crate::message::notice;
 use crate::sink::RunProgress;
 use crate::{guc, progress};
@@ -23,11 +23,11 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Starts the clock for a run into `table` over `records` records of a store of `bytes` bytes.
-    pub fn start(table: pg_sys::Oid, records: u64, bytes: u64) -> Progress {
+    /// Starts the clock for a run that begins with `table` over `records` records of a store of `bytes` bytes.
+    pub fn start(table: Option<pg_sys::Oid>, records: u64, bytes: u64) -> Progress {
         let now = Instant::now();
         let mut progress = Progress {
-            table,
+            table: table.unwrap_or(pg_sys::InvalidOid),
             records,
             bytes,
             started: now,
@@ -40,6 +40,11 @@ impl Progress {
             read: 0,
         });
         progress
+    }
+
+    /// Goes on with another table.
+    pub fn into_table(&mut self, table: pg_sys::Oid) {
+        self.table = table;
     }
 
     /// Shows how far the run is, and tells it if it is time to.
@@ -87,6 +92,17 @@ impl Progress {
     }
 }
 
+/// What is read, and where it goes.
+pub fn begin(directory: &str, parts: &[Part]) {
+    let collections: usize = parts.iter().map(|it| it.members.len()).sum();
+    let into = match parts {
+        [only] => only.tables.described.content.name.clone(),
+        several => format!("{} tables", several.len()),
+    };
+    let plural = if collections == 1 { "" } else { "s" };
+    notice!("reading \"{directory}\": {collections} collection{plural} into {into}");
+}
+
 /// Texts that the model has not seen to their end.
 pub fn truncated(texts: u64, max_tokens: Option<usize>) {
     if let (1.., Some(tokens)) = (texts, max_tokens) {
@@ -122,6 +138,12 @@ pub fn close(report: &Report, progress: &Progress, run: Option<i64>) {
         progress.elapsed().as_secs_f64(),
         progress.rate(total.found())
     );
+    if total.nul > 0 {
+        notice!(
+            "{} of the migrated records held U+0000, which was taken out or replaced",
+            total.nul
+        );
+    }
     if total.missing > 0 {
         notice!(
             "{} of the records found are missing their vector in the store, {} of all vectors were embedded",
@@ -143,12 +165,6 @@ pub fn close(report: &Report, progress: &Progress, run: Option<i64>) {
             "failed"
         };
         notice!("{count} {kind}: {} (first: {first})", reason.as_str());
-    }
-    if report.count_of(Reason::NoUserId) > 0 {
-        notice!(
-            "records without user_id: orphans => 'keep' migrates them with user_id null, \
-             default_user_id => '...' gives them an owner"
-        );
     }
     if let Some(run) = run
         && total.skipped + total.failed + total.stale > 0

@@ -1,7 +1,9 @@
 //! The arguments of `migrate_chroma`, checked before anything is opened.
 
 use vector_migrate_core::map::filter::Filter;
+use vector_migrate_core::nul::NulCharacters;
 use vector_migrate_core::pipeline::EmbeddingMode;
+use vector_migrate_core::table_name::TableName;
 
 use crate::error::Error;
 use crate::index::Wish;
@@ -22,9 +24,9 @@ pub struct Arguments {
     pub filter: Option<String>,
     /// `auto`, `stored` or `generate`.
     pub embeddings: Option<String>,
-    /// `skip`, `update` or `error`.
+    /// `skip`, `update`, `overwrite` or `error`.
     pub on_conflict: Option<String>,
-    /// `skip` or `keep`.
+    /// `auto`, `skip` or `keep`.
     pub orphans: Option<String>,
     /// The owner of records without one.
     pub default_user_id: Option<String>,
@@ -36,6 +38,29 @@ pub struct Arguments {
     pub strict: Option<bool>,
     /// `auto`, `import`, `build` or `none`.
     pub index: Option<String>,
+    /// The metadata key of a record's owner.
+    pub owner_key: Option<String>,
+    /// The metadata key of the text of records without a document.
+    pub text_key: Option<String>,
+    /// `error`, `remove` or `replace`.
+    pub nul_characters: Option<String>,
+    /// Only these collections.
+    pub collections: Option<Vec<Option<String>>>,
+    /// Only collections of so many dimensions.
+    pub dimension: Option<i32>,
+    /// What stands before each collection's name.
+    pub source_name: Option<String>,
+}
+
+/// What becomes of records that name no owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Orphans {
+    /// Kept where no record of their collection names one, else left out.
+    Auto,
+    /// Left out.
+    Skip,
+    /// Migrated with a NULL owner.
+    Keep,
 }
 
 /// The arguments, checked.
@@ -47,26 +72,36 @@ pub struct Options {
     pub user_id_type: &'static str,
     /// Nothing is written.
     pub dry_run: bool,
-    /// Only this collection.
-    pub collection: Option<String>,
+    /// Only these collections, all without them.
+    pub collections: Option<Vec<String>>,
+    /// Only collections of so many dimensions.
+    pub dimension: Option<u32>,
     /// Only records whose metadata contains this: the text of a jsonb value.
     pub filter: Option<String>,
     /// Where vectors come from.
     pub mode: EmbeddingMode,
     /// What to do with keys that are there.
     pub on_conflict: OnConflict,
-    /// Records without an owner are wanted.
-    pub keep_orphans: bool,
+    /// What becomes of records without an owner.
+    pub orphans: Orphans,
     /// The owner of records without one.
     pub default_user_id: Option<String>,
     /// The content table.
-    pub target: String,
+    pub target: TableName,
     /// The entity table; `None`: no entities.
-    pub entity_target: Option<String>,
+    pub entity_target: Option<TableName>,
     /// Any damage is an error.
     pub strict: bool,
     /// How a vector index comes about.
     pub index: Wish,
+    /// The metadata key of a record's owner.
+    pub owner_key: String,
+    /// The metadata key of the text of records without a document.
+    pub text_key: Option<String>,
+    /// What becomes of U+0000.
+    pub nul: NulCharacters,
+    /// What stands before each collection's name.
+    pub source_name: Option<String>,
     /// All of them, for the ledger.
     pub json: serde_json::Value,
 }
@@ -115,6 +150,7 @@ impl Options {
         let conflicts = [
             ("skip", OnConflict::Skip),
             ("update", OnConflict::Update),
+            ("overwrite", OnConflict::Overwrite),
             ("error", OnConflict::Error),
         ];
         let indexes = [
@@ -126,10 +162,23 @@ impl Options {
         let index_choice = choice("index", index.as_deref(), &indexes)?;
         let mode = choice("embeddings", embeddings.as_deref(), &modes)?;
         let on_conflict_choice = choice("on_conflict", on_conflict.as_deref(), &conflicts)?;
-        let keep_orphans = choice(
+        let orphans_choice = choice(
             "orphans",
             orphans.as_deref(),
-            &[("skip", false), ("keep", true)],
+            &[
+                ("auto", Orphans::Auto),
+                ("skip", Orphans::Skip),
+                ("keep", Orphans::Keep),
+            ],
+        )?;
+        let nul = choice(
+            "nul_characters",
+            arguments.nul_characters.as_deref(),
+            &[
+                ("error", NulCharacters::Error),
+                ("remove", NulCharacters::Remove),
+                ("replace", NulCharacters::Replace),
+            ],
         )?;
         let filter = arguments.filter.as_deref().map(filter_json).transpose()?;
         let json = serde_json::json!({
@@ -145,21 +194,41 @@ impl Options {
             "entity_target": arguments.entity_target,
             "strict": arguments.strict,
             "index": index,
+            "owner_key": arguments.owner_key,
+            "text_key": arguments.text_key,
+            "nul_characters": arguments.nul_characters,
+            "collections": arguments.collections,
+            "dimension": arguments.dimension,
+            "source_name": arguments.source_name,
         });
+        let owner_key = arguments
+            .owner_key
+            .ok_or(Error::NullArgument("owner_key"))?;
+        let target = arguments.target.ok_or(Error::NullArgument("target"))?;
+        let entity_target = arguments.entity_target;
         Ok(Options {
             user_id: arguments.user_id,
             user_id_type: arguments.user_id_type,
             dry_run: arguments.dry_run.ok_or(Error::NullArgument("dry_run"))?,
-            collection: arguments.collection,
+            collections: wanted_collections(arguments.collection, arguments.collections)?,
+            dimension: arguments.dimension.map(dimension).transpose()?,
             filter: arguments.filter,
             mode,
             on_conflict: on_conflict_choice,
-            keep_orphans,
+            orphans: orphans_choice,
             default_user_id: arguments.default_user_id,
-            target: arguments.target.ok_or(Error::NullArgument("target"))?,
-            entity_target: arguments.entity_target,
+            target: table_name("target", &target)?,
+            entity_target: entity_target
+                .map(|name| table_name("entity_target", &name))
+                .transpose()?,
             strict: arguments.strict.ok_or(Error::NullArgument("strict"))?,
             index: index_choice,
+            owner_key: named("owner_key", owner_key)?,
+            text_key: (arguments.text_key)
+                .map(|key| named("text_key", key))
+                .transpose()?,
+            nul,
+            source_name: arguments.source_name.map(source_name).transpose()?,
             json,
         })
     }
@@ -170,6 +239,69 @@ impl Options {
     /// None any more: [`Options::check`] has parsed it.
     pub fn parsed_filter(&self) -> Result<Option<Filter>, Error> {
         self.filter.as_deref().map(parse_filter).transpose()
+    }
+}
+
+/// The collections that the two arguments name.
+fn wanted_collections(
+    one: Option<String>,
+    several: Option<Vec<Option<String>>>,
+) -> Result<Option<Vec<String>>, Error> {
+    let Some(several) = several else {
+        return Ok(one.map(|one| vec![one]));
+    };
+    let several: Option<Vec<String>> = several.into_iter().collect();
+    let several = several.ok_or(Error::NullArgument("an element of collections"))?;
+    match one {
+        None => Ok(Some(several)),
+        Some(one) => Err(Error::BadArgument {
+            argument: "collection",
+            value: one,
+            hint: "Give collection or collections, not both.".into(),
+        }),
+    }
+}
+
+fn dimension(given: i32) -> Result<u32, Error> {
+    let dimension = u32::try_from(given).ok().filter(|n| *n > 0);
+    dimension.ok_or_else(|| Error::BadArgument {
+        argument: "dimension",
+        value: given.to_string(),
+        hint: "Give the number of dimensions of the collections to migrate, as chroma_collections() shows it."
+            .into(),
+    })
+}
+
+fn table_name(argument: &'static str, name: &str) -> Result<TableName, Error> {
+    TableName::parse(name).map_err(|why| Error::BadArgument {
+        argument,
+        value: name.to_owned(),
+        hint: format!("Give a table's name, qualified by its schema or not: {why}."),
+    })
+}
+
+/// A metadata key that an argument names.
+fn named(argument: &'static str, key: String) -> Result<String, Error> {
+    match key.trim().is_empty() {
+        false => Ok(key),
+        true => Err(Error::BadArgument {
+            argument,
+            value: key,
+            hint: "Give a metadata key, as chroma_collections() shows them in metadata_keys."
+                .into(),
+        }),
+    }
+}
+
+/// Chroma's collections have neither separator in their names, so that what was made of name and source is told apart.
+fn source_name(name: String) -> Result<String, Error> {
+    match name.trim().is_empty() || name.contains([':', '/']) {
+        false => Ok(name),
+        true => Err(Error::BadArgument {
+            argument: "source_name",
+            value: name,
+            hint: "Give a word without \":\" and \"/\", as 'south'.".into(),
+        }),
     }
 }
 

@@ -1,24 +1,97 @@
-//! From options and store to a plan: which tables, which dimensions, which vectors.
+//! From options and store to plans: which tables, which dimensions, which vectors.
 
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use pgrx::pg_sys;
 use vector_migrate_core::encode::{ColumnType, ContentColumn, canonical_key};
-use vector_migrate_core::pipeline::{Budget, EmbeddingMode, Plan, Pool};
+use vector_migrate_core::pipeline::{Budget, EmbeddingMode, Plan, PlannedCollection, Pool};
 use vector_migrate_core::record::{Collection, Space};
 use vector_migrate_core::seen::RowKeys;
 
-use super::decisions::Decisions;
-use super::indexes::{Indexes, Largest};
-use super::options::Options;
+use super::decisions::{Asked, Decisions, Writes};
+use super::indexes::Indexes;
+use super::options::{Options, Orphans};
 use super::planned_reader::GraphWish;
+use super::routes::Route;
 use super::verdict;
 use crate::error::Error;
-use crate::ledger::Journal;
+use crate::ledger::{self, Journal, RunCollection};
 use crate::message::notice;
 use crate::reader::Size;
-use crate::sink::{BulkLimit, OnConflict, Recorder, Rules, Sink, known_keys};
+use crate::sink::{BulkLimit, Recorder, Rules, Sink, Tally, known_keys};
 use crate::tables::{KeyPart, Pgvector, Target, check_update_privilege};
-use crate::{guc, model, subxact};
+use crate::{guc, model};
 
-/// Everything that a run needs.
+/// A collection of the run.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// The collection.
+    pub collection: Collection,
+    /// Its place in the store.
+    pub place: usize,
+    /// How much there is to read of it.
+    pub size: Size,
+    /// A record of it names an owner.
+    pub owned: bool,
+}
+
+/// What is settled of a call before its tables are looked at.
+pub struct Call<'a> {
+    /// The arguments.
+    pub options: &'a Options,
+    /// What may be written.
+    pub writes: Writes,
+    /// pgvector in this database.
+    pub pgvector: Pgvector,
+    /// The type of the column `user_id` of tables that are created.
+    pub user_type: &'static str,
+}
+
+/// What all tables of a run have in common.
+pub struct Run<'a> {
+    /// The call.
+    pub call: Call<'a>,
+    /// The run's number in the ledger; `None`: a dry run.
+    pub id: Option<i64>,
+    /// The run's collections as it writes them down, in the order of its tables.
+    pub collections: Rc<[RunCollection]>,
+    /// The ids of all collections of the store.
+    pub store: HashSet<String>,
+}
+
+/// A table of the run, before it is filled.
+pub struct Part {
+    /// Its collections.
+    pub members: Vec<Member>,
+    /// The number of the first of them in the run.
+    pub first: usize,
+    /// What is decided of its tables.
+    pub tables: Decisions,
+    /// Dimensions of the vectors that come; `None`: none does, or they differ.
+    dimension: Option<u32>,
+    /// Only this user's records, as the table's column spells it.
+    user: Option<String>,
+    budget: Budget,
+}
+
+impl Part {
+    /// What its collections come to.
+    pub fn size(&self) -> Size {
+        total(&self.members)
+    }
+
+    /// Whether its records without an owner are kept, of this collection.
+    pub fn keeps_orphans(&self, options: &Options, member: &Member) -> bool {
+        match options.orphans {
+            Orphans::Skip => false,
+            Orphans::Keep => true,
+            Orphans::Auto => !member.owned && !self.tables.described.content.user_required,
+        }
+    }
+}
+
+/// What is needed to fill a table.
 pub struct Prepared {
     /// For the reader's thread.
     pub plan: Plan,
@@ -30,93 +103,167 @@ pub struct Prepared {
     pub indexes: Indexes,
     /// What the reader finds out for that.
     pub graph: Option<GraphWish>,
-    /// pgvector in this database.
-    pub pgvector: Pgvector,
-    /// Records to read, those that are not asked for included.
-    pub records: u64,
 }
 
-/// Dimensions of the vectors that the run will write.
-fn dimensions(
-    options: &Options,
-    path: &str,
-    collections: &[Collection],
-) -> Result<Option<u32>, Error> {
+/// Describes or creates all tables of the run.
+///
+/// # Errors
+/// Everything that can be wrong with tables, dimensions and arguments, before a record is read.
+pub fn decide(
+    call: &Call<'_>,
+    routes: &[Route],
+    members: Vec<Vec<Member>>,
+) -> Result<Vec<Part>, Error> {
+    let (mut parts, mut created, mut first) = (Vec::new(), Vec::new(), 0);
+    for ((route, members), number) in routes.iter().zip(members).zip(1..) {
+        let count = members.len();
+        parts.push(part(call, (route, number), members, first, &mut created)?);
+        first += count;
+    }
+    call.writes.tell_created(&created);
+    check_dimensions(call.options, &parts)?;
+    Ok(parts)
+}
+
+fn part(
+    call: &Call<'_>,
+    (route, number): (&Route, usize),
+    members: Vec<Member>,
+    first: usize,
+    created: &mut Vec<String>,
+) -> Result<Part, Error> {
+    let options = call.options;
+    let budget = budget(total(&members))?;
+    let dimension = dimension(options, &members)?;
+    let asked = Asked {
+        route,
+        number,
+        dimension,
+        user_type: call.user_type,
+        mode: options.mode,
+    };
+    let tables = Decisions::decide(call.writes, asked, &call.pgvector, created)?;
+    let content = &tables.described.content;
+    let user = match &options.user_id {
+        Some(user) => Some(held(content, "user_id", user)?),
+        None => None,
+    };
+    if let Some(user) = &options.default_user_id {
+        held(content, "default_user_id", user)?;
+    }
+    if let Some(source) = &options.source_name
+        && !content.key.contains(&KeyPart::Collection)
+    {
+        return Err(Error::BadArgument {
+            argument: "source_name",
+            value: source.clone(),
+            hint: format!(
+                "The key of {} has no chroma_collection, before which it would stand: give the store a target of its own.",
+                content.name
+            ),
+        });
+    }
+    if options.on_conflict.overwrites() {
+        check_overwritable(&tables)?;
+    }
+    Ok(Part {
+        members,
+        first,
+        tables,
+        dimension,
+        user,
+        budget,
+    })
+}
+
+fn total(members: &[Member]) -> Size {
+    members.iter().fold(Size::default(), |sum, it| Size {
+        records: sum.records.saturating_add(it.size.records),
+        queued: sum.queued.saturating_add(it.size.queued),
+    })
+}
+
+/// Dimensions of the vectors that the collections' records come with, or that are made; `None`: there are none, or they differ.
+fn dimension(options: &Options, members: &[Member]) -> Result<Option<u32>, Error> {
     if options.mode == EmbeddingMode::Generate {
         let (_, dimension) = model::describe("embeddings => 'generate' makes every vector anew")?;
         return Ok(Some(dimension));
     }
-    let mut known: Vec<u32> = collections.iter().filter_map(|c| c.dimension).collect();
+    let with_records = members.iter().filter(|it| it.size.records > 0);
+    let of = |it: &Member| it.collection.dimension;
+    let mut known: Vec<u32> = with_records.filter_map(of).collect();
+    if known.is_empty() {
+        known = members.iter().filter_map(of).collect();
+    }
     known.sort_unstable();
     known.dedup();
-    match known.as_slice() {
-        [] => Ok(None),
-        [one] => Ok(Some(*one)),
-        _ => {
-            let with = |c: &Collection| Some((c.qualified_name(), c.dimension?));
-            let all: Vec<(String, u32)> = collections.iter().filter_map(with).collect();
-            Err(Error::MixedDimensions {
-                lines: all.iter().map(|(name, n)| format!("\"{name}\": {n} dimensions.")).collect(),
-                calls: all
-                    .iter()
-                    .map(|(name, n)| {
-                        format!(
-                            "SELECT * FROM migrate_chroma({}, collection => {}, \
-                             target => 'content_vectors_{n}', entity_target => 'entity_vectors_{n}');",
-                            quote(path),
-                            quote(name)
-                        )
-                    })
-                    .collect(),
-            })
-        }
-    }
+    Ok(match known.as_slice() {
+        [one] => Some(*one),
+        _ => None,
+    })
 }
 
-fn quote(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
-
-/// Describes or creates the tables and fits the plan to them; `size` is that of the collections, the largest of which is
-/// `largest`.
+/// Fits the plan to the tables of `part`, and makes the sink; `tally`: what the run has counted so far; `samples`: vectors are to be
+/// compared with the model's.
 ///
 /// # Errors
-/// Everything that can be wrong with tables, dimensions and arguments, before a record is read.
-pub fn prepare(
-    options: &Options,
-    path: &str,
-    collections: Vec<Collection>,
-    size: Size,
-    largest: Largest,
-) -> Result<Prepared, Error> {
-    let budget = budget(size)?;
-    let pgvector = Pgvector::find()?;
-    let dimension = dimensions(options, path, &collections)?;
-    let mut user = None;
-    let tables = Decisions::decide(options, dimension, &pgvector, |content| {
-        check_dimension(options, &collections, dimension, content)?;
-        let wanted = options.user_id.as_deref();
-        user = wanted
-            .map(|user| held(content, "user_id", user))
-            .transpose()?;
-        let default = options.default_user_id.as_deref();
-        default.map_or(Ok(()), |user| {
-            held(content, "default_user_id", user).map(drop)
+/// [`Error::NoImport`]; the server's own.
+pub fn prepare(run: &Run<'_>, part: Part, tally: Tally, samples: bool) -> Result<Prepared, Error> {
+    let options = run.call.options;
+    let size = part.size();
+    let collections: Vec<PlannedCollection> = (part.members.iter())
+        .zip(run.collections.iter().skip(part.first))
+        .map(|(member, written)| PlannedCollection {
+            collection: member.collection.clone(),
+            name: written.name.clone(),
+            keeps_orphans: part.keeps_orphans(options, member),
         })
-    })?;
-    if options.on_conflict == OnConflict::Update {
-        check_overwritable(&tables)?;
-    }
+        .collect();
+    let Part {
+        members,
+        first,
+        tables,
+        dimension,
+        user,
+        budget,
+    } = part;
     let content = &tables.described.content;
-    let names: Vec<String> = collections.iter().map(Collection::qualified_name).collect();
+    let written = run.collections.get(first..first + members.len());
+    let written = written.unwrap_or_default();
+    let names: Vec<String> = written.iter().map(|it| it.name.clone()).collect();
     let pool = Pool::default();
     let (per_collection, per_user) = (
         content.key.contains(&KeyPart::Collection),
         content.key.contains(&KeyPart::User),
     );
-    let space = common_space(&collections, &content.name, content.created);
-    let (indexes, graph) =
-        Indexes::plan(options, &tables, space, largest, size.records, &pgvector)?;
+    let row_keys = RowKeys::new(per_collection, per_user);
+    let origins = match content.created {
+        true => ledger::Origins::default(),
+        false => ledger::origins(
+            content.oid,
+            ledger::Names {
+                collections: written,
+                first,
+                keys: &row_keys,
+                per_collection,
+                store: &run.store,
+            },
+        )?,
+    };
+    let space = common_space(&members, &content.name, content.created);
+    let largest = members
+        .iter()
+        .filter(|it| it.collection.dimension.is_some())
+        .max_by_key(|it| it.size.records)
+        .map(|it| (it.collection.clone(), it.size.records));
+    let (indexes, graph) = Indexes::plan(
+        options,
+        &tables,
+        space,
+        largest,
+        size.records,
+        &run.call.pgvector,
+    )?;
     let plan = Plan {
         content: content.columns.clone(),
         entity: (tables.described.entity.as_ref()).map_or_else(Vec::new, |it| it.columns.clone()),
@@ -125,47 +272,45 @@ pub fn prepare(
         has_model: model::installed().is_ok(),
         user,
         default_user: options.default_user_id.clone(),
-        keep_orphans: options.keep_orphans,
+        owner_key: options.owner_key.clone(),
+        text_key: options.text_key.clone(),
+        nul: options.nul,
         filter: options.parsed_filter()?,
-        row_keys: RowKeys::new(per_collection, per_user),
+        row_keys,
         known: known_keys(content, &names, size.records)?,
-        overwrites: options.on_conflict == OnConflict::Update,
+        overwrites: options.on_conflict.overwrites(),
         strict: options.strict,
-        sampling: verdict::sampling(options, dimension, size.records),
+        sampling: match samples {
+            true => verdict::sampling(options, dimension, size.records),
+            false => None,
+        },
         batch_bytes: budget.batch,
         pool: pool.clone(),
+        first,
+        read: tally.read,
         collections,
     };
-    let recorder = match tables.run {
-        Some(run) => Recorder::of_run(
-            Journal::new(
-                run,
-                content.oid,
-                per_user,
-                per_collection,
-                content.versioned,
-            ),
-            names,
-        ),
-        None => Recorder::of_dry_run(names),
-    };
+    let journal = run.id.map(|id| {
+        let of = (id, tally.blocks);
+        Journal::new(of, content.oid, per_user, per_collection, content.versioned)
+    });
+    let recorder = Recorder::new(tally, journal, run.collections.clone());
     let rules = Rules {
         on_conflict: options.on_conflict,
         strict: options.strict,
         embeds_entities: options.mode != EmbeddingMode::Stored,
         records: size.records,
+        origins,
     };
     let into = tables.destinations(indexes.late())?;
     let limit = BulkLimit::new(budget.load, budget.longest);
-    let sink = Sink::new(&tables.described, into, recorder, &rules, limit, pool);
+    let sink = Sink::new(&tables.described, into, recorder, rules, limit, pool);
     Ok(Prepared {
         plan,
         sink,
         tables,
         indexes,
         graph,
-        pgvector,
-        records: size.records,
     })
 }
 
@@ -203,33 +348,45 @@ fn budget(size: Size) -> Result<Budget, Error> {
     })
 }
 
-/// The vectors' dimensions have to be the column's.
-fn check_dimension(
-    options: &Options,
-    collections: &[Collection],
-    dimension: Option<u32>,
-    content: &Target<ContentColumn>,
-) -> Result<(), Error> {
-    let (Some(has), Some(wants)) = (dimension, content.vector.dimension) else {
-        return Ok(());
-    };
-    if has == wants {
-        return Ok(());
-    }
-    let named = collections.iter().find(|c| c.dimension == Some(has));
-    let what = match (options.mode, named) {
-        (EmbeddingMode::Auto | EmbeddingMode::Stored, Some(c)) => {
-            format!("collection \"{}\"", c.qualified_name())
+/// Made vectors have to have the columns' dimensions, and of the collections with vectors one at least: the records of others
+/// are failures, each told.
+fn check_dimensions(options: &Options, parts: &[Part]) -> Result<(), Error> {
+    let mut misfit = None;
+    for part in parts {
+        let content = &part.tables.described.content;
+        let Some(wants) = content.vector.dimension else {
+            return Ok(());
+        };
+        if options.mode == EmbeddingMode::Generate {
+            match part.dimension {
+                Some(has) if has != wants => {
+                    misfit.get_or_insert(("the embedding model".to_owned(), has, wants, content));
+                }
+                _ => {}
+            }
+            continue;
         }
-        _ => "the embedding model".to_owned(),
+        for member in &part.members {
+            match member.collection.dimension {
+                Some(has) if has == wants => return Ok(()),
+                Some(has) => {
+                    let name = format!("collection \"{}\"", member.collection.qualified_name());
+                    misfit.get_or_insert((name, has, wants, content));
+                }
+                None => {}
+            }
+        }
+    }
+    let Some((what, has, wants, content)) = misfit else {
+        return Ok(());
     };
     Err(Error::WrongDimension {
         what,
         has,
         target: content.name.clone(),
         wants,
-        hint: "Name another table with target, or embed the texts anew with \
-               embeddings => 'generate' and a model of the column's dimensions."
+        hint: "Name another table with target (\"{dimension}\" in its name stands for each collection's), or embed the texts anew \
+               with embeddings => 'generate' and a model of the column's dimensions."
             .into(),
     })
 }
@@ -266,9 +423,8 @@ fn held(
 }
 
 /// The space that all collections share; cosine where they differ.
-fn common_space(collections: &[Collection], table: &str, created: bool) -> Space {
-    let with_vectors: Vec<Space> = collections
-        .iter()
+fn common_space(members: &[Member], table: &str, created: bool) -> Space {
+    let with_vectors: Vec<Space> = (members.iter().map(|it| &it.collection))
         .filter(|c| c.dimension.is_some())
         .map(|c| c.space)
         .collect();
@@ -286,21 +442,7 @@ fn common_space(collections: &[Collection], table: &str, created: bool) -> Space
     }
 }
 
-/// Runs a whole dry run in a subtransaction that is taken back.
-///
-/// # Errors
-/// What `work` gives; what the server refuses is raised.
-pub fn without_trace<R>(work: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
-    match subxact::run(|_| false, work) {
-        Ok(result) => result,
-        Err(refused) => {
-            let report = pgrx::pg_sys::panic::ErrorReport::new(
-                refused.code,
-                refused.message,
-                "vector_migrate",
-            );
-            report.report(pgrx::PgLogLevel::ERROR);
-            unreachable!("an ERROR does not return")
-        }
-    }
+/// The content tables.
+pub fn contents(parts: &[Part]) -> impl Iterator<Item = pg_sys::Oid> {
+    parts.iter().map(|it| it.tables.described.content.oid)
 }

@@ -1,4 +1,5 @@
-//! The run's reader. It begins before the run has its tables: finding records and vectors takes a while.
+//! The run's reader. It begins before the run has its tables: finding records and vectors takes a while. It follows one plan
+//! after the other, one for each of the run's tables, all of the same moment of the store.
 //!
 //! Promise: Chroma can write while the run waits for its tables, within [`POLL`] and the time of a private copy.
 
@@ -43,17 +44,19 @@ pub struct GraphFound {
 /// What the reader is given to follow.
 type Order = (Plan, Option<GraphWish>);
 
-/// A reader that waits for its plan, or follows it.
+/// A reader that waits for its next plan, or follows one.
 pub struct PlannedReader {
     // Before the thread, which is joined when it is dropped: without a plan to come it ends.
     plans: mpsc::Sender<Order>,
     items: Reader<Batch>,
     graphs: mpsc::Receiver<GraphFound>,
+    /// The last batch of the plan has come.
+    ended: bool,
 }
 
 impl PlannedReader {
     /// Starts to look for the records of `first`, the collection that will be read first, and for its vectors if
-    /// they will be wanted.
+    /// they will be wanted. `plans`: so many will come.
     ///
     /// # Errors
     /// [`Error::Thread`].
@@ -62,8 +65,9 @@ impl PlannedReader {
         stop: Arc<AtomicBool>,
         first: Option<Collection>,
         vectors: bool,
+        plans: usize,
     ) -> Result<PlannedReader, Error> {
-        let (plans, plan) = mpsc::channel::<Order>();
+        let (orders, plan) = mpsc::channel::<Order>();
         let (found, graphs) = mpsc::channel();
         let items = reader::start(stop, move |sender| {
             if let Some(first) = first {
@@ -72,48 +76,66 @@ impl PlannedReader {
                     store.warm_vectors(&first)?;
                 }
             }
-            let Some((plan, wish)) = wait(&store, &plan)? else {
-                return Ok(());
-            };
-            let mut last = pipeline::run(&store, &plan, &sender)?;
-            last.items
-                .extend(store.take_notices().into_iter().map(Item::Warning));
-            // Of the same moment of the store as the records.
-            let graph = wish.map(|wish| look(&store, &wish)).transpose()?;
-            // A writer need not wait for the last batch to be taken.
-            drop(store);
-            drop(plan);
-            sender.send(last);
-            if let Some(graph) = graph {
-                // Nobody waits for the graph of a run that has failed.
-                let _ = found.send(graph);
+            let mut store = Some(store);
+            for left in (0..plans).rev() {
+                let Some(open) = store.take() else { break };
+                let Some((plan, wish)) = wait(&open, &plan)? else {
+                    break;
+                };
+                let mut last = pipeline::run(&open, &plan, &sender)?;
+                last.items
+                    .extend(open.take_notices().into_iter().map(Item::Warning));
+                // Of the same moment of the store as the records. Nobody waits for the graph of a run that has failed.
+                if let Some(wish) = wish {
+                    let _ = found.send(look(&open, &wish)?);
+                }
+                // A writer need not wait for the last batch to be taken.
+                store = (left > 0).then_some(open);
+                drop(plan);
+                sender.send(last);
             }
             Ok(())
         })?;
         Ok(PlannedReader {
-            plans,
+            plans: orders,
             items,
             graphs,
+            ended: false,
         })
     }
 
-    /// Gives the reader its plan, and what it is to find out when all records are read.
-    pub fn follow(&self, plan: Plan, wish: Option<GraphWish>) {
+    /// Gives the reader its next plan, and what it is to find out when all its records are read.
+    pub fn follow(&mut self, plan: Plan, wish: Option<GraphWish>) {
+        self.ended = false;
         // A reader that has ended says why when it is asked for a batch.
         let _ = self.plans.send((plan, wish));
     }
 
-    /// What was wished for, after the last batch has come.
+    /// What was wished for, after the plan's last batch has come.
     pub fn graph(&self) -> Option<GraphFound> {
         self.graphs.try_recv().ok()
     }
 
-    /// The next batch; `None` at the end. Obeys a cancel while it waits.
+    /// The next batch of the plan; `None` at its end. Obeys a cancel while it waits.
     ///
     /// # Errors
     /// What the source refused.
     pub fn next(&mut self) -> Result<Option<Batch>, Error> {
-        reader::next(&mut self.items)
+        if self.ended {
+            return Ok(None);
+        }
+        let batch = reader::next(&mut self.items)?;
+        self.ended = batch.as_ref().is_none_or(|batch| batch.last);
+        Ok(batch)
+    }
+
+    /// Waits until the reader has ended, which it does after its last plan.
+    ///
+    /// # Errors
+    /// What the source refused.
+    pub fn end(mut self) -> Result<(), Error> {
+        while reader::next(&mut self.items)?.is_some() {}
+        Ok(())
     }
 }
 

@@ -25,7 +25,10 @@ pub fn sampling(options: &Options, dimension: Option<u32>, records: u64) -> Opti
     if !takes_vectors || !guc::check_model() || model::installed().is_err() {
         return None;
     }
-    Some(Sampling::new(records, SAMPLE, dimension?))
+    // The model's own dimension: others are not compared.
+    let (_, made) = model::describe(WHY).ok()?;
+    let dimension = dimension.filter(|it| *it == made)?;
+    Some(Sampling::new(records, SAMPLE, dimension))
 }
 
 /// Embeds the texts of `pairs` and compares with their stored vectors.
@@ -62,15 +65,12 @@ pub fn tell(pairs: &[Pair], path: &str) -> Option<Verdict> {
     }
 }
 
-/// The comparison, and the model's name; `None` if there are no pairs, or the model's vectors have other dimensions.
+/// The comparison, and the model's name; `None` if there are no pairs.
 fn judge(pairs: &[Pair]) -> Result<Option<(Comparison, String)>, Error> {
-    let Some(first) = pairs.first() else {
-        return Ok(None);
-    };
-    let (name, dimension) = model::describe(WHY)?;
-    if usize::try_from(dimension) != Ok(first.vector.len()) {
+    if pairs.is_empty() {
         return Ok(None);
     }
+    let (name, _) = model::describe(WHY)?;
     Ok(Some((compare(pairs)?, name)))
 }
 

@@ -6,7 +6,7 @@ use super::bulk::{self, BatchSource, Deferred};
 use super::embed::RowEmbedder;
 use super::load::Loader;
 use super::sort::{Sorted, Sorter};
-use super::{BulkLimit, Described, Destinations, Recorder, Rules, Tick};
+use super::{BulkLimit, Described, Destinations, Recorder, Rules, Tally, Tick};
 use crate::error::Error;
 
 /// Takes batches, fills the tables, keeps the counts.
@@ -27,14 +27,14 @@ impl Sink {
         described: &Described,
         into: Option<Destinations>,
         recorder: Recorder,
-        rules: &Rules,
+        rules: Rules,
         limit: BulkLimit,
         pool: Pool,
     ) -> Sink {
         Sink {
-            sorter: Sorter::new(described.content.clone(), rules),
             embedder: RowEmbedder::new(described, rules.embeds_entities),
             loader: Loader::new(described.clone(), into, rules.on_conflict, limit),
+            sorter: Sorter::new(described.content.clone(), rules),
             recorder,
             pool,
             deferred: None,
@@ -127,21 +127,11 @@ impl Sink {
         Ok(())
     }
 
-    /// The counts and the ledger.
-    pub fn recorder(&self) -> &Recorder {
-        &self.recorder
-    }
-
-    /// Ends the run's ledger: everything is in the tables afterwards.
+    /// Ends the table: everything is in it afterwards. What the run has counted so far.
     ///
     /// # Errors
     /// The server's own.
-    pub fn close(&mut self) -> Result<(), Error> {
+    pub fn close(self) -> Result<Tally, Error> {
         self.recorder.close()
-    }
-
-    /// Whether the vectors of entity rows are made here.
-    pub fn embeds_entities(&self) -> bool {
-        self.embedder.embeds_entities()
     }
 }

@@ -28,6 +28,6 @@ mod users;
 pub use flow::Sink;
 pub use limit::BulkLimit;
 pub use load::Destinations;
-pub use record::{Recorder, RunProgress, Tick};
+pub use record::{Recorder, RunProgress, Tally, Tick};
 pub use rules::{Described, OnConflict, Rules};
 pub use target_keys::known_keys;

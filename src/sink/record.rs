@@ -1,11 +1,13 @@
 //! What becomes of each record: counted, and written down in the ledger.
 
+use std::rc::Rc;
+
 use vector_migrate_core::pipeline::EncodedRow;
 use vector_migrate_core::reason::{Reason, Rejection};
 use vector_migrate_core::report::{Counts, Report};
 
 use crate::error::Error;
-use crate::ledger::{self, FailedRecord, Journal, WrittenRow};
+use crate::ledger::{self, FailedRecord, Journal, RunCollection, WrittenRow};
 
 /// How far a run is.
 #[derive(Debug, Clone, Copy)]
@@ -21,13 +23,24 @@ pub struct RunProgress {
 /// Told from time to time how far the run is.
 pub type Tick<'a> = dyn FnMut(RunProgress) + 'a;
 
-/// Keeps the counts of a run, and its ledger.
+/// What a run has counted so far, from one of its tables to the next.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// What became of its records.
+    pub report: Report,
+    /// Records of the store that were read.
+    pub read: u64,
+    /// Blocks that it has in the ledger.
+    pub blocks: i64,
+}
+
+/// Keeps the counts of a run while it fills one of its tables, and its ledger.
 #[derive(Debug)]
 pub struct Recorder {
     /// The run in the ledger; `None` in a dry run.
     run: Option<i64>,
-    /// The collections' names, by index.
-    names: Vec<String>,
+    /// The collections, by their number in the run.
+    collections: Rc<[RunCollection]>,
     report: Report,
     failures: Vec<FailedRecord>,
     /// The rows written; `None` in a dry run.
@@ -37,40 +50,31 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Of a dry run over the collections of these names: counts only.
-    pub fn of_dry_run(names: Vec<String>) -> Recorder {
-        Recorder::new(None, names)
-    }
-
-    /// Of the run that has this journal.
-    pub fn of_run(journal: Journal, names: Vec<String>) -> Recorder {
-        Recorder::new(Some(journal), names)
-    }
-
-    fn new(journal: Option<Journal>, names: Vec<String>) -> Recorder {
+    /// Goes on from `tally`; `journal`: that of the table, `None` in a dry run.
+    pub fn new(
+        tally: Tally,
+        journal: Option<Journal>,
+        collections: Rc<[RunCollection]>,
+    ) -> Recorder {
         Recorder {
             run: journal.as_ref().map(Journal::run),
-            names,
-            report: Report::default(),
+            collections,
+            report: tally.report,
             failures: Vec::new(),
             journal,
-            read: 0,
+            read: tally.read,
         }
     }
 
-    /// The run in the ledger; `None` in a dry run.
-    pub fn run(&self) -> Option<i64> {
-        self.run
-    }
-
-    /// The counts so far.
-    pub fn report(&self) -> &Report {
-        &self.report
+    /// A collection, by its number in the run.
+    pub fn collection(&self, collection: usize) -> Option<&RunCollection> {
+        self.collections.get(collection)
     }
 
     /// The name of a collection.
     pub fn name(&self, collection: usize) -> &str {
-        self.names.get(collection).map_or("", String::as_str)
+        self.collection(collection)
+            .map_or("", |it| it.name.as_str())
     }
 
     /// How far the run is, with `coming` rows on their way and `waiting` ones not begun.
@@ -178,6 +182,7 @@ impl Recorder {
         self.report
             .count(row.collection, row.user.as_deref(), |counts| {
                 counts.migrated += 1;
+                counts.nul += u64::from(row.nul);
                 if embedded {
                     counts.embedded += 1;
                 } else {
@@ -202,9 +207,11 @@ impl Recorder {
         let Some(journal) = &mut self.journal else {
             return Ok(());
         };
-        let collection = self.names.get(row.collection);
+        let Some(collection) = self.collections.get(row.collection) else {
+            return Err(Error::Bug("a row without collection".into()));
+        };
         journal.add(
-            collection.map_or("", String::as_str),
+            collection,
             &WrittenRow {
                 key: &row.key,
                 user: row.user.as_deref(),
@@ -238,11 +245,15 @@ impl Recorder {
         }
     }
 
-    /// Ends the run's ledger: everything is in the tables afterwards.
+    /// Ends the table's part of the ledger: everything is in the tables afterwards.
     ///
     /// # Errors
     /// The server's own.
-    pub(super) fn close(&mut self) -> Result<(), Error> {
-        self.journal.as_mut().map_or(Ok(()), Journal::close)
+    pub(super) fn close(self) -> Result<Tally, Error> {
+        Ok(Tally {
+            report: self.report,
+            read: self.read,
+            blocks: self.journal.map_or(Ok(0), Journal::close)?,
+        })
     }
 }

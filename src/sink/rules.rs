@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use vector_migrate_core::encode::{ContentColumn, EntityColumn};
 
+use crate::ledger::Origins;
 use crate::tables::Target;
 
 /// What to do with a record whose key the target has.
@@ -11,10 +12,19 @@ use crate::tables::Target;
 pub enum OnConflict {
     /// Leave the row, skip the record.
     Skip,
-    /// Overwrite the row.
+    /// Overwrite the row, if it came from the record's collection.
     Update,
+    /// Overwrite the row, wherever it came from.
+    Overwrite,
     /// Stop with an error.
     Error,
+}
+
+impl OnConflict {
+    /// Whether rows that are there are overwritten.
+    pub fn overwrites(self) -> bool {
+        matches!(self, OnConflict::Update | OnConflict::Overwrite)
+    }
 }
 
 /// The run's tables, as they are described.
@@ -37,4 +47,6 @@ pub struct Rules {
     pub embeds_entities: bool,
     /// Records that it may get.
     pub records: u64,
+    /// Rows of the target that came from other collections.
+    pub origins: Origins,
 }

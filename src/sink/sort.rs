@@ -12,6 +12,7 @@ use super::existing::{TargetKey, existing, key_of};
 use super::users::Users;
 use super::{OnConflict, Recorder, Rules};
 use crate::error::Error;
+use crate::ledger::Origins;
 use crate::message::warning;
 use crate::tables::{KeyPart, Target};
 
@@ -39,6 +40,8 @@ pub struct Sorter {
     content: Rc<Target<ContentColumn>>,
     on_conflict: OnConflict,
     strict: bool,
+    /// Rows of the target that came from other collections.
+    origins: Origins,
     users: Users,
     /// Places in the target that rows of this run take.
     seen: KeySet,
@@ -46,13 +49,14 @@ pub struct Sorter {
 
 impl Sorter {
     /// For rows that the content table is to get.
-    pub fn new(content: Rc<Target<ContentColumn>>, rules: &Rules) -> Sorter {
+    pub fn new(content: Rc<Target<ContentColumn>>, rules: Rules) -> Sorter {
         let mut seen = KeySet::default();
         seen.reserve(usize::try_from(rules.records).unwrap_or(0));
         Sorter {
             content,
             on_conflict: rules.on_conflict,
             strict: rules.strict,
+            origins: rules.origins,
             users: Users::default(),
             seen,
         }
@@ -191,6 +195,12 @@ impl Sorter {
             let exists = row
                 .exists
                 .unwrap_or_else(|| there.contains(&(row.collection, key_of(&self.content, &row))));
+            if exists && matches!(self.on_conflict, OnConflict::Skip | OnConflict::Update) {
+                if let Some(message) = self.from_elsewhere(&row, recorder) {
+                    recorder.reject_row(&row, Reason::IdCollision, message);
+                    continue;
+                }
+            }
             match self.on_conflict {
                 OnConflict::Skip if exists => {
                     let message = format!("{} has a row with this key", self.content.name);
@@ -203,6 +213,24 @@ impl Sorter {
             }
         }
         Ok(left)
+    }
+}
+
+impl Sorter {
+    /// That the row of this key came from another collection, if it did.
+    fn from_elsewhere(&self, row: &EncodedRow, recorder: &Recorder) -> Option<String> {
+        let collection = recorder.collection(row.collection)?;
+        let origin = self.origins.other_than(collection, &row.place)?;
+        let way_out = match self.content.key.contains(&KeyPart::Collection) {
+            true => "a target of its own or source_name => '...' keeps them apart",
+            false => "a target of its own keeps them apart",
+        };
+        Some(format!(
+            "the row \"{}\" of {} came from {}: {way_out}, on_conflict => 'overwrite' takes its place",
+            row.key,
+            self.content.name,
+            origin.described()
+        ))
     }
 }
 

@@ -14,8 +14,8 @@ pub enum Life {
     /// A table of the caller's, with keys and indexes.
     Permanent,
     /// A temporary table for a dry run, gone with the subtransaction: without keys, and with indexes that refuse what the keys'
-    /// and the other indexes would have no room for.
-    Temporary,
+    /// and the other indexes would have no room for. Its number is in its name.
+    Temporary(usize),
 }
 
 /// Most dimensions that pgvector's `vector` can have.
@@ -32,7 +32,7 @@ fn check_dimensions(dimensions: u32) -> Result<(), Error> {
 fn create(life: Life) -> &'static str {
     match life {
         Life::Permanent => "CREATE TABLE",
-        Life::Temporary => "CREATE TEMPORARY TABLE",
+        Life::Temporary(_) => "CREATE TEMPORARY TABLE",
     }
 }
 
@@ -50,11 +50,11 @@ pub fn content(
     check_dimensions(dimensions)?;
     let name = match life {
         Life::Permanent => place.qualified(),
-        Life::Temporary => shadow_name("content"),
+        Life::Temporary(number) => shadow_name("content", number),
     };
     let primary_key = match life {
         Life::Permanent => ", PRIMARY KEY (chroma_collection, id)",
-        Life::Temporary => "",
+        Life::Temporary(_) => "",
     };
     let vector = &pgvector.schema;
     spi::write(
@@ -85,7 +85,7 @@ pub fn content(
         ),
         &[],
     )?;
-    if life == Life::Temporary {
+    if life != Life::Permanent {
         spi::write(
             &format!("CREATE INDEX ON {name} (chroma_collection, id)"),
             &[],
@@ -95,7 +95,7 @@ pub fn content(
     oid_of(&name)
 }
 
-/// Creates an entity table for the content table `content`.
+/// Creates an entity table for the content table `content`; `refers`: for no other one, so that a foreign key can say so.
 ///
 /// # Errors
 /// As [`content`].
@@ -104,12 +104,13 @@ pub fn entity(
     life: Life,
     dimensions: u32,
     content: &Target<ContentColumn>,
+    refers: bool,
     pgvector: &Pgvector,
 ) -> Result<pg_sys::Oid, Error> {
     check_dimensions(dimensions)?;
     let name = match life {
         Life::Permanent => place.qualified(),
-        Life::Temporary => shadow_name("entity"),
+        Life::Temporary(number) => shadow_name("entity", number),
     };
     let user_id_type = content
         .sql_type(ContentColumn::UserId)
@@ -120,7 +121,7 @@ pub fn entity(
     let vector = &pgvector.schema;
     // A foreign key where the content table has the unique key for it.
     let reference = match content.key.as_slice() {
-        _ if life == Life::Temporary || !content.versioned => String::new(),
+        _ if life != Life::Permanent || !refers || !content.versioned => String::new(),
         [KeyPart::Id] if !content.has(ContentColumn::ChromaCollection) => format!(
             ", FOREIGN KEY (content_id) REFERENCES {} (id) ON DELETE CASCADE",
             content.name
@@ -162,8 +163,8 @@ pub fn entity(
 ///
 /// # Errors
 /// The server's own.
-pub fn shadow<C>(target: &Target<C>, which: &str) -> Result<pg_sys::Oid, Error> {
-    let name = shadow_name(which);
+pub fn shadow<C>(target: &Target<C>, which: &str, number: usize) -> Result<pg_sys::Oid, Error> {
+    let name = shadow_name(which, number);
     let like = format!(
         "CREATE TEMPORARY TABLE {name} (LIKE {} INCLUDING CONSTRAINTS INCLUDING GENERATED INCLUDING INDEXES)",
         target.name
@@ -218,8 +219,8 @@ fn without_needless_indexes(oid: pg_sys::Oid, name: &str, empty: &[String]) -> R
     Ok(())
 }
 
-fn shadow_name(which: &str) -> String {
-    format!("pg_temp.vector_migrate_dry_run_{which}")
+fn shadow_name(which: &str, number: usize) -> String {
+    format!("pg_temp.vector_migrate_dry_run_{which}_{number}")
 }
 
 fn oid_of(name: &str) -> Result<pg_sys::Oid, Error> {

@@ -30,6 +30,7 @@ pub fn describe_content(
         .find(|a| a.name == ContentColumn::UserId.name());
     if let Some(user) = user {
         target.users = users(oid, user.number)?;
+        target.user_required = user.not_null;
     }
     Ok(target)
 }
@@ -133,6 +134,7 @@ fn describe<C: TableColumn>(
         lengths,
         vector,
         vector_required,
+        user_required: false,
         distributed: distributed.is_some(),
         created: false,
         versioned: is_versioned(oid)?,

@@ -74,6 +74,8 @@ pub struct Target<C> {
     pub vector: VectorType,
     /// The embedding column is NOT NULL.
     pub vector_required: bool,
+    /// The column `user_id` is NOT NULL.
+    pub user_required: bool,
     /// Another extension keeps its rows: on other servers, or in tables of its own.
     pub distributed: bool,
     /// This run created it.

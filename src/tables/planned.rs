@@ -11,6 +11,7 @@ use super::{KeyPart, Target};
 pub fn content(dimensions: u32, user_id_type: &str) -> Target<ContentColumn> {
     let user = match user_id_type {
         "pg_catalog.uuid" => ColumnType::Uuid,
+        "pg_catalog.text" => ColumnType::Text,
         _ => ColumnType::Int8,
     };
     planned(dimensions, |column| match column {
@@ -65,6 +66,7 @@ fn planned<C: TableColumn>(dimensions: u32, ty: impl Fn(C) -> ColumnType) -> Tar
             dimension: Some(dimensions),
         },
         vector_required: false,
+        user_required: false,
         distributed: false,
         created: true,
         versioned: true,

@@ -53,7 +53,7 @@ fn content_fields(
             }
         };
         match column {
-            ContentColumn::ChromaCollection => out.text(Some(&row.chroma_collection))?,
+            ContentColumn::ChromaCollection => out.text(Some(row.chroma_collection))?,
             ContentColumn::Id => field::key(out, ty, key, Reason::BadId)?,
             ContentColumn::UserId => match user {
                 Some(user) => field::key(out, ty, user, Reason::BadUserId)?,

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use vector_migrate_core::encode::{Column, ColumnType, ContentColumn, Kind, TableColumn};
 use vector_migrate_core::map::{Shape, map_record};
+use vector_migrate_core::nul::NulCharacters;
 use vector_migrate_core::pipeline::{self, Item, Next, Plan, Pool, Worker};
 use vector_migrate_core::record::Record;
 use vector_migrate_core::source::Source;
@@ -52,10 +53,13 @@ fn read_and_map(path: &Path) -> f64 {
     let shape = Shape {
         has_metadata: true,
         wants_entities: false,
+        text_key: None,
+        nul: NulCharacters::Error,
     };
     read(path, |index, store, record| {
         let collection = store.collections().get(index).expect("the collection");
-        let row = map_record(collection, &record, shape).expect("a record that fits");
+        let name = collection.qualified_name();
+        let row = map_record(&name, &record, shape).expect("a record that fits");
         black_box(row);
     })
 }

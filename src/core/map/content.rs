@@ -1,7 +1,8 @@
 //! A record as its content row.
 //!
 //! Promise: the application's own `full_content` text goes through untouched; a record that PostgreSQL
-//! cannot store is rejected whole, with the field named. May import `record` and `reason` only.
+//! cannot store is rejected whole, with the field named. May import `record`,
+//! `nul` and `reason` only.
 
 use std::borrow::Cow;
 
@@ -10,19 +11,20 @@ use serde_json::Value as Json;
 use super::fields::{Fields, Object};
 use super::json::{self, Objection};
 use super::{ContentRow, Shape, entity, text, time};
+use crate::nul::NulCharacters;
 use crate::reason::{Reason, Rejection};
-use crate::record::{Collection, Record, Value};
+use crate::record::{Record, Value};
 
 /// The metadata key whose string is the whole item as JSON.
 const FULL_CONTENT: &str = "full_content";
 
 /// See [`super::map_record`].
 pub(super) fn map_record<'a>(
-    collection: &Collection,
+    collection: &'a str,
     record: &'a Record,
-    shape: Shape,
+    shape: Shape<'_>,
 ) -> Result<ContentRow<'a>, Rejection> {
-    let content = parse_content(record)?;
+    let content = parse_content(record, shape.nul)?;
     if shape.has_metadata || content.is_none() {
         check_metadata(record, content.is_some())?;
     }
@@ -35,13 +37,14 @@ pub(super) fn map_record<'a>(
     let without = content.as_ref().map(|_| FULL_CONTENT);
     let metadata = json::metadata_object(&record.metadata, without);
     let full_content = match &content {
-        Some((text, _)) => Cow::Borrowed(*text),
+        Some((text, _)) => text.clone(),
         None => Cow::Owned(stand_in(record, &title, &metadata, shape)),
     };
     let created_at = fields
         .time("created_at")
         .or(record.created_at.and_then(time::in_range));
-    let row = ContentRow {
+    let nul = matches!(&content, Some((Cow::Owned(_), _)));
+    let mut row = ContentRow {
         id: &record.id,
         content_type: fields
             .said("content_type")
@@ -55,13 +58,14 @@ pub(super) fn map_record<'a>(
         has_transcript: has_transcript(&fields),
         full_content,
         file_size_bytes: fields.integer("file_size_bytes"),
-        searchable_text: match record.document.as_deref() {
-            Some(document) if !document.is_empty() => Cow::Borrowed(document),
-            _ => Cow::Owned(text::recipe(&fields)),
+        searchable_text: match document(record) {
+            Some(document) => Cow::Borrowed(document),
+            None => (shape.text_key.and_then(|key| fields.of_metadata(key)))
+                .unwrap_or_else(|| Cow::Owned(text::recipe(&fields))),
         },
         created_at,
         updated_at: fields.time("updated_at").or(created_at),
-        chroma_collection: Cow::Owned(collection.qualified_name()),
+        chroma_collection: collection,
         metadata,
         uri: record.uri.as_deref(),
         entities: match object {
@@ -69,18 +73,67 @@ pub(super) fn map_record<'a>(
             _ => Vec::new(),
         },
         title,
+        nul,
     };
-    check_row(&row, shape)?;
+    if shape.nul.changes() {
+        change_nul(&mut row, shape.nul);
+    }
+    check_row(&row, record, shape)?;
     Ok(row)
 }
 
-/// `full_content` as its own text and the object that it holds; nothing if it holds none.
-fn parse_content(record: &Record) -> Result<Option<(&str, Object)>, Rejection> {
-    let Some(text) = record.metadata.get(FULL_CONTENT).and_then(Value::as_str) else {
-        return Ok(None);
-    };
-    match serde_json::from_str(text) {
-        Ok(Json::Object(object)) => match json::jsonb_objection(text) {
+/// The document, if there is one that is not empty.
+fn document(record: &Record) -> Option<&str> {
+    record.document.as_deref().filter(|text| !text.is_empty())
+}
+
+/// Changes the U+0000 that JSON in texts escapes: the lists are read as JSON by the server, entities and text were by
+/// us. The column `metadata` keeps such a text as it is: there it is harmless.
+fn change_nul(row: &mut ContentRow<'_>, how: NulCharacters) {
+    let lists = [&mut row.topics, &mut row.tags, &mut row.collections];
+    for list in lists.into_iter().flatten() {
+        if let Cow::Owned(changed) = how.json(list) {
+            (*list, row.nul) = (changed, true);
+        }
+    }
+    for entity in &mut row.entities {
+        let texts = [Some(&mut entity.name), entity.kind.as_mut()];
+        for text in texts.into_iter().flatten().chain([&mut entity.text]) {
+            if let Cow::Owned(changed) = how.text(text) {
+                (*text, row.nul) = (changed, true);
+            }
+        }
+    }
+    // A borrowed one is the record's own, which has none.
+    if let Cow::Owned(text) = &row.searchable_text
+        && let Cow::Owned(changed) = how.text(text)
+    {
+        (row.searchable_text, row.nul) = (Cow::Owned(changed), true);
+    }
+}
+
+/// `full_content` as its own text, or one that is changed as to U+0000, and the object that it holds; nothing if it holds
+/// none.
+fn parse_content(
+    record: &Record,
+    nul: NulCharacters,
+) -> Result<Option<(Cow<'_, str>, Object)>, Rejection> {
+    match record.metadata.get(FULL_CONTENT).and_then(Value::as_str) {
+        Some(text) => parse_object(Cow::Borrowed(text), nul),
+        None => Ok(None),
+    }
+}
+
+fn parse_object(
+    text: Cow<'_, str>,
+    nul: NulCharacters,
+) -> Result<Option<(Cow<'_, str>, Object)>, Rejection> {
+    match serde_json::from_str(&text) {
+        Ok(Json::Object(object)) => match json::jsonb_objection(&text) {
+            Some(Objection::Nul) if nul.changes() => {
+                let changed = nul.json(&text).into_owned();
+                parse_object(Cow::Owned(changed), NulCharacters::Error)
+            }
             Some(objection) => Err(bad_json(FULL_CONTENT, objection)),
             None => Ok(Some((text, object))),
         },
@@ -103,7 +156,7 @@ fn is_too_deep(cause: &serde_json::Error) -> bool {
 
 /// What `full_content` holds when the record has none. With our own columns for them, neither metadata nor
 /// document is stored twice.
-fn stand_in(record: &Record, title: &str, metadata: &str, shape: Shape) -> String {
+fn stand_in(record: &Record, title: &str, metadata: &str, shape: Shape<'_>) -> String {
     let mut out = String::from("{\"id\":");
     json::push_string(&mut out, &record.id);
     out.push_str(",\"title\":");
@@ -158,10 +211,15 @@ fn check_metadata(record: &Record, has_content: bool) -> Result<(), Rejection> {
 }
 
 /// Rejects a row that PostgreSQL cannot store, by the column that is at fault.
-fn check_row(row: &ContentRow<'_>, shape: Shape) -> Result<(), Rejection> {
+fn check_row(row: &ContentRow<'_>, record: &Record, shape: Shape<'_>) -> Result<(), Rejection> {
+    if row.chroma_collection.contains('\0') {
+        return Err(Rejection::new(
+            Reason::BadText,
+            "collection name holds U+0000, which PostgreSQL cannot store",
+        ));
+    }
     let texts = [
         ("id", Some(row.id)),
-        ("collection name", Some(&*row.chroma_collection)),
         ("uri", row.uri),
         ("title", Some(&*row.title)),
         ("content_type", Some(&*row.content_type)),
@@ -188,11 +246,9 @@ fn check_row(row: &ContentRow<'_>, shape: Shape) -> Result<(), Rejection> {
         return Err(nul("entities"));
     }
     if row.searchable_text.contains('\0') {
-        let document = matches!(row.searchable_text, Cow::Borrowed(_));
-        return Err(nul(if document {
-            "document"
-        } else {
-            "searchable_text"
+        return Err(nul(match document(record) {
+            Some(_) => "document",
+            None => "searchable_text",
         }));
     }
     let written = [
@@ -235,3 +291,7 @@ fn bad_json(place: &str, objection: Objection) -> Rejection {
 #[cfg(test)]
 #[path = "content_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "content_options_tests.rs"]
+mod options_tests;

@@ -1,31 +1,35 @@
 //! Tests of [`super::map_record`], rule by rule.
 
-use super::super::testing::{collection, record_with, string};
+use super::super::testing::{record_with, string};
 use super::*;
 
-const OURS: Shape = Shape {
+pub(super) const OURS: Shape<'_> = Shape {
     has_metadata: true,
     wants_entities: true,
+    text_key: None,
+    nul: NulCharacters::Error,
 };
-const THEIRS: Shape = Shape {
+pub(super) const THEIRS: Shape<'_> = Shape {
     has_metadata: false,
-    wants_entities: true,
+    ..OURS
 };
+
+pub(super) const NUL: &str = " holds U+0000, which PostgreSQL cannot store: nul_characters => 'remove' or 'replace' migrates it";
 
 fn map(record: &Record) -> ContentRow<'_> {
-    map_record(&collection(), record, OURS).unwrap()
+    map_record("library", record, OURS).unwrap()
 }
 
-fn rejected(record: &Record, shape: Shape) -> (Reason, String) {
-    let rejection = map_record(&collection(), record, shape).unwrap_err();
+pub(super) fn rejected(record: &Record, shape: Shape<'_>) -> (Reason, String) {
+    let rejection = map_record("library", record, shape).unwrap_err();
     (rejection.reason, rejection.message)
 }
 
-fn with_content(content: &str) -> Record {
+pub(super) fn with_content(content: &str) -> Record {
     record_with([("full_content", string(content))])
 }
 
-fn parse(text: &str) -> Json {
+pub(super) fn parse(text: &str) -> Json {
     serde_json::from_str(text).unwrap()
 }
 
@@ -75,14 +79,14 @@ fn a_full_content_that_is_no_string_is_a_metadata_value_like_any_other() {
 fn in_a_table_without_a_metadata_column_nothing_is_lost() {
     let mut record = record_with([("n", Value::Float(3.0)), ("title", string("Na\"me"))]);
     record.document = Some("Text.".into());
-    let row = map_record(&collection(), &record, THEIRS).unwrap();
+    let row = map_record("library", &record, THEIRS).unwrap();
     assert_eq!(
         row.full_content,
         r#"{"id":"r1","title":"Na\"me","document":"Text.","uri":null,"metadata":{"n":3.0,"title":"Na\"me"}}"#
     );
     record.document = Some(String::new());
     record.uri = Some("u".into());
-    let row = map_record(&collection(), &record, THEIRS).unwrap();
+    let row = map_record("library", &record, THEIRS).unwrap();
     let object = parse(&row.full_content);
     assert_eq!(object.get("document").unwrap(), "");
     assert_eq!(object.get("uri").unwrap(), "u");
@@ -167,7 +171,7 @@ fn fields_that_nobody_has_are_their_defaults_or_null() {
         (&*row.searchable_text, row.metadata),
         ("", "{}".to_string())
     );
-    assert_eq!((row.id, &*row.chroma_collection), ("r1", "library"));
+    assert_eq!((row.id, row.chroma_collection), ("r1", "library"));
     assert!(row.entities.is_empty());
 }
 
@@ -365,7 +369,7 @@ fn entities_come_only_from_the_content_and_only_when_wanted() {
         ..OURS
     };
     assert!(
-        map_record(&collection(), &record, unwanted)
+        map_record("library", &record, unwanted)
             .unwrap()
             .entities
             .is_empty()
@@ -378,12 +382,13 @@ fn entities_come_only_from_the_content_and_only_when_wanted() {
 }
 
 #[test]
-fn a_collection_of_another_tenant_is_written_with_its_path() {
-    let mut collection = collection();
-    collection.tenant = "acme".into();
+fn the_collection_has_the_name_that_the_run_gives_it() {
     let record = record_with([]);
-    let row = map_record(&collection, &record, OURS).unwrap();
-    assert_eq!(row.chroma_collection, "acme/default_database/library");
+    let row = map_record("south:library", &record, OURS).unwrap();
+    assert_eq!(row.chroma_collection, "south:library");
+    let rejection = map_record("a\0", &record, OURS).unwrap_err();
+    assert_eq!(rejection.reason, Reason::BadText);
+    assert!(!rejection.message.contains("nul_characters"));
 }
 
 #[test]
@@ -392,7 +397,7 @@ fn a_nul_is_rejected_with_the_name_of_the_field() {
         let (reason, message) = rejected(record, OURS);
         assert_eq!(reason, Reason::BadText);
         assert!(!message.contains('\0'));
-        message.replace(" holds U+0000, which PostgreSQL cannot store", "")
+        message.replace(NUL, "")
     };
     let mut record = record_with([]);
     record.id = "a\0".into();
@@ -436,15 +441,12 @@ fn a_nul_is_rejected_with_the_name_of_the_field() {
 #[test]
 fn a_nul_in_metadata_that_goes_to_no_column_does_no_harm() {
     let record = record_with([("full_content", string("{}")), ("k", string("\0"))]);
-    assert!(map_record(&collection(), &record, THEIRS).is_ok());
+    assert!(map_record("library", &record, THEIRS).is_ok());
     assert_eq!(rejected(&record, OURS).0, Reason::BadText);
     let record = record_with([("full_content", string("{}")), ("summary", string("\0"))]);
     assert_eq!(
         rejected(&record, THEIRS),
-        (
-            Reason::BadText,
-            "summary holds U+0000, which PostgreSQL cannot store".to_string()
-        )
+        (Reason::BadText, format!("summary{NUL}"))
     );
 }
 
@@ -453,10 +455,7 @@ fn a_full_content_that_jsonb_cannot_hold_is_bad_content() {
     let bad = |text: &str| rejected(&with_content(text), OURS);
     assert_eq!(
         bad(r#"{"a":["\u0000"]}"#),
-        (
-            Reason::BadContent,
-            "full_content holds U+0000, which PostgreSQL cannot store".to_string()
-        )
+        (Reason::BadContent, format!("full_content{NUL}"))
     );
     assert_eq!(bad(r#"{"\u0000":1}"#).0, Reason::BadContent);
     let (reason, message) = bad(r#"{"a":1e200000}"#);

@@ -42,6 +42,12 @@ impl<'a, 'c> Fields<'a, 'c> {
         self.text(key).filter(|text| !is_blank(text))
     }
 
+    /// The text of the metadata key `key`, whatever the content says; nothing if it is blank.
+    pub(super) fn of_metadata(&self, key: &str) -> Option<Cow<'a, str>> {
+        let text = self.metadata.get(key).map(value_text);
+        text.filter(|text| !is_blank(text))
+    }
+
     /// A JSON array as text: content, else metadata. Empty only if no source has elements. A text that is no JSON has its
     /// elements between commas, as people write keywords.
     pub(super) fn list(&self, key: &str) -> Option<String> {

@@ -15,6 +15,9 @@ const SURELY_SMALL: usize = JSONB_PAIRS;
 /// No number of so few characters and without an exponent is beyond `numeric`.
 const SURELY_NUMERIC: usize = 1000;
 
+/// What a message about U+0000 adds.
+pub const NUL_WAY_OUT: &str = "nul_characters => 'remove' or 'replace' migrates it";
+
 /// Why valid JSON text does not go into a `jsonb` column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Objection {
@@ -30,7 +33,9 @@ impl Objection {
     /// The end of a sentence that starts with the place.
     pub(super) fn as_str(self) -> &'static str {
         match self {
-            Objection::Nul => "holds U+0000, which PostgreSQL cannot store",
+            Objection::Nul => {
+                "holds U+0000, which PostgreSQL cannot store: nul_characters => 'remove' or 'replace' migrates it"
+            }
             Objection::Number => "holds a number outside the range of PostgreSQL's numeric",
             Objection::Size => "is larger than a jsonb value can be",
         }

@@ -1,8 +1,8 @@
 //! A record as the rows it becomes: one content row and its entity rows.
 //!
 //! Promise: pure and total; what PostgreSQL cannot store is a [`Rejection`], never a cut value. Knows the
-//! columns by name and nothing of the target's types (that is `encode`'s business). May import `record`
-//! and `reason` only.
+//! columns by name and nothing of the target's types (that is `encode`'s business). May import `record`,
+//! `nul` and `reason` only.
 
 mod content;
 mod entity;
@@ -18,18 +18,24 @@ mod user;
 
 use std::borrow::Cow;
 
-pub use user::{Owner, owner_of};
+pub use json::NUL_WAY_OUT;
+pub use user::{Owner, key_name, owner_of};
 
+use crate::nul::NulCharacters;
 use crate::reason::Rejection;
-use crate::record::{Collection, Metadata, Record};
+use crate::record::{Metadata, Record};
 
-/// What the target's table is like, as far as mapping must know.
+/// What the target's table is like and what the caller says of the records, as far as mapping must know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shape {
+pub struct Shape<'a> {
     /// The table has our own `metadata` column, so `full_content` need not repeat metadata and document.
     pub has_metadata: bool,
     /// Entity rows are wanted (an entity target exists or will be created).
     pub wants_entities: bool,
+    /// The metadata key whose value is the text of a record without a document.
+    pub text_key: Option<&'a str>,
+    /// What is done about U+0000 that JSON in a text escapes. The record's own texts are as they are to be.
+    pub nul: NulCharacters,
 }
 
 /// A content row by column name. `None` is SQL NULL. JSON columns hold JSON text.
@@ -59,20 +65,23 @@ pub struct ContentRow<'a> {
     pub full_content: Cow<'a, str>,
     /// Column `file_size_bytes`, in bytes.
     pub file_size_bytes: Option<i64>,
-    /// Column `searchable_text`: the document, else the recipe. Also what is embedded.
+    /// Column `searchable_text`: the document, else the text of [`Shape::text_key`], else the recipe. Also what is
+    /// embedded.
     pub searchable_text: Cow<'a, str>,
     /// Column `created_at`: metadata or content, else Chroma's own; microseconds since 1970-01-01 UTC.
     pub created_at: Option<i64>,
     /// Column `updated_at`: metadata or content, else `created_at`; microseconds since 1970-01-01 UTC.
     pub updated_at: Option<i64>,
-    /// Column `chroma_collection`: the collection's qualified name.
-    pub chroma_collection: Cow<'a, str>,
+    /// Column `chroma_collection`: the name that the run gives to the collection.
+    pub chroma_collection: &'a str,
     /// Column `metadata`: a JSON object of every Chroma key with its type, except a `full_content` that parsed.
     pub metadata: String,
     /// Column `uri`.
     pub uri: Option<&'a str>,
     /// The entity rows that go with it.
     pub entities: Vec<EntityRow>,
+    /// JSON in a text of the record escaped U+0000, and was changed.
+    pub nul: bool,
 }
 
 /// An entity row by column name; owner, content and collection are the content row's.
@@ -86,15 +95,15 @@ pub struct EntityRow {
     pub text: String,
 }
 
-/// Maps `record` to its content row and entity rows.
+/// Maps `record` of the collection that is called `collection` to its content row and entity rows.
 ///
 /// # Errors
 /// [`Reason::BadText`](crate::reason::Reason::BadText) for U+0000 in a text,
 /// [`Reason::BadContent`](crate::reason::Reason::BadContent) for a `full_content` that `jsonb` cannot hold.
 pub fn map_record<'a>(
-    collection: &Collection,
+    collection: &'a str,
     record: &'a Record,
-    shape: Shape,
+    shape: Shape<'_>,
 ) -> Result<ContentRow<'a>, Rejection> {
     content::map_record(collection, record, shape)
 }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::remarks::Remark;
 use crate::key::Key;
 use crate::reason::Rejection;
 use crate::sample::Pair;
@@ -21,9 +22,9 @@ pub struct EntityTuple {
 /// A record that is ready for the target, but for an embedding perhaps.
 #[derive(Debug)]
 pub struct EncodedRow {
-    /// Index into [`Plan::collections`].
+    /// The collection's number in the run: [`Plan::first`] and its index in [`Plan::collections`].
     pub collection: usize,
-    /// The record's id in Chroma.
+    /// The record's id in Chroma; where [`Plan::nul`] changes texts, with the symbol U+2400 for each U+0000.
     pub record_id: String,
     /// The id as the target's column spells it.
     pub key: String,
@@ -44,6 +45,8 @@ pub struct EncodedRow {
     pub stale: bool,
     /// Its vector was wanted, and the store has none.
     pub missing: bool,
+    /// It has U+0000 in Chroma, which [`Plan::nul`] has changed.
+    pub nul: bool,
     /// What to embed; empty if there is a vector.
     pub text: String,
     /// The entity rows.
@@ -57,7 +60,7 @@ pub enum Item {
     Row(EncodedRow),
     /// A record that cannot or shall not be migrated.
     Rejected {
-        /// Index into [`Plan::collections`].
+        /// The collection's number in the run.
         collection: usize,
         /// The record's id.
         record_id: String,
@@ -100,10 +103,14 @@ impl Item {
 pub struct Batch {
     /// In the order of the records.
     pub items: Vec<Item>,
-    /// Records read so far, those that nobody asked for included.
+    /// Records that the run has read so far, those that nobody asked for included.
     pub read: u64,
     /// What [`EncodedRow::tuple`] points into.
     pub tuples: Vec<u8>,
     /// What [`Plan::sampling`] has taken.
     pub samples: Vec<Pair>,
+    /// No batch of the plan comes after it.
+    pub last: bool,
+    /// Of collections that were read to their end.
+    pub remarks: Vec<Remark>,
 }

@@ -10,14 +10,16 @@ mod plan;
 mod pool;
 mod precheck;
 mod record_producer;
+mod remarks;
 mod row_producer;
 mod rows;
 mod worker;
 
 pub use budget::Budget;
 pub use items::{Batch, EncodedRow, EntityTuple, Item};
-pub use plan::{EmbeddingMode, Plan};
+pub use plan::{EmbeddingMode, Plan, PlannedCollection};
 pub use pool::Pool;
 pub use record_producer::{Shown, ShownBatch, ShownRecord, show};
+pub use remarks::{Remark, RemarkKind};
 pub use row_producer::run;
 pub use worker::{Next, Outbox, QUEUED, Sender, Worker};

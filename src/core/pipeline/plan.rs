@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use super::pool::Pool;
 use crate::encode::{Column, ColumnType, ContentColumn, EntityColumn, VectorType, canonical_key};
 use crate::map::filter::Filter;
-use crate::map::{Owner, owner_of};
+use crate::map::{NUL_WAY_OUT, Owner, Shape, key_name, owner_of};
+use crate::nul::NulCharacters;
 use crate::reason::{Reason, Rejection};
 use crate::record::{Collection, Record};
 use crate::sample::Sampling;
@@ -22,11 +23,37 @@ pub enum EmbeddingMode {
     Generate,
 }
 
-/// What the rows shall precheck like and which records are wanted.
+/// A collection that a plan reads.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlannedCollection {
+    /// The collection.
+    pub collection: Collection,
+    /// The name that is written into the column `chroma_collection`, results and ledger.
+    pub name: String,
+    /// Its records without an owner are migrated, with a NULL `user_id`.
+    pub keeps_orphans: bool,
+}
+
+impl PlannedCollection {
+    /// A collection under its qualified name.
+    pub fn qualified(collection: Collection, keeps_orphans: bool) -> PlannedCollection {
+        PlannedCollection {
+            name: collection.qualified_name(),
+            collection,
+            keeps_orphans,
+        }
+    }
+}
+
+/// What the rows look like and which records are wanted.
 #[derive(Debug)]
 pub struct Plan {
     /// The collections to read, in order.
-    pub collections: Vec<Collection>,
+    pub collections: Vec<PlannedCollection>,
+    /// The number of the first of them in its run, which may have several plans.
+    pub first: usize,
+    /// Records that earlier plans of the run have read.
+    pub read: u64,
     /// The content target's columns, the embedding last.
     pub content: Vec<Column<ContentColumn>>,
     /// The entity target's columns, the embedding last; empty when no entities are wanted.
@@ -39,10 +66,14 @@ pub struct Plan {
     pub has_model: bool,
     /// Only this user's records; spelled by [`canonical_key`].
     pub user: Option<String>,
-    /// Who owns records without a `user_id`.
+    /// The metadata key that names a record's owner.
+    pub owner_key: String,
+    /// Who owns records without that key.
     pub default_user: Option<String>,
-    /// Records without an owner are wanted, with a NULL `user_id`.
-    pub keep_orphans: bool,
+    /// The metadata key whose value is the text of a record without a document.
+    pub text_key: Option<String>,
+    /// What is done about U+0000, before anything else is done with a record.
+    pub nul: NulCharacters,
     /// Only records whose metadata contains this.
     pub filter: Option<Filter>,
     /// What makes two rows one.
@@ -68,8 +99,11 @@ impl Plan {
         content: Vec<Column<ContentColumn>>,
         batch_bytes: usize,
     ) -> Plan {
+        let planned = |collection| PlannedCollection::qualified(collection, false);
         Plan {
-            collections,
+            collections: collections.into_iter().map(planned).collect(),
+            first: 0,
+            read: 0,
             content,
             entity: Vec::new(),
             vector: VectorType {
@@ -79,8 +113,10 @@ impl Plan {
             mode: EmbeddingMode::Stored,
             has_model: false,
             user: None,
+            owner_key: "user_id".to_owned(),
             default_user: None,
-            keep_orphans: false,
+            text_key: None,
+            nul: NulCharacters::Error,
             filter: None,
             row_keys: RowKeys::new(true, false),
             known: None,
@@ -92,8 +128,19 @@ impl Plan {
         }
     }
 
+    /// What mapping must know.
+    pub(super) fn shape(&self) -> Shape<'_> {
+        let has = |column| self.content.iter().any(|it| it.column == column);
+        Shape {
+            has_metadata: has(ContentColumn::Metadata),
+            wants_entities: !self.entity.is_empty(),
+            text_key: self.text_key.as_deref(),
+            nul: self.nul,
+        }
+    }
+
     /// Whether the caller asked for the record: its metadata, its owner.
-    pub(super) fn asks_for(&self, record: &Record) -> bool {
+    pub(super) fn asks_for(&self, planned: &PlannedCollection, record: &Record) -> bool {
         let filtered = self
             .filter
             .as_ref()
@@ -102,7 +149,7 @@ impl Plan {
             return false;
         }
         self.user.as_ref().is_none_or(|wanted| {
-            let (user, problem) = self.owner(record);
+            let (user, problem) = self.owner(planned, record);
             problem.is_none() && user.as_ref() == Some(wanted)
         })
     }
@@ -110,34 +157,33 @@ impl Plan {
     /// The record's id as the column spells it.
     pub(super) fn key(&self, record: &Record) -> Result<String, Rejection> {
         let key = canonical_key(self.column_type(ContentColumn::Id), &record.id);
-        key.map(Cow::into_owned).map_err(|why| {
-            let reason = if record.id.contains('\0') {
-                Reason::BadText
-            } else {
-                Reason::BadId
-            };
-            Rejection::new(reason, format!("id: {why}"))
-        })
+        key.map(Cow::into_owned)
+            .map_err(|why| match record.id.contains('\0') {
+                true => Rejection::new(Reason::BadText, format!("id: {why}: {NUL_WAY_OUT}")),
+                false => Rejection::new(Reason::BadId, format!("id: {why}")),
+            })
     }
 
     /// The owner as the column spells it, or the raw one with what is wrong about it.
-    pub(super) fn owner(&self, record: &Record) -> (Option<String>, Option<Rejection>) {
-        match owner_of(record, self.default_user.as_deref()) {
+    pub(super) fn owner(
+        &self,
+        planned: &PlannedCollection,
+        record: &Record,
+    ) -> (Option<String>, Option<Rejection>) {
+        match owner_of(record, &self.owner_key, self.default_user.as_deref()) {
             Owner::Known(raw) => match canonical_key(self.user_type(), &raw) {
                 Ok(user) => (Some(user.into_owned()), None),
-                Err(why) => (
-                    Some(raw),
-                    Some(Rejection::new(Reason::BadUserId, format!("user_id {why}"))),
-                ),
+                Err(why) => {
+                    let message = format!("{} {why}", key_name(&self.owner_key));
+                    (Some(raw), Some(Rejection::new(Reason::BadUserId, message)))
+                }
             },
-            Owner::None if self.keep_orphans => (None, None),
-            Owner::None => (
-                None,
-                Some(Rejection::new(
-                    Reason::NoUserId,
-                    "the record's metadata has no user_id",
-                )),
-            ),
+            Owner::None if planned.keeps_orphans => (None, None),
+            Owner::None => {
+                let key = key_name(&self.owner_key);
+                let message = format!("the record's metadata has no {key}");
+                (None, Some(Rejection::new(Reason::NoUserId, message)))
+            }
             Owner::Bad(why) => (None, Some(Rejection::new(Reason::BadUserId, why))),
         }
     }

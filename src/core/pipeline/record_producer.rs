@@ -9,7 +9,8 @@ use super::worker::{Outbox, Sender};
 use crate::encode::{JsonbImage, RealsImage};
 use crate::map::filter::Filter;
 use crate::map::metadata_json;
-use crate::record::{Collection, Record, without_nul};
+use crate::nul::NulCharacters;
+use crate::record::{Collection, Record};
 use crate::source::{Consumer, Source, SourceError};
 
 /// A record, ready to be shown.
@@ -139,8 +140,7 @@ impl Consumer for RecordProducer<'_> {
         if record.damage.is_some() || !self.wanted {
             return ControlFlow::Continue(());
         }
-        if holds_nul(&record) {
-            replace_nul(&mut record);
+        if NulCharacters::Replace.clean(&mut record) {
             let first = || (record.id.clone(), self.name.clone());
             let replaced = self.replaced.get_or_insert_with(|| Replaced {
                 records: 0,
@@ -178,30 +178,6 @@ fn bytes(shown: &Shown) -> usize {
     let metadata = line.metadata.as_ref().map_or(0, |it| it.bytes().len());
     let embedding = line.embedding.as_ref().map_or(0, |it| it.bytes().len());
     256 + line.id.len() + texts.map(String::len).sum::<usize>() + metadata + embedding
-}
-
-/// Whether a text of the record has U+0000.
-fn holds_nul(record: &Record) -> bool {
-    let texts = [
-        Some(&record.id),
-        record.document.as_ref(),
-        record.uri.as_ref(),
-    ];
-    let mut metadata = record.metadata.iter();
-    texts.into_iter().flatten().any(|text| text.contains('\0'))
-        || metadata.any(|(key, value)| key.contains('\0') || value.holds_nul())
-}
-
-fn replace_nul(record: &mut Record) {
-    let texts = [
-        Some(&mut record.id),
-        record.document.as_mut(),
-        record.uri.as_mut(),
-    ];
-    for text in texts.into_iter().flatten() {
-        *text = without_nul(text).into_owned();
-    }
-    record.metadata = record.metadata.without_nul();
 }
 
 fn shown(collection: usize, record: Record) -> Shown {

@@ -3,8 +3,9 @@
 use std::ops::ControlFlow;
 
 use super::items::Batch;
-use super::plan::{EmbeddingMode, Plan};
+use super::plan::{EmbeddingMode, Plan, PlannedCollection};
 use super::precheck::Precheck;
+use super::remarks::Watch;
 use super::worker::{Outbox, Sender};
 use crate::record::Record;
 use crate::sample::Sampling;
@@ -20,29 +21,32 @@ const TOLD: u64 = 1 << 16;
 /// # Errors
 /// What the source refuses. A consumer that is gone is not an error.
 pub fn run(source: &dyn Source, plan: &Plan, sender: &Sender<Batch>) -> Result<Batch, SourceError> {
-    let mut batches = RowProducer {
-        plan,
-        index: 0,
-        name: String::new(),
-        batch: new_batch(plan),
+    let mut batches = Batches {
+        filling: new_batch(plan),
         bytes: 0,
-        read: 0,
+        read: plan.read,
         outbox: Outbox::new(sender),
-        precheck: Precheck::default(),
         sampling: plan.sampling,
     };
-    for (index, collection) in plan.collections.iter().enumerate() {
-        batches.index = index;
-        batches.name = collection.qualified_name();
-        // What was looked up last was of another collection.
-        batches.precheck = Precheck::default();
-        source.feed(collection, &mut batches)?;
+    for (number, planned) in (plan.first..).zip(&plan.collections) {
+        let mut rows = RowProducer {
+            plan,
+            number,
+            planned,
+            batches: &mut batches,
+            precheck: Precheck::default(),
+            watch: Watch::new(plan),
+        };
+        source.feed(&planned.collection, &mut rows)?;
+        let remarks = rows.watch.remarks(number);
+        batches.filling.remarks.extend(remarks);
         if batches.outbox.gone() {
             break;
         }
     }
-    batches.batch.read = batches.read;
-    Ok(batches.batch)
+    batches.filling.read = batches.read;
+    batches.filling.last = true;
+    Ok(batches.filling)
 }
 
 /// An empty batch, with room for a whole one.
@@ -58,148 +62,87 @@ fn new_batch(plan: &Plan) -> Batch {
     }
 }
 
-/// Items of records, in batches of [`Plan::batch_bytes`].
-struct RowProducer<'a> {
-    plan: &'a Plan,
-    index: usize,
-    /// The collection's qualified name.
-    name: String,
-    batch: Batch,
+/// What goes on from collection to collection.
+struct Batches<'a> {
+    /// The batch that is being filled.
+    filling: Batch,
+    /// What its items take, without their tuples.
     bytes: usize,
+    /// Records that the run has read.
     read: u64,
     outbox: Outbox<'a, Batch>,
-    precheck: Precheck,
     sampling: Option<Sampling>,
 }
 
-impl Consumer for RowProducer<'_> {
+/// Items of one collection's records, in batches of [`Plan::batch_bytes`].
+struct RowProducer<'a, 'b> {
+    plan: &'a Plan,
+    /// The collection's number in the run.
+    number: usize,
+    planned: &'a PlannedCollection,
+    batches: &'a mut Batches<'b>,
+    precheck: Precheck,
+    watch: Watch,
+}
+
+impl Consumer for RowProducer<'_, '_> {
+    fn owner_key(&self) -> &str {
+        &self.plan.owner_key
+    }
+
     fn knows(&mut self, id: &str) -> bool {
-        self.plan.has_id(&self.name, id, &mut self.precheck)
+        self.plan.has_id(self.planned, id, &mut self.precheck)
     }
 
     fn wants_vector(&mut self, record: &Record) -> bool {
-        self.plan.precheck(&self.name, record, &mut self.precheck);
+        self.plan.precheck(self.planned, record, &mut self.precheck);
         let needed = self.precheck.asked
             && self.plan.mode != EmbeddingMode::Generate
             && !self.plan.leaves_out(self.precheck.exists);
-        if let Some(sampling) = &mut self.sampling {
+        if let Some(sampling) = &mut self.batches.sampling {
             sampling.wants(record, needed);
         }
         needed || self.plan.strict
     }
 
     fn take(&mut self, record: Record) -> ControlFlow<()> {
-        let Some(collection) = self.plan.collections.get(self.index) else {
-            return ControlFlow::Break(());
-        };
-        self.read += 1;
-        if let Some(pair) = self.sampling.as_mut().and_then(|it| it.take(&record)) {
-            self.bytes += pair.bytes();
-            self.batch.samples.push(pair);
+        let (plan, batches) = (self.plan, &mut *self.batches);
+        batches.read = batches.read.saturating_add(1);
+        if let Some(pair) = batches.sampling.as_mut().and_then(|it| it.take(&record)) {
+            batches.bytes += pair.bytes();
+            batches.filling.samples.push(pair);
         }
-        let (plan, tuples) = (self.plan, &mut self.batch.tuples);
-        if let Some(item) = plan.item(self.index, collection, record, &self.precheck, tuples) {
-            self.bytes += item.bytes();
-            self.batch.items.push(item);
+        let item = plan.item(
+            self.number,
+            self.planned,
+            record,
+            &self.precheck,
+            &mut self.watch,
+            &mut batches.filling.tuples,
+        );
+        if let Some(item) = item {
+            batches.bytes += item.bytes();
+            batches.filling.items.push(item);
         }
         self.precheck.forget();
-        let full = self.bytes + self.batch.tuples.len() >= plan.batch_bytes;
-        if full || self.read.is_multiple_of(TOLD) {
-            self.bytes = 0;
-            self.batch.read = self.read;
-            let batch = std::mem::replace(&mut self.batch, new_batch(plan));
-            self.outbox.put(batch);
+        let full = batches.bytes + batches.filling.tuples.len() >= plan.batch_bytes;
+        if full || batches.read.is_multiple_of(TOLD) {
+            batches.bytes = 0;
+            batches.filling.read = batches.read;
+            let batch = std::mem::replace(&mut batches.filling, new_batch(plan));
+            batches.outbox.put(batch);
         }
-        if self.outbox.gone() {
+        if batches.outbox.gone() {
             return ControlFlow::Break(());
         }
         ControlFlow::Continue(())
     }
 
     fn ready(&mut self) -> bool {
-        self.outbox.ready()
+        self.batches.outbox.ready()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-    use std::sync::atomic::AtomicBool;
-    use std::time::Duration;
-
-    use super::*;
-    use crate::pipeline::{Item, Next, Worker};
-    use crate::record::{Collection, Inventory, Metadata, Space};
-    use crate::seen::KnownKeys;
-
-    /// Two collections with one record each, of the same id; that of the second is in the queue only, so that nobody
-    /// asks beforehand whether it is known.
-    struct Twins(Vec<Collection>);
-
-    impl Source for Twins {
-        fn collections(&self) -> &[Collection] {
-            &self.0
-        }
-
-        fn feed(&self, of: &Collection, consumer: &mut dyn Consumer) -> Result<(), SourceError> {
-            if of.name == "first" {
-                assert!(consumer.knows("x"));
-            }
-            let record = Record {
-                id: "x".to_owned(),
-                document: None,
-                uri: None,
-                metadata: Metadata::default(),
-                vector: None,
-                missing: false,
-                created_at: None,
-                stale: false,
-                damage: None,
-            };
-            consumer.wants_vector(&record);
-            let _ = consumer.take(record);
-            Ok(())
-        }
-
-        fn inventory(&self, _: &Collection) -> Result<Inventory, SourceError> {
-            Ok(Inventory::default())
-        }
-    }
-
-    #[test]
-    fn what_is_known_of_an_id_is_known_of_its_collection_only() {
-        let twins = ["first", "second"].map(|name| Collection {
-            tenant: "default_tenant".to_owned(),
-            database: "default_database".to_owned(),
-            name: name.to_owned(),
-            id: name.to_owned(),
-            dimension: None,
-            space: Space::L2,
-            configuration: serde_json::Value::Null,
-            metadata: Metadata::default(),
-        });
-        let mut known = KnownKeys::new(true, false);
-        known.insert("first", "x", None);
-        let plan = Plan {
-            keep_orphans: true,
-            known: Some(known),
-            ..Plan::stored(twins.to_vec(), Vec::new(), 1 << 20)
-        };
-        let stop = Arc::new(AtomicBool::new(false));
-        let mut worker = Worker::spawn(stop, move |sender| {
-            let last = run(&Twins(twins.to_vec()), &plan, &sender)?;
-            sender.send(last);
-            Ok::<(), SourceError>(())
-        })
-        .unwrap();
-        let Next::Batch(batch) = worker.next(Duration::from_secs(60)) else {
-            panic!("no batch")
-        };
-        assert!(matches!(&batch.items[0], Item::Row(row) if row.exists == Some(true)));
-        // It is wanted, and has no vector: known to be there, it would have been left out.
-        assert!(matches!(
-            &batch.items[1],
-            Item::Rejected { collection: 1, .. }
-        ));
-    }
-}
+#[path = "row_producer_tests.rs"]
+mod tests;

@@ -3,44 +3,79 @@
 use std::borrow::Cow;
 
 use super::items::{EncodedRow, EntityTuple, Item};
-use super::plan::{EmbeddingMode, Plan};
+use super::plan::{EmbeddingMode, Plan, PlannedCollection};
 use super::precheck::Precheck;
-use crate::encode::{
-    ContentColumn, canonical_key, check_vector, content_tuple, entity_tuple, vector_field,
-};
-use crate::map::{ContentRow, Owner, Shape, map_record, owner_of};
+use super::remarks::Watch;
+use crate::encode::{canonical_key, check_vector, content_tuple, entity_tuple, vector_field};
+use crate::map::{ContentRow, Owner, map_record, owner_of};
 use crate::reason::{Reason, Rejection};
-use crate::record::{Collection, Grade, Record};
+use crate::record::{Grade, Record};
+
+/// A record that may become a row.
+#[derive(Debug, Clone, Copy)]
+struct Candidate<'a> {
+    /// The collection's number in the run.
+    collection: usize,
+    /// The collection's name in the run.
+    name: &'a str,
+    record: &'a Record,
+    /// The record's id in Chroma.
+    id: &'a str,
+    user: Option<&'a str>,
+    /// The target has it; `None`: not known.
+    exists: Option<bool>,
+    /// It was changed as to U+0000.
+    nul: bool,
+}
 
 impl Plan {
-    /// The item that `record` becomes; `None` if the caller did not ask for it.
+    /// The item that `record` becomes; `None` if the caller did not ask for it. `collection`: the collection's number
+    /// in the run.
     pub(super) fn item(
         &self,
-        index: usize,
-        collection: &Collection,
-        record: Record,
+        collection: usize,
+        planned: &PlannedCollection,
+        mut record: Record,
         precheck: &Precheck,
+        watch: &mut Watch,
         tuples: &mut Vec<u8>,
     ) -> Option<Item> {
-        if let Some(what) = &record.damage {
-            return self.damaged(index, &record, what);
+        let id = (self.nul.changes().then(|| shown_id(&record.id))).flatten();
+        if record.damage.is_some() {
+            self.nul.clean(&mut record);
+            return self.damaged(collection, &record, id);
         }
         if !precheck.asked {
             return None;
         }
-        let exists = precheck.exists;
-        let (user, problem) = self.owner(&record);
+        if precheck.nul {
+            self.nul.clean(&mut record);
+        }
+        let left_out = self.leaves_out(precheck.exists);
+        if !left_out {
+            watch.look(self, &record);
+        }
+        let (user, problem) = self.owner(planned, &record);
         let missing = record.missing;
+        let candidate = Candidate {
+            collection,
+            name: &planned.name,
+            record: &record,
+            id: id.as_deref().unwrap_or(&record.id),
+            user: user.as_deref(),
+            exists: precheck.exists,
+            nul: precheck.nul,
+        };
         let row = match problem {
             Some(rejection) => Err(rejection),
-            None if self.leaves_out(exists) => self.there(index, &record, user.as_deref()),
-            None => self.row(index, collection, &record, user.as_deref(), exists, tuples),
+            None if left_out => self.there(candidate),
+            None => self.row(candidate, tuples),
         };
         Some(match row {
             Ok(row) => Item::Row(row),
             Err(rejection) => Item::Rejected {
-                collection: index,
-                record_id: record.id,
+                collection,
+                record_id: id.unwrap_or(record.id),
                 user,
                 missing,
                 rejection,
@@ -50,8 +85,9 @@ impl Plan {
 
     /// The rejection of a record that is not whole. What cannot be read of it might make it one that was asked for,
     /// so it is left out only if it is known to belong to somebody else.
-    fn damaged(&self, index: usize, record: &Record, what: &str) -> Option<Item> {
-        let user = match owner_of(record, None) {
+    fn damaged(&self, collection: usize, record: &Record, id: Option<String>) -> Option<Item> {
+        let what = record.damage.as_deref()?;
+        let user = match owner_of(record, &self.owner_key, None) {
             Owner::Known(raw) => {
                 Some(canonical_key(self.user_type(), &raw).map_or(raw.clone(), Cow::into_owned))
             }
@@ -61,8 +97,8 @@ impl Plan {
             return None;
         }
         Some(Item::Rejected {
-            collection: index,
-            record_id: record.id.clone(),
+            collection,
+            record_id: id.unwrap_or_else(|| record.id.clone()),
             user,
             missing: false,
             rejection: Rejection::new(Reason::Damaged, what),
@@ -70,17 +106,13 @@ impl Plan {
     }
 
     /// A record that the target has, without what is in it.
-    fn there(
-        &self,
-        index: usize,
-        record: &Record,
-        user: Option<&str>,
-    ) -> Result<EncodedRow, Rejection> {
+    fn there(&self, candidate: Candidate<'_>) -> Result<EncodedRow, Rejection> {
+        let Candidate { record, user, .. } = candidate;
         let key = self.key(record)?;
         Ok(EncodedRow {
-            collection: index,
-            record_id: record.id.clone(),
-            place: self.row_keys.of(index, &key, user),
+            collection: candidate.collection,
+            record_id: candidate.id.to_owned(),
+            place: self.row_keys.of(candidate.collection, &key, user),
             key,
             user: user.map(str::to_owned),
             exists: Some(true),
@@ -89,30 +121,16 @@ impl Plan {
             restored: false,
             stale: false,
             missing: record.missing,
+            nul: candidate.nul,
             text: String::new(),
             entities: Vec::new(),
         })
     }
 
-    fn row(
-        &self,
-        index: usize,
-        collection: &Collection,
-        record: &Record,
-        user: Option<&str>,
-        exists: Option<bool>,
-        tuples: &mut Vec<u8>,
-    ) -> Result<EncodedRow, Rejection> {
+    fn row(&self, candidate: Candidate<'_>, tuples: &mut Vec<u8>) -> Result<EncodedRow, Rejection> {
+        let Candidate { record, user, .. } = candidate;
         let key = self.key(record)?;
-        let has_metadata = self
-            .content
-            .iter()
-            .any(|column| column.column == ContentColumn::Metadata);
-        let shape = Shape {
-            has_metadata,
-            wants_entities: !self.entity.is_empty(),
-        };
-        let content = map_record(collection, record, shape)?;
+        let content = map_record(candidate.name, record, self.shape())?;
         let (vector, text) = self.vector(record, &content)?;
         let entities = content
             .entities
@@ -131,12 +149,12 @@ impl Plan {
             vector_field(values, self.vector, tuples).inspect_err(|_| tuples.truncate(start))?;
         }
         Ok(EncodedRow {
-            collection: index,
-            record_id: record.id.clone(),
-            place: self.row_keys.of(index, &key, user),
+            collection: candidate.collection,
+            record_id: candidate.id.to_owned(),
+            place: self.row_keys.of(candidate.collection, &key, user),
             key,
             user: user.map(str::to_owned),
-            exists,
+            exists: candidate.exists,
             tuple: start..tuples.len(),
             has_vector: vector.is_some(),
             restored: vector.is_some()
@@ -146,6 +164,7 @@ impl Plan {
                     .is_some_and(|v| v.grade == Grade::Restored),
             stale: vector.is_some() && record.stale,
             missing: record.missing,
+            nul: candidate.nul || content.nul,
             text,
             entities,
         })
@@ -181,4 +200,10 @@ impl Plan {
         }
         Ok((None, content.searchable_text.clone().into_owned()))
     }
+}
+
+/// An id that has U+0000 as the ledger shows it, with the symbol for it (U+2400): what it is in Chroma, where two ids may
+/// become one in the table.
+fn shown_id(id: &str) -> Option<String> {
+    id.contains('\0').then(|| id.replace('\0', "\u{2400}"))
 }

@@ -2,7 +2,7 @@
 //!
 //! Promise: what is shown of them is bounded, and JSON that PostgreSQL takes. May import the model only.
 
-use super::{Value, without_nul};
+use super::Value;
 
 /// The type of a metadata value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,7 +111,7 @@ impl MetadataKeys {
         let mut object = serde_json::Map::new();
         for found in &self.keys {
             let types = object
-                .entry(without_nul(&found.key))
+                .entry(found.key.replace('\0', "\u{FFFD}"))
                 .or_insert_with(|| serde_json::Map::new().into());
             for (ty, count) in &found.types {
                 let there = types.get(ty.as_str()).and_then(serde_json::Value::as_u64);

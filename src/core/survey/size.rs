@@ -1,7 +1,8 @@
 //! Records as the rows and bytes that they would be in new tables.
 //!
 //! Promise: the rows are those of a run with default options and a model; the bytes are an estimate, within 20% of what
-//! the tables have when they are loaded, for texts of a language and usual metadata. May import `record`, `map` and `encode`.
+//! the tables have when they are loaded, for texts of a language and usual metadata. May import `record`, `nul`,
+//! `map` and `encode`.
 //!
 //! What a run leaves out is left out: records whose `user_id` cannot be a name, records without one in a collection where others
 //! have one, records that map to no row, records without text in a collection without vectors. Whether a record's own
@@ -16,6 +17,7 @@ use std::hash::{BuildHasher, RandomState};
 use super::ratios::{self, PAGE};
 use crate::encode::{ColumnType, canonical_key};
 use crate::map::{ContentRow, EntityRow, Owner, Shape, map_record, owner_of};
+use crate::nul::NulCharacters;
 use crate::record::{Collection, Record};
 
 /// Header of a row with its NULL bitmap, bigints, timestamps, boolean, and the gaps before them; without its owner.
@@ -79,7 +81,7 @@ impl Estimator {
             *sum = sum.saturating_add(characters);
         }
         let dimension = collection.dimension.unwrap_or(MODEL_DIMENSION);
-        let user = match owner_of(record, None) {
+        let user = match owner_of(record, "user_id", None) {
             Owner::Known(user) if canonical_key(ColumnType::Int8, &user).is_ok() => 8,
             Owner::Known(user) => length(&user).saturating_add(1),
             Owner::None if !owned => 0,
@@ -91,8 +93,11 @@ impl Estimator {
         let shape = Shape {
             has_metadata: true,
             wants_entities: true,
+            text_key: None,
+            nul: NulCharacters::Error,
         };
-        let Ok(row) = map_record(collection, record, shape) else {
+        let name = collection.qualified_name();
+        let Ok(row) = map_record(&name, record, shape) else {
             return;
         };
         if collection.dimension.is_none() && row.searchable_text.trim().is_empty() {
@@ -114,7 +119,7 @@ impl Estimator {
         let first = u64::from(self.content_tables.insert(dimension)) * TABLE;
         let dimension = dimension.into();
         let short = [
-            Some(&*row.chroma_collection),
+            Some(row.chroma_collection),
             Some(row.id),
             Some(&*row.title),
             Some(&*row.content_type),
@@ -132,7 +137,7 @@ impl Estimator {
             (length(&row.metadata), true),
             (4 * dimension + 8, false),
         ];
-        let key = length(&row.chroma_collection).saturating_add(length(row.id));
+        let key = length(row.chroma_collection).saturating_add(length(row.id));
         let target = CONTENT_TOAST_TARGET.into();
         self.size.content_rows += 1;
         self.add_bytes(&[
@@ -153,7 +158,7 @@ impl Estimator {
         let is_new = u64::from(self.is_new_element(&entity.text, dimension));
         let dimension: u64 = dimension.into();
         let short = [
-            Some(&*row.chroma_collection),
+            Some(row.chroma_collection),
             Some(row.id),
             Some(&*entity.name),
             entity.kind.as_deref(),

@@ -1,0 +1,262 @@
+//! Which collections go into which tables: by the placeholders in the tables' names, and by their dimensions.
+//!
+//! Promise: names only, nothing is created or locked; the same store gives the same tables whatever part of it is asked for.
+
+use std::collections::{BTreeSet, HashMap};
+
+use vector_migrate_core::pipeline::EmbeddingMode;
+use vector_migrate_core::record::Collection;
+use vector_migrate_core::table_name::{Subject, TableName};
+
+use super::options::Options;
+use crate::error::Error;
+use crate::message::notice;
+use crate::{ledger, model, tables};
+
+/// Dimensions of a table that nothing tells any of: those of the model that comes with the extension.
+const USUAL_DIMENSION: u32 = 384;
+
+/// A content table and its entity table, as SQL names them, and what goes into them.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// The content table.
+    pub target: String,
+    /// The entity table; `None`: no entities.
+    pub entity_target: Option<String>,
+    /// The entity table is that of other routes, too.
+    pub shares_entities: bool,
+    /// Places of the collections in the store.
+    pub collections: Vec<usize>,
+}
+
+/// A collection with its number of live records.
+pub type Counted<'a> = (&'a Collection, u64);
+
+/// The routes of the collections `chosen` (by their places in `store`).
+///
+/// # Errors
+/// [`Error::BadArgument`], [`Error::NoModel`], [`Error::NoSchema`]; the server's own.
+pub fn routes(
+    options: &Options,
+    store: &[Counted<'_>],
+    chosen: &[usize],
+) -> Result<Vec<Route>, Error> {
+    let dimensions = Dimensions::of(options, store, chosen)?;
+    let targets = dimensions.names(&options.target);
+    let entities = (options.entity_target.as_ref()).map(|name| dimensions.names(name));
+    let mut groups: Vec<Route> = Vec::new();
+    let mut known: HashMap<&str, usize> = HashMap::new();
+    for &at in chosen {
+        let (Some(target), entity) = (targets.get(at), entities.as_ref().map(|it| it.get(at)))
+        else {
+            continue;
+        };
+        let entity = entity.flatten();
+        let group = *known.entry(target).or_insert_with(|| {
+            groups.push(Route {
+                target: target.clone(),
+                entity_target: entity.cloned(),
+                shares_entities: false,
+                collections: Vec::new(),
+            });
+            groups.len() - 1
+        });
+        let Some(group) = groups.get_mut(group) else {
+            continue;
+        };
+        if group.entity_target.as_ref() != entity {
+            return Err(Error::BadArgument {
+                argument: "entity_target",
+                value: entity.cloned().unwrap_or_default(),
+                hint: format!(
+                    "The rows of {target} would have their entities in several tables: use the placeholders of entity_target \
+                     in target, too."
+                ),
+            });
+        }
+        group.collections.push(at);
+    }
+    if groups.is_empty() {
+        groups.push(Route {
+            target: options.target.with_suffix(""),
+            entity_target: options.entity_target.as_ref().map(|it| it.with_suffix("")),
+            shares_entities: false,
+            collections: Vec::new(),
+        });
+    }
+    let mut routes = Vec::new();
+    for group in groups {
+        routes.extend(dimensions.split(group)?);
+    }
+    Ok(with_shared_entities(without_empty(routes, store)?))
+}
+
+/// Without routes to tables that are not there and would stay empty; one stays in any case.
+fn without_empty(routes: Vec<Route>, store: &[Counted<'_>]) -> Result<Vec<Route>, Error> {
+    let mut kept = Vec::new();
+    let mut spare = None;
+    for route in routes {
+        let records = |at: &usize| store.get(*at).map_or(0, |it| it.1);
+        let filled = route.collections.iter().map(records).any(|it| it > 0);
+        if filled || tables::find(&route.target)?.oid.is_some() {
+            kept.push(route);
+        } else {
+            spare.get_or_insert(route);
+        }
+    }
+    if kept.is_empty() {
+        kept.extend(spare);
+    }
+    Ok(kept)
+}
+
+fn with_shared_entities(mut routes: Vec<Route>) -> Vec<Route> {
+    let mut uses: HashMap<String, usize> = HashMap::new();
+    for name in routes.iter().filter_map(|it| it.entity_target.clone()) {
+        *uses.entry(name).or_default() += 1;
+    }
+    for route in &mut routes {
+        let name = route.entity_target.as_ref();
+        route.shares_entities = name.is_some_and(|name| uses.get(name) > Some(&1));
+    }
+    routes
+}
+
+/// The dimensions that the rows of each collection will have.
+struct Dimensions<'a> {
+    store: &'a [Counted<'a>],
+    /// Those of the model, where it makes every vector.
+    generated: Option<u32>,
+    /// Those of a collection that has no vector.
+    without: u32,
+}
+
+impl<'a> Dimensions<'a> {
+    fn of(
+        options: &Options,
+        store: &'a [Counted<'a>],
+        chosen: &[usize],
+    ) -> Result<Dimensions<'a>, Error> {
+        let generated = match options.mode {
+            EmbeddingMode::Generate => {
+                Some(model::describe("embeddings => 'generate' makes every vector anew")?.1)
+            }
+            EmbeddingMode::Auto | EmbeddingMode::Stored => None,
+        };
+        let mut known = chosen.iter().filter_map(|at| store.get(*at)?.0.dimension);
+        let embeds = options.mode == EmbeddingMode::Auto && model::installed().is_ok();
+        let without = match embeds {
+            true => model::describe("")?.1,
+            false => known.next().unwrap_or(USUAL_DIMENSION),
+        };
+        Ok(Dimensions {
+            store,
+            generated,
+            without,
+        })
+    }
+
+    fn of_collection(&self, collection: &Collection) -> u32 {
+        let own = self.generated.or(collection.dimension);
+        own.unwrap_or(self.without)
+    }
+
+    /// The name of the table of each collection of the store.
+    fn names(&self, name: &TableName) -> Vec<String> {
+        if !name.has_placeholders() {
+            return vec![name.with_suffix(""); self.store.len()];
+        }
+        let subjects: Vec<Subject<'_>> = (self.store.iter())
+            .map(|(collection, _)| Subject {
+                collection,
+                dimension: self.of_collection(collection),
+            })
+            .collect();
+        name.names(&subjects)
+    }
+
+    /// The route, or one for each number of dimensions if its table is not there yet.
+    fn split(&self, route: Route) -> Result<Vec<Route>, Error> {
+        if tables::find(&route.target)?.oid.is_some() || self.generated.is_some() {
+            return Ok(vec![route]);
+        }
+        let found = route
+            .collections
+            .iter()
+            .filter_map(|at| self.store.get(*at));
+        let filled: BTreeSet<u32> = (found.filter(|it| it.1 > 0))
+            .filter_map(|it| it.0.dimension)
+            .collect();
+        let one = filled.len() == 1;
+        match filled.first() {
+            Some(dimension) if one => Ok(vec![before(route, *dimension)?]),
+            Some(first) => self.by_dimension(&route, &filled, *first),
+            None => Ok(vec![route]),
+        }
+    }
+
+    fn by_dimension(
+        &self,
+        route: &Route,
+        filled: &BTreeSet<u32>,
+        first: u32,
+    ) -> Result<Vec<Route>, Error> {
+        let entities_there = match &route.entity_target {
+            Some(name) => tables::find(name)?.oid.is_some(),
+            None => false,
+        };
+        let of = |at: &usize| {
+            let dimension = self.store.get(*at).map(|it| self.of_collection(it.0));
+            dimension.filter(|it| filled.contains(it)).unwrap_or(first)
+        };
+        let routes = filled.iter().map(|dimension| {
+            let entity_target = match &route.entity_target {
+                Some(name) if !entities_there => Some(suffixed(name, *dimension)?),
+                same => same.clone(),
+            };
+            let collections = route.collections.iter().copied();
+            Ok(Route {
+                target: suffixed(&route.target, *dimension)?,
+                entity_target,
+                shares_entities: false,
+                collections: collections.filter(|at| of(at) == *dimension).collect(),
+            })
+        });
+        let routes: Vec<Route> = routes.collect::<Result<_, Error>>()?;
+        let names: Vec<&str> = routes.iter().map(|it| it.target.as_str()).collect();
+        notice!(
+            "the collections have different dimensions: each has its table, {}",
+            names.join(", ")
+        );
+        Ok(routes)
+    }
+}
+
+/// The route into the table that an earlier run of collections of several dimensions has made for these, if it has.
+fn before(route: Route, dimension: u32) -> Result<Route, Error> {
+    let target = suffixed(&route.target, dimension)?;
+    match tables::find(&target)?.oid {
+        Some(oid) if ledger::has_filled(oid)? => {
+            notice!(
+                "{} is not there, and {target} is: rows go there",
+                route.target
+            );
+            let entity_target = match &route.entity_target {
+                Some(name) if tables::find(name)?.oid.is_none() => Some(suffixed(name, dimension)?),
+                same => same.clone(),
+            };
+            Ok(Route {
+                target,
+                entity_target,
+                ..route
+            })
+        }
+        _ => Ok(route),
+    }
+}
+
+/// A table's name, as SQL, with its dimensions at its end.
+fn suffixed(name: &str, dimension: u32) -> Result<String, Error> {
+    let name = TableName::parse(name).map_err(Error::Bug)?;
+    Ok(name.with_suffix(&format!("_{dimension}")))
+}
