@@ -120,7 +120,7 @@ fn of_many_keys_the_two_hundred_of_most_records_are_shown_and_the_others_counted
 }
 
 #[test]
-fn a_key_with_u_0000_is_shown_with_the_replacement_character() {
+fn a_key_with_u_0000_is_shown_with_the_replacement_character_and_no_warning() {
     let (db, source) = (Db::new(), store("special/two-collections"));
     let collections = Expected::of("special/two-collections").collections;
     source.damage(
@@ -129,4 +129,15 @@ fn a_key_with_u_0000_is_shown_with_the_replacement_character() {
     let found = shown(&db, &source, &collections[0].id);
     let records = collections[0].count;
     assert_eq!(found["user\u{FFFD}id"], json!({"string": records}));
+    // Chroma lists the keys in the collection's configuration.
+    source.damage(
+        r#"UPDATE collections SET schema_str = replace(schema_str, '"user_id":', '"user\u0000id":')"#,
+    );
+    let path = source.sql();
+    let listed: bool = db.one(&format!(
+        "SELECT bool_and(configuration->'keys' ? U&'user\\FFFDid') FROM chroma_collections({path})"
+    ));
+    assert!(listed);
+    let warnings: Vec<String> = db.one(&format!("SELECT warnings FROM chroma_store({path})"));
+    assert_eq!(warnings, Vec::<String>::new());
 }
