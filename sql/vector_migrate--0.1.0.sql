@@ -224,7 +224,8 @@ CREATE  FUNCTION "chroma_collections"(
 	"exact" bigint,  /* i64 */
 	"restored" bigint,  /* i64 */
 	"missing" bigint,  /* i64 */
-	"stale" bigint  /* i64 */
+	"stale" bigint,  /* i64 */
+	"metadata_keys" jsonb  /* Option < JsonB > */
 )
 VOLATILE PARALLEL UNSAFE
 LANGUAGE c /* Rust */

@@ -67,7 +67,7 @@ migrator "UPDATE other SET summary = 'mine' WHERE id = (SELECT min(id) FROM othe
 state="SELECT md5(string_agg(t, ',' ORDER BY t)) FROM (
          SELECT c::text FROM content_vectors c UNION ALL SELECT e::text FROM entity_vectors e UNION ALL SELECT o::text FROM other o
          UNION ALL SELECT r::text FROM vector_migrate.runs r UNION ALL SELECT x::text FROM vector_migrate.run_errors x
-         UNION ALL SELECT y::text FROM vector_migrate.run_rows y) t(t);
+         UNION ALL SELECT g::text FROM vector_migrate.run_targets g UNION ALL SELECT y::text FROM vector_migrate.run_rows y) t(t);
        SELECT target::text, count(*) FROM vector_migrate.run_rows GROUP BY 1 ORDER BY 1;
        SELECT oid::regprocedure::text, (SELECT array_agg(a::text ORDER BY 1) FROM unnest(proacl) a) FROM pg_proc
         WHERE proname IN ('migrate_chroma', 'embed_text', 'rollback_migration') ORDER BY 1;

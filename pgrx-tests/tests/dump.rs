@@ -57,6 +57,7 @@ fn everything(db: &Session) -> Vec<String> {
         "content_vectors",
         "entity_vectors",
         "vector_migrate.runs",
+        "vector_migrate.run_targets",
         "vector_migrate.run_errors",
         "vector_migrate.run_rows",
     ]

@@ -129,3 +129,17 @@ fn a_key_that_is_listed_can_be_named() {
         assert_eq!(total.found, 12, "{key}");
     }
 }
+
+#[test]
+fn a_key_with_u_0000_is_shown_with_the_replacement_character_and_no_warning() {
+    let (db, source) = (Db::new(), store("special/nul-characters"));
+    let path = source.sql();
+    // Chroma lists the keys in the collection's configuration.
+    let listed: bool = db.one(&format!(
+        "SELECT configuration::text LIKE U&'%\\FFFD%' AND metadata_keys::text LIKE U&'%\\FFFD%'
+           FROM chroma_collections({path})"
+    ));
+    assert!(listed);
+    let warnings: Vec<String> = db.one(&format!("SELECT warnings FROM chroma_store({path})"));
+    assert_eq!(warnings, Vec::<String>::new());
+}

@@ -187,6 +187,7 @@ fn nobody_writes_the_ledger_but_the_extension() {
         "DELETE FROM vector_migrate.runs",
         "UPDATE vector_migrate.runs SET status = 'rolled back'",
         "DELETE FROM vector_migrate.run_rows",
+        "UPDATE vector_migrate.run_targets SET migrated = 0",
         "INSERT INTO vector_migrate.run_errors VALUES (1, 'c', 'r', NULL, 'x', 'y')",
         "TRUNCATE vector_migrate.run_errors",
         "DROP TABLE vector_migrate.runs",

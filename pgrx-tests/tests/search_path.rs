@@ -193,7 +193,7 @@ fn the_ledgers_policies_call_nothing_of_the_readers_search_path() {
     db.run("SET search_path = pg_catalog");
     let session = db.session_as(&db.role("reader"));
     session.run("SET search_path = public, pg_catalog");
-    for table in ["runs", "run_errors", "run_rows"] {
+    for table in ["runs", "run_targets", "run_errors", "run_rows"] {
         session.run(&format!("SELECT * FROM vector_migrate.{table}"));
     }
     nothing_sprung(&db, &session, "reading the ledger");

@@ -46,7 +46,11 @@ fn look_at<T: Send + 'static>(
 /// `queued`: writes that are still only in Chroma's queue. `vectors`: records that have a usable one, which is
 /// `exact` (bit for bit what Chroma was given) or `restored` (cosine: kept normalised, multiplied back).
 /// `missing`: records for which the store has none. `stale`: of `vectors`, those that may be older than the rest
-/// of their record.
+/// of their record. `metadata_keys`: the metadata keys of the live records, each with the types of its values and how
+/// many records have one (`{"page": {"int": 9, "float": 1}, "tags": {"string[]": 4}}`; `string`, `int`, `float`, `bool`
+/// and arrays of them), without Chroma's own keys and with U+FFFD in the place of U+0000; NULL where no record has
+/// metadata. Of more than 200 keys the 200 of most records are shown, and a last member `"..."` says in a sentence how many
+/// there are besides; of 10,000 different ones no further is counted.
 #[pg_extern(volatile, parallel_unsafe)]
 fn chroma_collections(
     path: Option<&str>,
@@ -71,6 +75,7 @@ fn chroma_collections(
             name!(restored, i64),
             name!(missing, i64),
             name!(stale, i64),
+            name!(metadata_keys, Option<JsonB>),
         ),
     >,
     ErrorReport,
@@ -108,6 +113,7 @@ fn chroma_collections(
             bigint(counts.restored),
             bigint(counts.missing),
             bigint(counts.stale),
+            counts.metadata_keys.to_json().map(JsonB),
         )
     });
     Ok(TableIterator::new(rows))
@@ -128,8 +134,9 @@ fn uuid(text: &str) -> Option<Uuid> {
 /// `schema_version` and `written_by`: the versions of Chroma's three schemas, and the releases that have them.
 /// `queued`: writes that are still only in Chroma's queue. `free_pages`: pages of the SQLite file that hold nothing.
 /// `orphan_segments`: folders of deleted collections. `document_characters`: Unicode characters of all documents.
-/// `estimated_rows`: content and entity rows that `migrate_chroma(path)` would write into new tables.
-/// `estimated_bytes`: heap, TOAST and indexes of these rows; how they are estimated is said in
+/// `estimated_rows`: content and entity rows that `migrate_chroma(path)` would write into new tables: of a collection in which
+/// no record names an owner all records, of the others those that name one.
+/// `estimated_bytes`: heap, TOAST and indexes of these rows, in tables of their own for each dimension; how they are estimated is said in
 /// `vector_migrate_core::survey`. The last three are NULL if the records cannot be read at all, as `warnings` then
 /// says; damaged records do not count in them.
 #[pg_extern(volatile, parallel_unsafe)]

@@ -3,8 +3,12 @@
 //! Promise: missing, NULL and empty stay three different things, and a metadata value keeps the type
 //! that Chroma stored. Imports nothing of this crate.
 
+mod metadata_keys;
+
 use std::fmt;
 use std::sync::Arc;
+
+pub use metadata_keys::{KeyCounts, MetadataKeys, ValueType};
 
 /// How distances are measured in a collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -214,7 +218,7 @@ impl Collection {
 }
 
 /// What one collection holds, counted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inventory {
     /// Live records.
     pub records: u64,
@@ -234,4 +238,6 @@ pub struct Inventory {
     pub users: u64,
     /// Queue rows that the collection's tables or index files do not cover yet.
     pub queued: u64,
+    /// The metadata keys of its records; Chroma's own are not among them.
+    pub metadata_keys: MetadataKeys,
 }

@@ -50,9 +50,12 @@ pub fn survey(store: &ChromaStore) -> Result<Survey, SourceError> {
 
 fn measure(store: &ChromaStore) -> Result<Size, SourceError> {
     let mut estimator = Estimator::default();
-    for collection in store.collections() {
+    let collections = store.collections();
+    let kept = |text: &str| text.to_owned();
+    let ownership = ownership(store, collections, "user_id", &kept, false)?;
+    for (collection, owned) in collections.iter().zip(ownership.owned) {
         store.read_without_vectors(collection, &mut |record| {
-            estimator.add(collection, &record);
+            estimator.add(collection, owned, &record);
             ControlFlow::Continue(())
         })?;
     }

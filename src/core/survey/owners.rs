@@ -251,7 +251,7 @@ mod tests {
                 stale: false,
                 damage: None,
             };
-            let expected = match owner_of(&record, None) {
+            let expected = match owner_of(&record, "user_id", None) {
                 Owner::None => Named::Nobody,
                 Owner::Bad(_) => Named::Bad,
                 Owner::Known(owner) => Named::Owner(kind(&owner)),

@@ -4,13 +4,14 @@
 //! the tables have when they are loaded, for texts of a language and usual metadata. May import `record`, `nul`,
 //! `map` and `encode`.
 //!
-//! What a run leaves out is left out: records without a `user_id` or with one that is no bigint, records that map to
-//! no row, records without text in a collection without vectors. Whether a record's own vector is there is not
-//! looked at.
+//! What a run leaves out is left out: records whose `user_id` cannot be a name, records without one in a collection where others
+//! have one, records that map to no row, records without text in a collection without vectors. Whether a record's own
+//! vector is there is not looked at.
 //!
-//! The bytes are those of heap, TOAST and indexes of both tables: the lengths of each row's values, by `ratios`.
+//! The bytes are those of heap, TOAST and indexes of the tables, two for each dimension: the lengths of each row's values, by
+//! `ratios`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, RandomState};
 
 use super::ratios::{self, PAGE};
@@ -19,9 +20,9 @@ use crate::map::{ContentRow, EntityRow, Owner, Shape, map_record, owner_of};
 use crate::nul::NulCharacters;
 use crate::record::{Collection, Record};
 
-/// Header of a row with its NULL bitmap, bigints, timestamps, boolean, and the gaps before them.
-const CONTENT_FIXED: u64 = 32 + 8 + 8 + 16 + 1 + 12;
-const ENTITY_FIXED: u64 = 24 + 8 + 8 + 8 + 4;
+/// Header of a row with its NULL bitmap, bigints, timestamps, boolean, and the gaps before them; without its owner.
+const CONTENT_FIXED: u64 = 32 + 8 + 16 + 1 + 12;
+const ENTITY_FIXED: u64 = 24 + 8 + 8 + 4;
 /// Dimensions of the vectors of a collection that has none yet: those of the model that comes with the extension.
 const MODEL_DIMENSION: u32 = 384;
 /// Most dimensions that pgvector's `vector` can have.
@@ -36,11 +37,11 @@ const ROWS_AN_ELEMENT: u32 = 10;
 pub struct Size {
     /// Unicode characters of all documents.
     pub document_characters: u64,
-    /// Rows of the content table.
+    /// Rows of the content tables.
     pub content_rows: u64,
-    /// Rows of the entity table.
+    /// Rows of the entity tables.
     pub entity_rows: u64,
-    /// Bytes of both tables with TOAST and indexes.
+    /// Bytes of all tables with TOAST and indexes.
     pub bytes: u64,
 }
 
@@ -59,14 +60,17 @@ const REPEATED: u64 = 8;
 #[derive(Debug, Default)]
 pub struct Estimator {
     size: Size,
-    /// Rows with each entity's text, by its hash.
+    /// Dimensions of the content tables that have rows, and of the entity tables.
+    content_tables: BTreeSet<u32>,
+    entity_tables: BTreeSet<u32>,
+    /// Rows with each entity's text in the table of a dimension, by the hash of both.
     entities: HashMap<u64, u32>,
     hasher: RandomState,
 }
 
 impl Estimator {
-    /// Adds `record` of `collection`; its vector is not looked at.
-    pub fn add(&mut self, collection: &Collection, record: &Record) {
+    /// Adds `record` of `collection`, in which some record names an owner (`owned`) or none does; its vector is not looked at.
+    pub fn add(&mut self, collection: &Collection, owned: bool, record: &Record) {
         // A damaged record is not migrated, and what is left of it says nothing.
         if record.damage.is_some() {
             return;
@@ -77,9 +81,13 @@ impl Estimator {
             *sum = sum.saturating_add(characters);
         }
         let dimension = collection.dimension.unwrap_or(MODEL_DIMENSION);
-        let owned = matches!(owner_of(record, "user_id", None), Owner::Known(user)
-            if canonical_key(ColumnType::Int8, &user).is_ok());
-        if !owned || !(1..=MOST_DIMENSIONS).contains(&dimension) {
+        let user = match owner_of(record, "user_id", None) {
+            Owner::Known(user) if canonical_key(ColumnType::Int8, &user).is_ok() => 8,
+            Owner::Known(user) => length(&user).saturating_add(1),
+            Owner::None if !owned => 0,
+            Owner::None | Owner::Bad(_) => return,
+        };
+        if !(1..=MOST_DIMENSIONS).contains(&dimension) {
             return;
         }
         let shape = Shape {
@@ -95,9 +103,9 @@ impl Estimator {
         if collection.dimension.is_none() && row.searchable_text.trim().is_empty() {
             return;
         }
-        self.content_row(&row, dimension.into());
+        self.content_row(&row, user, dimension);
         for entity in &row.entities {
-            self.entity_row(&row, entity, dimension.into());
+            self.entity_row(&row, entity, user, dimension);
         }
     }
 
@@ -106,7 +114,10 @@ impl Estimator {
         self.size
     }
 
-    fn content_row(&mut self, row: &ContentRow<'_>, dimension: u64) {
+    /// `user`: bytes of the owner.
+    fn content_row(&mut self, row: &ContentRow<'_>, user: u64, dimension: u32) {
+        let first = u64::from(self.content_tables.insert(dimension)) * TABLE;
+        let dimension = dimension.into();
         let short = [
             Some(row.chroma_collection),
             Some(row.id),
@@ -128,10 +139,13 @@ impl Estimator {
         ];
         let key = length(row.chroma_collection).saturating_add(length(row.id));
         let target = CONTENT_TOAST_TARGET.into();
-        let first = u64::from(self.size.content_rows == 0) * TABLE;
         self.size.content_rows += 1;
         self.add_bytes(&[
-            ratios::row(sum(CONTENT_FIXED, &short), &mut long, target),
+            ratios::row(
+                sum(CONTENT_FIXED.saturating_add(user), &short),
+                &mut long,
+                target,
+            ),
             ratios::key(key),
             REPEATED,
             ratios::element(dimension),
@@ -139,7 +153,10 @@ impl Estimator {
         ]);
     }
 
-    fn entity_row(&mut self, row: &ContentRow<'_>, entity: &EntityRow, dimension: u64) {
+    fn entity_row(&mut self, row: &ContentRow<'_>, entity: &EntityRow, user: u64, dimension: u32) {
+        let first = u64::from(self.entity_tables.insert(dimension)) * TABLE;
+        let is_new = u64::from(self.is_new_element(&entity.text, dimension));
+        let dimension: u64 = dimension.into();
         let short = [
             Some(row.chroma_collection),
             Some(row.id),
@@ -147,15 +164,14 @@ impl Estimator {
             entity.kind.as_deref(),
         ];
         let mut long = [(4 * dimension + 8, false)];
-        let bytes = ratios::row(sum(ENTITY_FIXED, &short), &mut long, DEFAULT_TOAST_TARGET);
+        let fixed = ENTITY_FIXED.saturating_add(user);
+        let bytes = ratios::row(sum(fixed, &short), &mut long, DEFAULT_TOAST_TARGET);
         // The rows of one content follow each other, and share its key in the index on it.
         let content = match row.entities.first() == Some(entity) {
             true => ratios::key(length(row.id)),
             false => REPEATED,
         };
-        let is_new = u64::from(self.is_new_element(&entity.text));
         let element = is_new * ratios::element(dimension);
-        let first = u64::from(self.size.entity_rows == 0) * TABLE;
         self.size.entity_rows += 1;
         self.add_bytes(&[bytes, ratios::key(8), content, REPEATED, element, first]);
     }
@@ -167,10 +183,10 @@ impl Estimator {
             .fold(sum, |sum, more| sum.saturating_add(*more));
     }
 
-    /// Whether the vector of `text` needs an element of its own: the same text has the same vector, and rows with the
-    /// same vector share an element.
-    fn is_new_element(&mut self, text: &str) -> bool {
-        let hash = self.hasher.hash_one(text);
+    /// Whether the vector of `text` needs an element of its own in the table of this dimension: the same text has the same
+    /// vector, and rows with the same vector share an element.
+    fn is_new_element(&mut self, text: &str, dimension: u32) -> bool {
+        let hash = self.hasher.hash_one((text, dimension));
         if self.entities.len() >= MOST_ENTITIES && !self.entities.contains_key(&hash) {
             return true;
         }

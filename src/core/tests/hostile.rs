@@ -344,7 +344,7 @@ fn a_configuration_that_is_not_json_is_told_and_counts_as_none() {
 }
 
 #[test]
-fn what_postgresqls_json_cannot_hold_is_told_and_left_out() {
+fn what_postgresqls_json_cannot_hold_is_told_and_replaced() {
     let (found, told) = told_after(
         "UPDATE collections SET schema_str = '{\"a\": [\"\\u0000\"]}' WHERE name = 'l2_history'; \
          UPDATE collection_metadata SET str_value = CAST(x'610062' AS TEXT) WHERE str_value IS NOT NULL",

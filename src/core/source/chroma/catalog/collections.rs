@@ -14,7 +14,7 @@ use super::tables::{
 };
 use crate::record::{Collection, Metadata, Space};
 use crate::source::chroma::damage::collection_warnings::{
-    broken_configuration, missing_segments, remove_what_json_cannot_hold,
+    broken_configuration, missing_segments, replace_what_json_cannot_hold,
 };
 use crate::source::chroma::files::folder::Folder;
 use crate::source::chroma::files::layout::SegmentFiles;
@@ -234,7 +234,7 @@ impl CatalogTables {
         ));
         let sentence = |column: &&str| broken_configuration(&name, column);
         warnings.extend(broken.iter().map(sentence));
-        remarks.extend(remove_what_json_cannot_hold(&mut collection));
+        remarks.extend(replace_what_json_cannot_hold(&mut collection));
         Ok(CatalogEntry {
             metadata_max_seq_id: max_seq_id(&own.metadata),
             vector_max_seq_id: max_seq_id(&own.vector),

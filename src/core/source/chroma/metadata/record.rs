@@ -70,6 +70,6 @@ impl Wanted<'_> {
 pub(crate) enum Depth {
     /// All of it.
     Full,
-    /// Whether it has a document, and its `user_id`.
+    /// Whether it has a document, its `user_id`, and of its other metadata the types: their strings are empty.
     Counts,
 }

@@ -80,9 +80,9 @@ impl<'a> MetadataTables<'a> {
             values: Values::scalars(database, schema.bools, depth)?,
             owners: Owners::new(database, schema.bools, owner_key)?,
             owner_key,
-            arrays: match depth {
-                Depth::Full if schema.arrays => Some(Values::arrays(database)?),
-                _ => None,
+            arrays: match schema.arrays {
+                true => Some(Values::arrays(database, depth)?),
+                false => None,
             },
             record_ids: None,
         }))

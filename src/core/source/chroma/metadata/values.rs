@@ -41,38 +41,33 @@ impl<'a> Values<'a> {
         bools: bool,
         depth: Depth,
     ) -> Result<Values<'a>, SourceError> {
-        let (string, only) = match depth {
-            Depth::Full => ("string_value", ""),
-            Depth::Counts => (
-                "CASE WHEN key = 'chroma:document' AND string_value IS NOT NULL THEN '' ELSE string_value END",
-                "AND +key IN ('chroma:document', 'user_id') ",
-            ),
-        };
+        let string = string(depth);
         let bool_value = if bools { ", bool_value" } else { "" };
         let select = format!(
             "SELECT id, key, {string}, int_value, float_value{bool_value} FROM embedding_metadata"
         );
-        let order = "id";
-        Values::new(database, "embedding_metadata", select, only, order, bools)
+        Values::new(database, "embedding_metadata", select, "id", bools)
     }
 
     /// `embedding_metadata_array`, which has one row an element.
-    pub fn arrays(database: &'a Database) -> Result<Values<'a>, SourceError> {
-        let select = "SELECT id, key, string_value, int_value, float_value, bool_value FROM embedding_metadata_array";
+    pub fn arrays(database: &'a Database, depth: Depth) -> Result<Values<'a>, SourceError> {
+        let string = string(depth);
+        let select = format!(
+            "SELECT id, key, {string}, int_value, float_value, bool_value FROM embedding_metadata_array"
+        );
         let table = "embedding_metadata_array";
-        Values::new(database, table, select.to_owned(), "", "id, rowid", true)
+        Values::new(database, table, select, "id, rowid", true)
     }
 
     fn new(
         database: &'a Database,
         table: &'static str,
         select: String,
-        only: &'static str,
         order: &str,
         bools: bool,
     ) -> Result<Values<'a>, SourceError> {
         let range = database.prepare(&format!(
-            "{select} WHERE id BETWEEN ?1 AND ?2 {only}ORDER BY {order}"
+            "{select} WHERE id BETWEEN ?1 AND ?2 ORDER BY {order}"
         ))?;
         Ok(Values {
             database,
@@ -143,6 +138,16 @@ impl<'a> Values<'a> {
             bools: self.bools,
             ahead: None,
             names: KeyCache::default(),
+        }
+    }
+}
+
+/// The strings that are read: a long one is on pages of its own, which are left alone.
+fn string(depth: Depth) -> &'static str {
+    match depth {
+        Depth::Full => "string_value",
+        Depth::Counts => {
+            "CASE WHEN key = 'user_id' THEN string_value WHEN string_value IS NOT NULL THEN '' END"
         }
     }
 }

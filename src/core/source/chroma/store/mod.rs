@@ -7,6 +7,7 @@
 //! opening            in its place, or a copy
 //! chroma_store       the open store; its vectors and records found beforehand
 //! bookmarks          `max_seq_id` that cannot be right
+//! metadata_keys      which metadata keys its records have
 //! notices            sentences about what was found meanwhile
 //! reading            its records
 //! owners_only        whose its records are, and nothing else of them
@@ -41,6 +42,7 @@ mod bookmarks;
 pub(super) mod chroma_store;
 pub(super) mod fingerprint;
 mod graph;
+mod metadata_keys;
 mod notices;
 mod opening;
 mod owners_only;

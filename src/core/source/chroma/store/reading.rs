@@ -9,8 +9,9 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use super::chroma_store::ChromaStore;
+use super::metadata_keys::KeyCounter;
 use super::vector_counts::{VectorCounts, count};
-use crate::record::{Collection, Inventory};
+use crate::record::{Collection, Inventory, Value};
 use crate::source::chroma::catalog::collections::CatalogEntry;
 use crate::source::chroma::damage::losses::Losses;
 use crate::source::chroma::damage::unreadable_rows::UnreadableRows;
@@ -183,6 +184,7 @@ impl Source for ChromaStore {
             let mut vectors = self.vectors(state, entry)?;
             let mut found = Inventory::default();
             let mut users = BTreeSet::new();
+            let mut keys = KeyCounter::default();
             let dimension = entry.collection.dimension;
             self.stored_records(
                 state,
@@ -206,16 +208,18 @@ impl Source for ChromaStore {
                     found.documents = found
                         .documents
                         .saturating_add(u64::from(row.content.document.is_some()));
-                    // A blank user_id names nobody, as in `map::owner_of`.
-                    if let Some(user) = row.content.metadata.get("user_id").map(canonical_text)
-                        && !user.trim().is_empty()
-                    {
-                        users.insert(user);
-                    }
+                    keys.count(&row.content.metadata);
+                    // A blank user_id names nobody, nor does an array, as in `map::owner_of`.
+                    let user = match row.content.metadata.get("user_id") {
+                        None | Some(Value::List(_)) => None,
+                        Some(value) => Some(canonical_text(value)),
+                    };
+                    users.extend(user.filter(|user| !user.trim().is_empty()));
                     Ok(ControlFlow::Continue(()))
                 },
             )?;
             found.users = u64::try_from(users.len()).unwrap_or(u64::MAX);
+            found.metadata_keys = keys.into_keys();
             self.add_notices(VectorCounts::of(&found).sentences(&collection.qualified_name()));
             found.queued = self.queued(entry, vectors.max_seq_id());
             self.last_vectors
