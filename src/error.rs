@@ -171,6 +171,8 @@ pub enum Error {
         collection: String,
         /// The table.
         target: String,
+        /// That the row came from another collection, and what to do; `None`: it did not, or nobody knows.
+        elsewhere: Option<String>,
     },
     /// A model is needed and not there.
     #[error("{why}, but no embedding model is installed")]
@@ -297,6 +299,10 @@ impl Error {
                 quoted(known)
             )),
             Error::NotATable { detail, .. } => Some(detail.clone()),
+            Error::AlreadyExists {
+                elsewhere: Some(origin),
+                ..
+            } => Some(format!("It is not this collection's: {origin}.")),
             Error::NoModel { missing, .. } => Some(format!("\"{missing}\" does not exist.")),
             Error::NotOverwritable(_) => Some(
                 "Citus distributes the table, and takes no UPDATE and no DELETE that join it with given rows."
@@ -358,7 +364,9 @@ impl Error {
                 "With index => 'auto' pgvector builds the index where it cannot be imported."
                     .into(),
             ),
-            Error::AlreadyExists { .. } => Some("Use on_conflict => 'skip' or 'update'.".into()),
+            Error::AlreadyExists {
+                elsewhere: None, ..
+            } => Some("Use on_conflict => 'skip' or 'update'.".into()),
             Error::UnknownRun(_) | Error::NoRun => {
                 Some("SELECT * FROM vector_migrate.runs lists the runs.".into())
             }

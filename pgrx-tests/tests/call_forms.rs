@@ -174,7 +174,7 @@ fn the_functions_return_the_documented_columns() {
         columns("chroma_collections"),
         "tenant text, database text, collection text, id uuid, dimension integer, space text, records bigint, \
          vectors bigint, documents bigint, users bigint, queued bigint, configuration jsonb, metadata jsonb, \
-         exact bigint, restored bigint, missing bigint, stale bigint"
+         exact bigint, restored bigint, missing bigint, stale bigint, metadata_keys jsonb"
     );
     assert_eq!(
         columns("chroma_records"),

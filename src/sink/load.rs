@@ -231,7 +231,7 @@ impl Loader {
                         Ok(false)
                     }
                     OnConflict::Error if again.exists => {
-                        Err(already_exists(content, row, recorder))
+                        Err(already_exists(content, row, None, recorder))
                     }
                     _ => self.load(&[again], recorder),
                 };

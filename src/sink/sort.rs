@@ -104,6 +104,9 @@ impl Sorter {
             }
         }
         let rows = self.without_unknown_users(rows, recorder)?;
+        // Whose row is another collection's takes no key from the collection that it came from.
+        let rows = self.looked_up(rows, recorder)?;
+        let rows = self.without_rows_of_others(rows, recorder);
         let rows = self.without_collisions(rows, recorder);
         Ok(Sorted {
             rows: self.without_existing(rows, recorder)?,
@@ -136,11 +139,11 @@ impl Sorter {
 
     fn without_collisions(
         &mut self,
-        mut rows: Vec<EncodedRow>,
+        mut rows: Vec<WantedRow>,
         recorder: &mut Recorder,
-    ) -> Vec<EncodedRow> {
+    ) -> Vec<WantedRow> {
         let mut doubles = Vec::new();
-        rows.retain(|row| {
+        rows.retain(|WantedRow { row, .. }| {
             let new = self.seen.insert(row.place);
             if !new {
                 doubles.push((
@@ -170,11 +173,11 @@ impl Sorter {
         rows
     }
 
-    /// Tells which rows the target has; those that are to be skipped are not among what is left.
-    fn without_existing(
+    /// Tells which rows the target has.
+    fn looked_up(
         &self,
         rows: Vec<EncodedRow>,
-        recorder: &mut Recorder,
+        recorder: &Recorder,
     ) -> Result<Vec<WantedRow>, Error> {
         if self.content.created {
             let new = |row| WantedRow { row, exists: false };
@@ -190,26 +193,55 @@ impl Sorter {
             let found = existing(&self.content, recorder.name(first.collection), &group)?;
             there.extend(found.into_iter().map(|key| (first.collection, key)));
         }
+        let wanted = |row: EncodedRow| {
+            let found = || there.contains(&(row.collection, key_of(&self.content, &row)));
+            let exists = row.exists.unwrap_or_else(found);
+            WantedRow { row, exists }
+        };
+        Ok(rows.into_iter().map(wanted).collect())
+    }
+
+    /// Without records whose key a row of another collection has, which is left alone.
+    fn without_rows_of_others(
+        &self,
+        rows: Vec<WantedRow>,
+        recorder: &mut Recorder,
+    ) -> Vec<WantedRow> {
+        if !matches!(self.on_conflict, OnConflict::Skip | OnConflict::Update) {
+            return rows;
+        }
         let mut left = Vec::with_capacity(rows.len());
-        for row in rows {
-            let exists = row
-                .exists
-                .unwrap_or_else(|| there.contains(&(row.collection, key_of(&self.content, &row))));
-            if exists && matches!(self.on_conflict, OnConflict::Skip | OnConflict::Update) {
-                if let Some(message) = self.from_elsewhere(&row, recorder) {
-                    recorder.reject_row(&row, Reason::IdCollision, message);
-                    continue;
-                }
+        for wanted in rows {
+            let message = match wanted.exists {
+                true => self.from_elsewhere(&wanted.row, recorder),
+                false => None,
+            };
+            match message {
+                Some(message) => recorder.reject_row(&wanted.row, Reason::IdCollision, message),
+                None => left.push(wanted),
             }
+        }
+        left
+    }
+
+    /// Without records that are skipped because the target has their key.
+    fn without_existing(
+        &self,
+        rows: Vec<WantedRow>,
+        recorder: &mut Recorder,
+    ) -> Result<Vec<WantedRow>, Error> {
+        let mut left = Vec::with_capacity(rows.len());
+        for wanted in rows {
             match self.on_conflict {
-                OnConflict::Skip if exists => {
+                OnConflict::Skip if wanted.exists => {
                     let message = format!("{} has a row with this key", self.content.name);
-                    recorder.reject_row(&row, Reason::AlreadyExists, message);
+                    recorder.reject_row(&wanted.row, Reason::AlreadyExists, message);
                 }
-                OnConflict::Error if exists => {
-                    return Err(already_exists(&self.content, &row, recorder));
+                OnConflict::Error if wanted.exists => {
+                    let origin = self.from_elsewhere(&wanted.row, recorder);
+                    return Err(already_exists(&self.content, &wanted.row, origin, recorder));
                 }
-                _ => left.push(WantedRow { row, exists }),
+                _ => left.push(wanted),
             }
         }
         Ok(left)
@@ -234,15 +266,17 @@ impl Sorter {
     }
 }
 
-/// The error of a row whose key the target has.
+/// The error of a row whose key the target has; `elsewhere`: that it came from another collection.
 pub fn already_exists(
     content: &Target<ContentColumn>,
     row: &EncodedRow,
+    elsewhere: Option<String>,
     recorder: &Recorder,
 ) -> Error {
     Error::AlreadyExists {
         record: row.record_id.clone(),
         collection: recorder.name(row.collection).to_owned(),
         target: content.name.clone(),
+        elsewhere,
     }
 }
