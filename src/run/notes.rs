@@ -154,10 +154,10 @@ impl Notes {
     fn way_out(&self, reason: Reason, about: &About) -> Option<&'static str> {
         Some(match reason {
             Reason::NoUserId if about.ownerless == Some(Ownerless::Required) => {
-                "the table's user_id cannot be null: default_user_id => '...' gives them an owner"
+                "default_user_id => '...' takes them: the table's user_id cannot be null"
             }
             Reason::NoUserId => {
-                "orphans => 'keep' keeps them, default_user_id => '...' gives them an owner"
+                "orphans => 'keep' or default_user_id => '...' takes them"
             }
             Reason::AlreadyExists => "on_conflict => 'update' overwrites",
             Reason::IdCollision => "a target of its own, or source_name => '...' for another store",
