@@ -182,7 +182,9 @@ fn collections_of_different_dimensions_of_which_none_fits_the_target() {
     for part in ["narrow", "8", "content_vectors", "4"] {
         assert!(failure.message.contains(part), "{failure:#?}");
     }
-    failure.hints("{dimension}").hints("embeddings => 'generate'");
+    failure
+        .hints("{dimension}")
+        .hints("embeddings => 'generate'");
     // The hint works.
     let arguments = "entity_target => NULL, target => 't_{dimension}'";
     assert_eq!(db.migrate(&source, arguments).outcome(), (12, 12, 0, 0));
