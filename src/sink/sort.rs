@@ -40,7 +40,7 @@ pub struct Sorter {
     content: Rc<Target<ContentColumn>>,
     on_conflict: OnConflict,
     strict: bool,
-    /// Rows of the target that came from other collections.
+    /// Which rows of the target came from another store.
     origins: Origins,
     users: Users,
     /// Places in the target that rows of this run take.
@@ -196,7 +196,7 @@ impl Sorter {
                 .exists
                 .unwrap_or_else(|| there.contains(&(row.collection, key_of(&self.content, &row))));
             if exists && matches!(self.on_conflict, OnConflict::Skip | OnConflict::Update) {
-                if let Some(message) = self.from_elsewhere(&row, recorder) {
+                if let Some(message) = self.from_elsewhere(&row) {
                     recorder.reject_row(&row, Reason::IdCollision, message);
                     continue;
                 }
@@ -217,10 +217,9 @@ impl Sorter {
 }
 
 impl Sorter {
-    /// That the row of this key came from another collection, if it did.
-    fn from_elsewhere(&self, row: &EncodedRow, recorder: &Recorder) -> Option<String> {
-        let collection = recorder.collection(row.collection)?;
-        let origin = self.origins.other_than(collection, &row.place)?;
+    /// That the row of this key came from another store, if it did.
+    fn from_elsewhere(&self, row: &EncodedRow) -> Option<String> {
+        let origin = self.origins.elsewhere(&row.place)?;
         let way_out = match self.content.key.contains(&KeyPart::Collection) {
             true => "a target of its own or source_name => '...' keeps them apart",
             false => "a target of its own keeps them apart",
