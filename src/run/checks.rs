@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use vector_migrate_core::encode::{ColumnType, ContentColumn, canonical_key};
 use vector_migrate_core::pipeline::EmbeddingMode;
+use vector_migrate_core::record::Collection;
 
 use super::decisions::Decisions;
 use super::options::Options;
@@ -70,26 +71,23 @@ pub fn check_dimensions(options: &Options, parts: &[Part]) -> Result<(), Error> 
     let mut misfit = None;
     for part in parts {
         let content = &part.tables.described.content;
-        let Some(wants) = content.vector.dimension else {
-            return Ok(());
+        let generated = options.mode == EmbeddingMode::Generate;
+        let has = match generated {
+            true => vec![("the embedding model".to_owned(), part.dimension)],
+            false => part
+                .members
+                .iter()
+                .map(|it| &it.collection)
+                .map(of_collection)
+                .collect(),
         };
-        if options.mode == EmbeddingMode::Generate {
-            match part.dimension {
-                Some(has) if has != wants => {
-                    misfit.get_or_insert(("the embedding model".to_owned(), has, wants, content));
+        for (what, has) in has {
+            match (has, content.vector.dimension) {
+                (Some(has), Some(wants)) if has != wants => {
+                    misfit.get_or_insert((what, has, wants, content));
                 }
+                (Some(_), _) if !generated => return Ok(()),
                 _ => {}
-            }
-            continue;
-        }
-        for member in &part.members {
-            match member.collection.dimension {
-                Some(has) if has == wants => return Ok(()),
-                Some(has) => {
-                    let name = format!("collection \"{}\"", member.collection.qualified_name());
-                    misfit.get_or_insert((name, has, wants, content));
-                }
-                None => {}
             }
         }
     }
@@ -105,6 +103,12 @@ pub fn check_dimensions(options: &Options, parts: &[Part]) -> Result<(), Error> 
                with embeddings => 'generate' and a model of the column's dimensions."
             .into(),
     })
+}
+
+/// A collection and its dimensions, in words.
+fn of_collection(collection: &Collection) -> (String, Option<u32>) {
+    let name = format!("collection \"{}\"", collection.qualified_name());
+    (name, collection.dimension)
 }
 
 /// An argument's user as the target's column spells it.
