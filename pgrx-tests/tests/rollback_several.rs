@@ -91,7 +91,10 @@ fn a_second_run_into_one_of_the_tables_is_refused_while_the_first_goes_on() {
     other.migrate(&source, "entity_target => NULL");
     db.migrate_error(&source, "dimension => 16, entity_target => NULL")
         .expect("55P03");
-    db.migrate(&source, "target => 'apart_{dimension}', entity_target => NULL");
+    db.migrate(
+        &source,
+        "target => 'apart_{dimension}', entity_target => NULL",
+    );
     other.run("COMMIT");
     db.migrate(&source, "dimension => 16, entity_target => NULL");
 }
