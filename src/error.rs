@@ -171,7 +171,7 @@ pub enum Error {
         collection: String,
         /// The table.
         target: String,
-        /// That the row came from another collection, and what to do; `None`: it did not, or nobody knows.
+        /// That the row came from another store, and what to do; `None`: it did not, or nobody knows.
         elsewhere: Option<String>,
     },
     /// A model is needed and not there.
@@ -302,7 +302,7 @@ impl Error {
             Error::AlreadyExists {
                 elsewhere: Some(origin),
                 ..
-            } => Some(format!("It is not this collection's: {origin}.")),
+            } => Some(format!("It is not this store's: {origin}.")),
             Error::NoModel { missing, .. } => Some(format!("\"{missing}\" does not exist.")),
             Error::NotOverwritable(_) => Some(
                 "Citus distributes the table, and takes no UPDATE and no DELETE that join it with given rows."

@@ -229,23 +229,6 @@ fn equal_ids_of_three_collections_collide_where_the_key_is_the_id_alone_and_it_i
 }
 
 #[test]
-fn a_record_that_collides_takes_no_key_from_the_collection_whose_row_it_is() {
-    for (conflict, outcome) in [("skip", (30, 0, 10, 20)), ("update", (30, 10, 0, 20))] {
-        let (db, source) = (Db::new(), store("special/same-ids"));
-        db.run(&tables::minimal(8, ""));
-        db.migrate(&source, &with("collection => 'documentation'"));
-        // The other two come first.
-        let report = db.migrate(&source, &with(&format!("on_conflict => '{conflict}'")));
-        assert_eq!(report.outcome(), outcome, "{conflict}");
-        assert_eq!(report.collection("documentation").failed, 0, "{conflict}");
-        assert_eq!(
-            db.count("content_vectors WHERE searchable_text LIKE '%of documentation.'"),
-            10
-        );
-    }
-}
-
-#[test]
 fn a_dry_run_says_the_same() {
     for more in [
         "on_conflict => 'skip'",

@@ -1,4 +1,4 @@
-//! Which collection a row of a target came from, by the ledger: two stores may have the same names and ids.
+//! Which store a row of a target came from, by the ledger: two stores may have the same names and ids.
 //!
 //! A collection is told by the id that Chroma gave it, which stays with the store wherever it is moved. Rows that the ledger does
 //! not know, as an application's own, came from nowhere.
@@ -19,40 +19,37 @@ use crate::spi;
 /// Where a row came from.
 #[derive(Debug)]
 pub struct Origin {
-    /// The collection's id.
-    source: String,
-    /// Its name, as the row has it.
-    collection: String,
     /// The run that wrote the row last.
     run: i64,
-    /// The store that it read, as far as the caller may know; `None`: a collection of this run's store.
-    store: Option<String>,
+    /// It is a collection of this run's store.
+    ours: bool,
+    /// The store that the run read, if the caller may know it.
+    path: Option<String>,
 }
 
 impl Origin {
     /// In words, for a message about the row: "came from ...".
     pub fn described(&self) -> String {
-        match &self.store {
-            None => format!("collection \"{}\" in run {}", self.collection, self.run),
-            Some(path) if path.is_empty() => format!("another store in run {}", self.run),
+        match &self.path {
             Some(path) => format!("another store, \"{path}\", in run {}", self.run),
+            None => format!("another store in run {}", self.run),
         }
     }
 }
 
-/// Rows of a target whose key a collection of the run shares with another collection.
+/// The rows of a target whose key a record of the run may have, if some of them came from another store.
 #[derive(Debug, Default)]
 pub struct Origins {
+    /// The run that wrote each last, and where it came from.
     rows: HashMap<Key, (i64, usize)>,
     all: Vec<Origin>,
 }
 
 impl Origins {
-    /// The other collection that the row at `place` came from; `None`: from `collection`, or nobody knows.
-    pub fn other_than(&self, collection: &RunCollection, place: &Key) -> Option<&Origin> {
+    /// Where the row at `place` came from, if that is another store.
+    pub fn elsewhere(&self, place: &Key) -> Option<&Origin> {
         let (_, origin) = self.rows.get(place)?;
-        let origin = self.all.get(*origin)?;
-        (origin.source != collection.source).then_some(origin)
+        self.all.get(*origin).filter(|it| !it.ours)
     }
 }
 
@@ -106,10 +103,9 @@ pub fn origins(target: pg_sys::Oid, names: Names<'_>) -> Result<Origins, Error> 
         let all = &mut found.all;
         let origin = *numbers.entry((source.to_owned(), run)).or_insert_with(|| {
             all.push(Origin {
-                source: source.to_owned(),
-                collection: collection.to_owned(),
                 run,
-                store: (!names.store.contains(source)).then(String::new),
+                ours: names.store.contains(source),
+                path: None,
             });
             all.len() - 1
         });
@@ -130,38 +126,34 @@ pub fn origins(target: pg_sys::Oid, names: Names<'_>) -> Result<Origins, Error> 
     Ok(found)
 }
 
-/// The names in the target of which rows may have come from another collection than the run's.
+/// The names in the target of which rows have come from another store, if a record of the run may have their keys.
 fn shared(known: &[(String, String)], names: Names<'_>) -> BTreeSet<String> {
-    let ours = |name: &str| names.collections.iter().find(|it| it.name == name);
-    if names.per_collection {
-        let other = |(name, source): &&(String, String)| {
-            ours(name).is_some_and(|ours| ours.source != *source)
-        };
-        return known.iter().filter(other).map(|it| it.0.clone()).collect();
-    }
-    // Whatever its collection is called, a row has the key of any other.
-    let only = match names.collections {
-        [only] => Some(&only.source),
-        _ => None,
-    };
-    match known.iter().all(|(_, source)| Some(source) == only) {
-        true => BTreeSet::new(),
-        false => known.iter().map(|it| it.0.clone()).collect(),
+    let ours: HashSet<&str> = names
+        .collections
+        .iter()
+        .map(|it| it.name.as_str())
+        .collect();
+    // Whatever its collection is called, a row has the key of any other where the key does not have the collection.
+    let meets = |name: &str| !names.per_collection || ours.contains(name);
+    let elsewhere =
+        |(name, source): &&(String, String)| meets(name) && !names.store.contains(source);
+    match (names.per_collection, known.iter().any(|it| elsewhere(&it))) {
+        (_, false) => BTreeSet::new(),
+        (true, true) => known
+            .iter()
+            .filter(elsewhere)
+            .map(|it| it.0.clone())
+            .collect(),
+        (false, true) => known.iter().map(|it| it.0.clone()).collect(),
     }
 }
 
 /// Names the stores of runs that the caller may see.
 fn tell_stores(all: &mut [Origin]) -> Result<(), Error> {
-    let runs: Vec<i64> = (all.iter())
-        .filter(|it| it.store.is_some())
-        .map(|it| it.run)
-        .collect();
-    if runs.is_empty() {
-        return Ok(());
-    }
+    let runs = all.iter().filter(|it| !it.ours).map(|it| it.run);
     let paths: HashMap<i64, String> = spi::read(
         "SELECT run_id, path FROM vector_migrate.runs WHERE run_id OPERATOR(pg_catalog.=) ANY ($1)",
-        &[runs.into()],
+        &[runs.collect::<Vec<i64>>().into()],
         |row| {
             Ok((
                 row.get(1)?.unwrap_or_default(),
@@ -172,9 +164,7 @@ fn tell_stores(all: &mut [Origin]) -> Result<(), Error> {
     .into_iter()
     .collect();
     for origin in all {
-        if let (Some(store), Some(path)) = (&mut origin.store, paths.get(&origin.run)) {
-            path.clone_into(store);
-        }
+        origin.path = paths.get(&origin.run).cloned();
     }
     Ok(())
 }

@@ -8,14 +8,16 @@ use vector_migrate_core::source::Source as _;
 use vector_migrate_core::source::chroma::PersistDir;
 
 use super::alone::Alone;
-use super::decisions::{self, Decisions, Writes};
+use super::decisions::{self, Decisions};
 use super::indexes::Indexes;
 use super::members::{self, Chosen};
 use super::notes::{self, Notes};
 use super::notices::{self, Progress};
 use super::options::Options;
-use super::plan::{self, Call, Part, Prepared, Run};
+use super::parts::{self, Call, Part, Run};
+use super::plan::{self, Prepared};
 use super::planned_reader::{GraphFound, PlannedReader};
+use super::writes::Writes;
 use super::{collections, routes, verdict};
 use crate::error::Error;
 use crate::ledger::{self, RunSummary, TargetSummary};
@@ -88,7 +90,7 @@ pub fn migrate(place: PersistDir, options: &Options) -> Result<Vec<ResultRow>, E
     let run = move || {
         let reading = PlannedReader::begin(store, stop, first, vectors, routes.len())?;
         let collections = members::written(options, &members);
-        let parts = plan::decide(&call, &routes, members)?;
+        let parts = parts::decide(&call, &routes, members)?;
         let run = Run {
             id: match writes {
                 Writes::Permanent => Some(ledger::next_run_id()?),
@@ -175,7 +177,7 @@ fn fill(
     notices::begin(&source.directory, &parts);
     let members = notes::members(run.call.options, &parts);
     let records = parts.iter().map(|it| it.size().records).sum();
-    let mut progress = Progress::start(plan::contents(&parts).next(), records, source.bytes);
+    let mut progress = Progress::start(parts::contents(&parts).next(), records, source.bytes);
     let truncated_before = model::truncated();
     let (mut tally, mut targets) = (Tally::default(), Vec::new());
     let (mut samples, mut remarks) = (Vec::new(), Vec::new());

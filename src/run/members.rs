@@ -11,7 +11,7 @@ use vector_migrate_core::source::chroma::ChromaStore;
 use vector_migrate_core::survey::{OwnerKind, Ownership, ownership};
 
 use super::options::{Options, Orphans};
-use super::plan::Member;
+use super::parts::Member;
 use super::routes::Route;
 use crate::error::Error;
 use crate::ledger::RunCollection;

@@ -4,6 +4,8 @@
 //! leaves nothing.
 
 mod alone;
+mod arguments;
+mod checks;
 mod collections;
 mod decisions;
 mod drive;
@@ -13,13 +15,16 @@ mod members;
 mod notes;
 mod notices;
 mod options;
+mod parts;
 mod plan;
 mod planned_reader;
 mod routes;
 mod verdict;
+mod writes;
 
+pub use arguments::Arguments;
 pub use collections::choose;
 pub use drive::{ResultRow, migrate};
 pub use import_index::import_index;
-pub use options::{Arguments, Options, parse_filter};
+pub use options::{Options, parse_filter};
 pub use verdict::{WHY, compare};

@@ -7,7 +7,7 @@ use vector_migrate_core::reason::Reason;
 use vector_migrate_core::report::Line;
 
 use super::options::{Options, Orphans};
-use super::plan::{Member, Part};
+use super::parts::{Member, Part};
 use crate::message::notice;
 
 /// A collection of the run, as far as something is said of it.
@@ -154,11 +154,9 @@ impl Notes {
     fn way_out(&self, reason: Reason, about: &About) -> Option<&'static str> {
         Some(match reason {
             Reason::NoUserId if about.ownerless == Some(Ownerless::Required) => {
-                "the table's user_id cannot be null: default_user_id => '...' gives them an owner"
+                "default_user_id => '...' takes them: the table's user_id cannot be null"
             }
-            Reason::NoUserId => {
-                "orphans => 'keep' keeps them, default_user_id => '...' gives them an owner"
-            }
+            Reason::NoUserId => "orphans => 'keep' or default_user_id => '...' takes them",
             Reason::AlreadyExists => "on_conflict => 'update' overwrites",
             Reason::IdCollision => "a target of its own, or source_name => '...' for another store",
             Reason::DimensionMismatch => "a target of its own, as target => '..._{dimension}'",

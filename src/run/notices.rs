@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use pgrx::prelude::*;
 use vector_migrate_core::report::{Counts, Report};
 
-use super::plan::Part;
+use super::parts::Part;
 use crate::message::notice;
 use crate::sink::RunProgress;
 use crate::{guc, progress};

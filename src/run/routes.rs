@@ -41,7 +41,7 @@ pub fn routes(
     store: &[Counted<'_>],
     chosen: &[usize],
 ) -> Result<Vec<Route>, Error> {
-    let dimensions = Dimensions::of(options, store, chosen)?;
+    let dimensions = Dimensions::of(options, store)?;
     let targets = dimensions.names(&options.target);
     let entities = (options.entity_target.as_ref()).map(|name| dimensions.names(name));
     let mut groups: Vec<Route> = Vec::new();
@@ -132,18 +132,14 @@ struct Dimensions<'a> {
 }
 
 impl<'a> Dimensions<'a> {
-    fn of(
-        options: &Options,
-        store: &'a [Counted<'a>],
-        chosen: &[usize],
-    ) -> Result<Dimensions<'a>, Error> {
+    fn of(options: &Options, store: &'a [Counted<'a>]) -> Result<Dimensions<'a>, Error> {
         let generated = match options.mode {
             EmbeddingMode::Generate => {
                 Some(model::describe("embeddings => 'generate' makes every vector anew")?.1)
             }
             EmbeddingMode::Auto | EmbeddingMode::Stored => None,
         };
-        let mut known = chosen.iter().filter_map(|at| store.get(*at)?.0.dimension);
+        let mut known = store.iter().filter_map(|it| it.0.dimension);
         let embeds = options.mode == EmbeddingMode::Auto && model::installed().is_ok();
         let without = match embeds {
             true => model::describe("")?.1,
@@ -225,7 +221,7 @@ impl<'a> Dimensions<'a> {
         let routes: Vec<Route> = routes.collect::<Result<_, Error>>()?;
         let names: Vec<&str> = routes.iter().map(|it| it.target.as_str()).collect();
         notice!(
-            "the collections have different dimensions: each has its table, {}",
+            "the collections have different dimensions, and go into tables of their own: {}",
             names.join(", ")
         );
         Ok(routes)

@@ -25,9 +25,9 @@ pub fn sampling(options: &Options, dimension: Option<u32>, records: u64) -> Opti
     if !takes_vectors || !guc::check_model() || model::installed().is_err() {
         return None;
     }
-    // The model's own dimension: others are not compared.
-    let (_, made) = model::describe(WHY).ok()?;
-    let dimension = dimension.filter(|it| *it == made)?;
+    // Vectors of other dimensions than the model's are not compared; what is wrong with a model is told in the end.
+    let made = model::describe(WHY).map(|it| it.1);
+    let dimension = dimension.filter(|it| made.as_ref().map_or(true, |made| made == it))?;
     Some(Sampling::new(records, SAMPLE, dimension))
 }
 

@@ -66,14 +66,10 @@ impl Recorder {
         }
     }
 
-    /// A collection, by its number in the run.
-    pub fn collection(&self, collection: usize) -> Option<&RunCollection> {
-        self.collections.get(collection)
-    }
-
     /// The name of a collection.
     pub fn name(&self, collection: usize) -> &str {
-        self.collection(collection)
+        self.collections
+            .get(collection)
             .map_or("", |it| it.name.as_str())
     }
 

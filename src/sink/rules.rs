@@ -12,7 +12,7 @@ use crate::tables::Target;
 pub enum OnConflict {
     /// Leave the row, skip the record.
     Skip,
-    /// Overwrite the row, if it came from the record's collection.
+    /// Overwrite the row, unless it came from another store.
     Update,
     /// Overwrite the row, wherever it came from.
     Overwrite,
@@ -47,6 +47,6 @@ pub struct Rules {
     pub embeds_entities: bool,
     /// Records that it may get.
     pub records: u64,
-    /// Rows of the target that came from other collections.
+    /// Which rows of the target came from another store.
     pub origins: Origins,
 }

@@ -40,7 +40,7 @@ pub struct Sorter {
     content: Rc<Target<ContentColumn>>,
     on_conflict: OnConflict,
     strict: bool,
-    /// Rows of the target that came from other collections.
+    /// Which rows of the target came from another store.
     origins: Origins,
     users: Users,
     /// Places in the target that rows of this run take.
@@ -104,9 +104,6 @@ impl Sorter {
             }
         }
         let rows = self.without_unknown_users(rows, recorder)?;
-        // Whose row is another collection's takes no key from the collection that it came from.
-        let rows = self.looked_up(rows, recorder)?;
-        let rows = self.without_rows_of_others(rows, recorder);
         let rows = self.without_collisions(rows, recorder);
         Ok(Sorted {
             rows: self.without_existing(rows, recorder)?,
@@ -139,11 +136,11 @@ impl Sorter {
 
     fn without_collisions(
         &mut self,
-        mut rows: Vec<WantedRow>,
+        mut rows: Vec<EncodedRow>,
         recorder: &mut Recorder,
-    ) -> Vec<WantedRow> {
+    ) -> Vec<EncodedRow> {
         let mut doubles = Vec::new();
-        rows.retain(|WantedRow { row, .. }| {
+        rows.retain(|row| {
             let new = self.seen.insert(row.place);
             if !new {
                 doubles.push((
@@ -173,11 +170,11 @@ impl Sorter {
         rows
     }
 
-    /// Tells which rows the target has.
-    fn looked_up(
+    /// Tells which rows the target has; those that are to be skipped are not among what is left.
+    fn without_existing(
         &self,
         rows: Vec<EncodedRow>,
-        recorder: &Recorder,
+        recorder: &mut Recorder,
     ) -> Result<Vec<WantedRow>, Error> {
         if self.content.created {
             let new = |row| WantedRow { row, exists: false };
@@ -193,55 +190,27 @@ impl Sorter {
             let found = existing(&self.content, recorder.name(first.collection), &group)?;
             there.extend(found.into_iter().map(|key| (first.collection, key)));
         }
-        let wanted = |row: EncodedRow| {
-            let found = || there.contains(&(row.collection, key_of(&self.content, &row)));
-            let exists = row.exists.unwrap_or_else(found);
-            WantedRow { row, exists }
-        };
-        Ok(rows.into_iter().map(wanted).collect())
-    }
-
-    /// Without records whose key a row of another collection has, which is left alone.
-    fn without_rows_of_others(
-        &self,
-        rows: Vec<WantedRow>,
-        recorder: &mut Recorder,
-    ) -> Vec<WantedRow> {
-        if !matches!(self.on_conflict, OnConflict::Skip | OnConflict::Update) {
-            return rows;
-        }
         let mut left = Vec::with_capacity(rows.len());
-        for wanted in rows {
-            let message = match wanted.exists {
-                true => self.from_elsewhere(&wanted.row, recorder),
-                false => None,
-            };
-            match message {
-                Some(message) => recorder.reject_row(&wanted.row, Reason::IdCollision, message),
-                None => left.push(wanted),
+        for row in rows {
+            let exists = row
+                .exists
+                .unwrap_or_else(|| there.contains(&(row.collection, key_of(&self.content, &row))));
+            if exists && matches!(self.on_conflict, OnConflict::Skip | OnConflict::Update) {
+                if let Some(message) = self.from_elsewhere(&row) {
+                    recorder.reject_row(&row, Reason::IdCollision, message);
+                    continue;
+                }
             }
-        }
-        left
-    }
-
-    /// Without records that are skipped because the target has their key.
-    fn without_existing(
-        &self,
-        rows: Vec<WantedRow>,
-        recorder: &mut Recorder,
-    ) -> Result<Vec<WantedRow>, Error> {
-        let mut left = Vec::with_capacity(rows.len());
-        for wanted in rows {
             match self.on_conflict {
-                OnConflict::Skip if wanted.exists => {
+                OnConflict::Skip if exists => {
                     let message = format!("{} has a row with this key", self.content.name);
-                    recorder.reject_row(&wanted.row, Reason::AlreadyExists, message);
+                    recorder.reject_row(&row, Reason::AlreadyExists, message);
                 }
-                OnConflict::Error if wanted.exists => {
-                    let origin = self.from_elsewhere(&wanted.row, recorder);
-                    return Err(already_exists(&self.content, &wanted.row, origin, recorder));
+                OnConflict::Error if exists => {
+                    let elsewhere = self.from_elsewhere(&row);
+                    return Err(already_exists(&self.content, &row, elsewhere, recorder));
                 }
-                _ => left.push(wanted),
+                _ => left.push(WantedRow { row, exists }),
             }
         }
         Ok(left)
@@ -249,10 +218,9 @@ impl Sorter {
 }
 
 impl Sorter {
-    /// That the row of this key came from another collection, if it did.
-    fn from_elsewhere(&self, row: &EncodedRow, recorder: &Recorder) -> Option<String> {
-        let collection = recorder.collection(row.collection)?;
-        let origin = self.origins.other_than(collection, &row.place)?;
+    /// That the row of this key came from another store, if it did.
+    fn from_elsewhere(&self, row: &EncodedRow) -> Option<String> {
+        let origin = self.origins.elsewhere(&row.place)?;
         let way_out = match self.content.key.contains(&KeyPart::Collection) {
             true => "a target of its own or source_name => '...' keeps them apart",
             false => "a target of its own keeps them apart",
@@ -266,7 +234,7 @@ impl Sorter {
     }
 }
 
-/// The error of a row whose key the target has; `elsewhere`: that it came from another collection.
+/// The error of a row whose key the target has; `elsewhere`: that it came from another store.
 pub fn already_exists(
     content: &Target<ContentColumn>,
     row: &EncodedRow,

@@ -2,8 +2,6 @@
 //!
 //! - a run inserts the records whose keys the target does not have, and with `update` overwrites the others and replaces their
 //!   entity rows; two records of one run that would take one key: the first one does;
-//! - a row that the last run that wrote its key had from another collection is left alone, but for `overwrite`, and takes no key
-//!   from the collection that it came from; a rollback makes it what it was before;
 //! - a rollback removes the rows that its run inserted and puts back those that it overwrote, with their entity rows, also after
 //!   later runs: what a later run or its rollback has done to a row is not a change by the application;
 //! - rows that the application has changed since, or that rows of other tables refer to, are kept, with their entity rows; so is
@@ -66,7 +64,6 @@ pub struct Target {
 #[derive(Debug, Clone)]
 struct Entry {
     key: Key,
-    collection: &'static str,
     before: Option<(Row, Vec<Entity>)>,
 }
 
@@ -130,23 +127,9 @@ impl Target {
 }
 
 impl Model {
-    /// The collection that the row of this key came from; `None`: from no run.
-    fn origin(&self, target: usize, key: &Key) -> Option<&'static str> {
-        let runs = self.runs.iter().rev().filter(|run| run.target == target);
-        let mut entries = runs.flat_map(|run| &run.entries);
-        Some(entries.find(|entry| entry.key == *key)?.collection)
-    }
-
     /// A run with these records; `None`: it ends with an error.
     pub fn migrate(&mut self, to: usize, records: &[&Record], conflict: &str) -> Option<Outcome> {
         let run = self.runs.len();
-        let from_elsewhere = |record: &Record| {
-            let key = self.targets[to].key_of(record);
-            let there = self.targets[to].at(&key).is_some();
-            let origin = self.origin(to, &key).filter(|_| there);
-            conflict != "overwrite" && origin.is_some_and(|it| it != record.collection)
-        };
-        let elsewhere: Vec<bool> = records.iter().map(|it| from_elsewhere(it)).collect();
         let target = &mut self.targets[to];
         let there = |record: &&&Record| target.at(&target.key_of(record)).is_some();
         if conflict == "error" && records.iter().any(|record| there(&record)) {
@@ -155,9 +138,9 @@ impl Model {
         let mut entries = Vec::new();
         let mut seen = BTreeSet::new();
         let (mut skipped, mut failed) = (0, 0);
-        for (record, elsewhere) in records.iter().zip(elsewhere) {
+        for record in records {
             let key = target.key_of(record);
-            if elsewhere || !seen.insert(key.clone()) {
+            if !seen.insert(key.clone()) {
                 failed += 1;
                 continue;
             }
@@ -189,11 +172,7 @@ impl Model {
                     owners: owners.clone(),
                     name: name.clone(),
                 }));
-            entries.push(Entry {
-                key,
-                collection: record.collection,
-                before,
-            });
+            entries.push(Entry { key, before });
         }
         let found = records.len() as i64;
         let migrated = entries.len() as i64;

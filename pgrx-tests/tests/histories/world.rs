@@ -159,7 +159,7 @@ impl World<'_> {
         let Version { store, records } = &self.versions[version];
         let collection = dice.of(&[None, None, Some("library_a"), Some("library_b")]);
         let user = dice.of(&[None, None, None, Some(1), Some(2)]);
-        let conflict = dice.of(&["skip", "update", "update", "overwrite", "error"]);
+        let conflict = dice.of(&["skip", "update", "overwrite", "error"]);
         let wanted = |record: &&Record| {
             collection.is_none_or(|it| it == record.collection)
                 && user.is_none_or(|it| it == record.user)

@@ -1,0 +1,155 @@
+//! The arguments of `migrate_chroma` as SQL gives them, and how one is made of what may be given.
+
+use vector_migrate_core::table_name::TableName;
+
+use crate::error::Error;
+
+/// The arguments as SQL gives them; `None` is NULL.
+#[derive(Debug)]
+pub struct Arguments {
+    /// Only this user's records.
+    pub user_id: Option<String>,
+    /// The type that a `user_id` column gets if the run creates one: that of the overload called.
+    pub user_id_type: &'static str,
+    /// Nothing is written.
+    pub dry_run: Option<bool>,
+    /// Only this collection.
+    pub collection: Option<String>,
+    /// Only records whose metadata contains this: the text of a jsonb value.
+    pub filter: Option<String>,
+    /// `auto`, `stored` or `generate`.
+    pub embeddings: Option<String>,
+    /// `skip`, `update`, `overwrite` or `error`.
+    pub on_conflict: Option<String>,
+    /// `auto`, `skip` or `keep`.
+    pub orphans: Option<String>,
+    /// The owner of records without one.
+    pub default_user_id: Option<String>,
+    /// The content table.
+    pub target: Option<String>,
+    /// The entity table.
+    pub entity_target: Option<String>,
+    /// Any damage is an error.
+    pub strict: Option<bool>,
+    /// `auto`, `import`, `build` or `none`.
+    pub index: Option<String>,
+    /// The metadata key of a record's owner.
+    pub owner_key: Option<String>,
+    /// The metadata key of the text of records without a document.
+    pub text_key: Option<String>,
+    /// `error`, `remove` or `replace`.
+    pub nul_characters: Option<String>,
+    /// Only these collections.
+    pub collections: Option<Vec<Option<String>>>,
+    /// Only collections of so many dimensions.
+    pub dimension: Option<i32>,
+    /// What stands before each collection's name.
+    pub source_name: Option<String>,
+}
+
+/// The choice that `word` names.
+///
+/// # Errors
+/// [`Error::NullArgument`], [`Error::BadArgument`].
+pub fn choice<T: Copy>(
+    argument: &'static str,
+    word: Option<&str>,
+    choices: &[(&str, T)],
+) -> Result<T, Error> {
+    let word = word.ok_or(Error::NullArgument(argument))?;
+    match choices.iter().find(|(name, _)| *name == word) {
+        Some((_, value)) => Ok(*value),
+        None => {
+            let names: Vec<String> = choices
+                .iter()
+                .map(|(name, _)| format!("'{name}'"))
+                .collect();
+            Err(Error::BadArgument {
+                argument,
+                value: word.to_owned(),
+                hint: format!("It can be {}.", names.join(", ")),
+            })
+        }
+    }
+}
+
+/// The collections that the two arguments name; `None`: all.
+///
+/// # Errors
+/// [`Error::NullArgument`], [`Error::BadArgument`] if both are given.
+pub fn wanted_collections(
+    one: Option<String>,
+    several: Option<Vec<Option<String>>>,
+) -> Result<Option<Vec<String>>, Error> {
+    let Some(several) = several else {
+        return Ok(one.map(|one| vec![one]));
+    };
+    let several: Option<Vec<String>> = several.into_iter().collect();
+    let several = several.ok_or(Error::NullArgument("an element of collections"))?;
+    match one {
+        None => Ok(Some(several)),
+        Some(one) => Err(Error::BadArgument {
+            argument: "collection",
+            value: one,
+            hint: "Give collection or collections, not both.".into(),
+        }),
+    }
+}
+
+/// A number of dimensions.
+///
+/// # Errors
+/// [`Error::BadArgument`].
+pub fn dimension(given: i32) -> Result<u32, Error> {
+    let dimension = u32::try_from(given).ok().filter(|n| *n > 0);
+    dimension.ok_or_else(|| Error::BadArgument {
+        argument: "dimension",
+        value: given.to_string(),
+        hint: "Give the number of dimensions of the collections to migrate, as chroma_collections() shows it."
+            .into(),
+    })
+}
+
+/// A table's name, perhaps with placeholders.
+///
+/// # Errors
+/// [`Error::BadArgument`].
+pub fn table_name(argument: &'static str, name: &str) -> Result<TableName, Error> {
+    TableName::parse(name).map_err(|why| Error::BadArgument {
+        argument,
+        value: name.to_owned(),
+        hint: format!("Give a table's name, qualified by its schema or not: {why}."),
+    })
+}
+
+/// A metadata key that an argument names.
+///
+/// # Errors
+/// [`Error::BadArgument`] for a blank one.
+pub fn named(argument: &'static str, key: String) -> Result<String, Error> {
+    match key.trim().is_empty() {
+        false => Ok(key),
+        true => Err(Error::BadArgument {
+            argument,
+            value: key,
+            hint: "Give a metadata key, as chroma_collections() shows them in metadata_keys."
+                .into(),
+        }),
+    }
+}
+
+/// A name for the store. Chroma's collections have neither separator in their names, so that what is made of name and
+/// collection is told apart.
+///
+/// # Errors
+/// [`Error::BadArgument`].
+pub fn source_name(name: String) -> Result<String, Error> {
+    match name.trim().is_empty() || name.contains([':', '/']) {
+        false => Ok(name),
+        true => Err(Error::BadArgument {
+            argument: "source_name",
+            value: name,
+            hint: "Give a word without \":\" and \"/\", as 'south'.".into(),
+        }),
+    }
+}

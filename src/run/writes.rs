@@ -1,0 +1,252 @@
+//! What a call may write: the tables of a run, or of a dry run, found and described or created.
+
+use pgrx::pg_sys;
+use vector_migrate_core::encode::{ContentColumn, EntityColumn};
+use vector_migrate_core::pipeline::EmbeddingMode;
+
+use super::routes::Route;
+use crate::error::Error;
+use crate::message::notice;
+use crate::sink::Described;
+use crate::tables::create::{self, Life};
+use crate::tables::{self, Pgvector, Place, Target, planned};
+use crate::{lock, model, pg};
+
+/// What a call may write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writes {
+    /// A run: everything.
+    Permanent,
+    /// A dry run: what is taken back.
+    Temporary,
+    /// A dry run in a read-only transaction: nothing.
+    Nothing,
+}
+
+/// A table that the run makes: its name, and the dimensions of its vectors.
+pub type NewTable = (String, u32);
+
+/// What is asked of a route's tables.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// Their names.
+    pub route: &'a Route,
+    /// Which route of the run it is.
+    pub number: usize,
+    /// Dimensions of a content table that is created; `None`: no vector tells.
+    pub dimension: Option<u32>,
+    /// The type of the column `user_id` of a content table that is created.
+    pub user_type: &'static str,
+    /// Where vectors come from.
+    pub mode: EmbeddingMode,
+}
+
+/// Where the rows of a call go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowsGo {
+    /// Into the tables themselves.
+    IntoTables,
+    /// Into temporary tables: a content and an entity table, copies of those that are there.
+    IntoCopies(pg_sys::Oid, Option<pg_sys::Oid>),
+    /// Nowhere.
+    Nowhere,
+}
+
+/// Without a vector anywhere there is nothing to take dimensions from but the model.
+///
+/// # Errors
+/// The model's.
+pub fn dimension_without_vectors() -> Result<u32, Error> {
+    match model::installed() {
+        Ok(()) => Ok(model::describe("")?.1),
+        Err(_) => Ok(384),
+    }
+}
+
+impl Writes {
+    /// What a call may write: a dry run in a read-only transaction nothing at all.
+    pub fn of(dry_run: bool) -> Writes {
+        match (dry_run, pg::can_write()) {
+            (false, _) => Writes::Permanent,
+            (true, true) => Writes::Temporary,
+            (true, false) => Writes::Nothing,
+        }
+    }
+
+    /// How the tables are locked while they are described: a dry run that puts nothing into them leaves others alone.
+    pub fn locks(self) -> lock::Mode {
+        match self {
+            Writes::Permanent => lock::Mode::Write,
+            Writes::Temporary | Writes::Nothing => lock::Mode::Read,
+        }
+    }
+
+    fn life(self, number: usize) -> Life {
+        match self {
+            Writes::Permanent => Life::Permanent,
+            Writes::Temporary | Writes::Nothing => Life::Temporary(number),
+        }
+    }
+
+    /// Says which tables the run has made.
+    pub fn tell_created(self, tables: &[NewTable]) {
+        /// So many are named.
+        const NAMED: usize = 10;
+        let verb = match self {
+            Writes::Permanent => "was created",
+            Writes::Temporary | Writes::Nothing => "would be created",
+        };
+        for (name, dimension) in tables.iter().take(NAMED) {
+            notice!("table {name} {verb}, for vectors of {dimension} dimensions");
+        }
+        if let Some(more @ 1..) = tables.len().checked_sub(NAMED) {
+            notice!("and {more} more tables");
+        }
+    }
+
+    /// The content table at `place`, made for vectors of `dimension` if it is missing.
+    ///
+    /// # Errors
+    /// As [`tables::describe_content`]; [`Error::TooManyDimensions`]; the server's own.
+    pub fn content(
+        self,
+        place: &Place,
+        dimension: u32,
+        asked: Asked<'_>,
+        pgvector: &Pgvector,
+    ) -> Result<Target<ContentColumn>, Error> {
+        if let Some(oid) = place.oid {
+            return tables::describe_content(place, oid, pgvector);
+        }
+        let user_type = asked.user_type;
+        let made = match self {
+            Writes::Nothing => planned::content(dimension, user_type),
+            _ => {
+                let life = self.life(asked.number);
+                let oid = create::content(place, life, dimension, user_type, pgvector)?;
+                tables::describe_content(place, oid, pgvector)?
+            }
+        };
+        Ok(Target {
+            name: place.qualified(),
+            created: true,
+            key: vec![tables::KeyPart::Collection, tables::KeyPart::Id],
+            ..made
+        })
+    }
+
+    /// The entity table; `None` if no entities are wanted or none can be put in.
+    ///
+    /// # Errors
+    /// As [`tables::describe_entity`]; [`Error::TooManyDimensions`], [`Error::NoModel`]; the server's own.
+    pub fn entity(
+        self,
+        content_dimension: u32,
+        asked: Asked<'_>,
+        content: &Target<ContentColumn>,
+        pgvector: &Pgvector,
+    ) -> Result<Option<Target<EntityColumn>>, Error> {
+        let Some(name) = &asked.route.entity_target else {
+            return Ok(None);
+        };
+        let place = tables::find_locked(name, self.locks())?;
+        // What will be embedded later, by a run or by hand, is embedded with the model that is installed.
+        let dimension = match (place.oid, model::installed(), asked.mode) {
+            (None, Ok(()), EmbeddingMode::Stored) => {
+                model::describe("").map_or(content_dimension, |it| it.1)
+            }
+            (None, Ok(()), EmbeddingMode::Auto | EmbeddingMode::Generate) => model::describe("")?.1,
+            _ => content_dimension,
+        };
+        let entity = match place.oid {
+            Some(oid) => tables::describe_entity(&place, oid, pgvector)?,
+            None => self.new_entity(&place, dimension, asked, content, pgvector)?,
+        };
+        if entity.vector_required && asked.mode == EmbeddingMode::Stored {
+            notice!(
+                "no entities are migrated: embeddings => 'stored' gives them no vectors, and column \
+                 \"embedding\" of {} is not null",
+                entity.name
+            );
+            return Ok(None);
+        }
+        Ok(Some(entity))
+    }
+
+    fn new_entity(
+        self,
+        place: &Place,
+        dimension: u32,
+        asked: Asked<'_>,
+        content: &Target<ContentColumn>,
+        pgvector: &Pgvector,
+    ) -> Result<Target<EntityColumn>, Error> {
+        let made = match self {
+            Writes::Nothing => planned::entity(dimension, content),
+            _ => {
+                let life = self.life(asked.number);
+                let refers = !asked.route.shares_entities;
+                let oid = create::entity(place, life, dimension, content, refers, pgvector)?;
+                tables::describe_entity(place, oid, pgvector)?
+            }
+        };
+        Ok(Target {
+            name: place.qualified(),
+            created: true,
+            ..made
+        })
+    }
+
+    /// Where rows go. A dry run's go into temporary copies of the tables, with their types and checks, so that it meets what a
+    /// run would meet; or, where a table has rules that a copy would not show, into the tables themselves, from which the
+    /// subtransaction's end takes them back.
+    ///
+    /// # Errors
+    /// The server's own.
+    pub fn rows_go(self, described: &Described, number: usize) -> Result<RowsGo, Error> {
+        let Described { content, entity } = described;
+        match self {
+            Writes::Permanent => return Ok(RowsGo::IntoTables),
+            Writes::Temporary => {}
+            Writes::Nothing => {
+                notice!(
+                    "dry run in a read-only transaction: the tables' constraints are not tried"
+                );
+                return Ok(RowsGo::Nowhere);
+            }
+        }
+        let entity = entity.as_ref();
+        let copyable = content.copyable && entity.is_none_or(|it| it.copyable);
+        // Sequences are not undone.
+        let draws_numbers = content.draws_numbers || entity.is_some_and(|it| it.draws_numbers);
+        if !copyable && !draws_numbers && !content.created {
+            notice!(
+                "{} has triggers, partitions or constraints of its own: the dry run tries rows in the table \
+                 itself and takes them back",
+                content.name
+            );
+            lock::hold(content.oid, lock::Mode::Write);
+            if let Some(entity) = entity.filter(|entity| !entity.created) {
+                lock::hold(entity.oid, lock::Mode::Write);
+            }
+            return Ok(RowsGo::IntoTables);
+        }
+        let content = match content.created {
+            true => content.oid,
+            false => create::shadow(content, "content", number)?,
+        };
+        let entity = match entity {
+            Some(entity) if entity.created => Some(entity.oid),
+            Some(entity) => Some(create::shadow(entity, "entity", number)?),
+            None => None,
+        };
+        Ok(RowsGo::IntoCopies(content, entity))
+    }
+}
+
+impl RowsGo {
+    /// Whether rows are tried in the tables themselves.
+    pub fn dry(self, stays: bool) -> bool {
+        self == RowsGo::IntoTables && !stays
+    }
+}
