@@ -1,7 +1,7 @@
 //! What tables must hold, after design.md ("Promises", "Existing rows") and README ("Runs"), and nothing else:
 //!
-//! - a run inserts the records whose keys the target does not have, and with `update` or `overwrite` overwrites the others and replaces their
-//!   entity rows; two records of one run that would take one key: the first one does;
+//! - a run inserts the records whose keys the target does not have, and with `update` or `overwrite` overwrites the others and
+//!   replaces their entity rows; two records of one run that would take one key: the first one does;
 //! - a rollback removes the rows that its run inserted and puts back those that it overwrote, with their entity rows, also after
 //!   later runs: what a later run or its rollback has done to a row is not a change by the application;
 //! - rows that the application has changed since, or that rows of other tables refer to, are kept, with their entity rows; so is
