@@ -30,6 +30,7 @@ fn each_collection_has_a_table_of_a_valid_name_of_its_own() {
     );
     let all = records(&expected, 0);
     assert_eq!(report.outcome(), (all, all, 0, 0));
+    assert!(db.told(&["the name of collection", "is changed for its table", "more"]));
     let tables = made(&db);
     let filled = expected.collections.iter().filter(|it| it.count > 0);
     assert_eq!(tables.len(), filled.count(), "{tables:?}");

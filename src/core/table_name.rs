@@ -124,9 +124,9 @@ impl TableName {
         sql(&parts)
     }
 
-    /// The name for each of `subjects`, as SQL. Names that differ in a value and would be one, and those that are too long, end
+    /// The name for each of `subjects`. Names that differ in a value and would be one, and those that are too long, end
     /// with a number made of their values.
-    pub fn names(&self, subjects: &[Subject<'_>]) -> Vec<String> {
+    pub fn names(&self, subjects: &[Subject<'_>]) -> Vec<Named> {
         let made: Vec<Made> = subjects.iter().map(|subject| self.make(subject)).collect();
         // What would be one name, by the values it comes of; whether a name is what its values say.
         let mut values: BTreeMap<Vec<String>, BTreeMap<Vec<String>, bool>> = BTreeMap::new();
@@ -169,6 +169,15 @@ impl TableName {
     }
 }
 
+/// A table's name for a collection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// The name as SQL.
+    pub sql: String,
+    /// It does not have the collection's values as they are.
+    pub altered: bool,
+}
+
 /// A name before it is made unique.
 struct Made {
     parts: Vec<String>,
@@ -179,7 +188,8 @@ struct Made {
 }
 
 impl Made {
-    fn name(&self, alone: bool) -> String {
+    fn name(&self, alone: bool) -> Named {
+        let mut altered = !self.faithful;
         let last = self.parts.len().saturating_sub(1);
         let parts: Vec<String> = (self.parts.iter().enumerate())
             .map(|(at, part)| {
@@ -187,11 +197,15 @@ impl Made {
                 if unique && part.len() <= MOST_BYTES {
                     return part.clone();
                 }
+                altered = true;
                 let suffix = format!("_{:08x}", fnv(&self.values));
                 format!("{}{suffix}", cut(part, MOST_BYTES - suffix.len()))
             })
             .collect();
-        sql(&parts)
+        Named {
+            sql: sql(&parts),
+            altered,
+        }
     }
 }
 

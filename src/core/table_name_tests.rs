@@ -15,6 +15,11 @@ fn collection(name: &str) -> Collection {
 }
 
 fn names(template: &str, collections: &[&str]) -> Vec<String> {
+    let names = named(template, collections);
+    names.into_iter().map(|name| name.sql).collect()
+}
+
+fn named(template: &str, collections: &[&str]) -> Vec<Named> {
     let collections: Vec<Collection> = collections.iter().map(|it| collection(it)).collect();
     let subjects: Vec<Subject<'_>> = (collections.iter())
         .map(|collection| Subject {
@@ -80,6 +85,14 @@ fn what_a_name_cannot_have_becomes_an_underscore_and_in_quotes_stays() {
         ["\"t File-3.\"\"PDF\"\"\""]
     );
     assert_eq!(names("{collection}", &[""]), ["\"_\""]);
+    let altered = |template| {
+        named(template, &["a-b", "a"])
+            .iter()
+            .map(|it| it.altered)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(altered("{collection}"), [true, false]);
+    assert_eq!(altered("\"{collection}\""), [false, false]);
 }
 
 #[test]

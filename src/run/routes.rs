@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use vector_migrate_core::pipeline::EmbeddingMode;
 use vector_migrate_core::record::Collection;
-use vector_migrate_core::table_name::{Subject, TableName};
+use vector_migrate_core::table_name::{Named, Subject, TableName};
 
 use super::options::Options;
 use crate::error::Error;
@@ -43,16 +43,19 @@ pub fn routes(
 ) -> Result<Vec<Route>, Error> {
     let dimensions = Dimensions::of(options, store)?;
     let targets = dimensions.names(&options.target);
+    tell_altered(&targets, store, chosen);
     let entities = (options.entity_target.as_ref()).map(|name| dimensions.names(name));
     let mut groups: Vec<Route> = Vec::new();
     let mut known: HashMap<&str, usize> = HashMap::new();
     for &at in chosen {
-        let (Some(target), entity) = (targets.get(at), entities.as_ref().map(|it| it.get(at)))
-        else {
+        let Some(target) = targets.get(at).map(|it| &it.sql) else {
             continue;
         };
-        let entity = entity.flatten();
-        let group = *known.entry(target).or_insert_with(|| {
+        let entity = entities
+            .as_ref()
+            .and_then(|it| it.get(at))
+            .map(|it| &it.sql);
+        let group = *known.entry(target.as_str()).or_insert_with(|| {
             groups.push(Route {
                 target: target.clone(),
                 entity_target: entity.cloned(),
@@ -89,6 +92,24 @@ pub fn routes(
         routes.extend(dimensions.split(group)?);
     }
     Ok(with_shared_entities(without_empty(routes, store)?))
+}
+
+/// Says which collections have tables that are not called as they are.
+fn tell_altered(targets: &[Named], store: &[Counted<'_>], chosen: &[usize]) {
+    let altered = |at: &&usize| targets.get(**at).is_some_and(|it| it.altered);
+    let mut all = chosen.iter().filter(altered);
+    let Some(first) = all.next() else { return };
+    let more = match all.count() {
+        0 => String::new(),
+        more => format!(", and likewise {more} more"),
+    };
+    if let (Some(target), Some((collection, _))) = (targets.get(*first), store.get(*first)) {
+        notice!(
+            "the name of collection \"{}\" is changed for its table, {}{more}",
+            collection.qualified_name(),
+            target.sql
+        );
+    }
 }
 
 /// Without routes to tables that are not there and would stay empty; one stays in any case.
@@ -158,9 +179,13 @@ impl<'a> Dimensions<'a> {
     }
 
     /// The name of the table of each collection of the store.
-    fn names(&self, name: &TableName) -> Vec<String> {
+    fn names(&self, name: &TableName) -> Vec<Named> {
         if !name.has_placeholders() {
-            return vec![name.with_suffix(""); self.store.len()];
+            let same = Named {
+                sql: name.with_suffix(""),
+                altered: false,
+            };
+            return vec![same; self.store.len()];
         }
         let subjects: Vec<Subject<'_>> = (self.store.iter())
             .map(|(collection, _)| Subject {
