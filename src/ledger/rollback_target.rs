@@ -30,11 +30,12 @@ pub struct Left {
     pub known: Known,
 }
 
-/// What the ledger has left of `target` in `run`.
+/// What the ledger has left of `target` in `run`; of a table that is gone there is nothing to undo.
 ///
 /// # Errors
 /// The server's own.
 pub fn left(run: i64, target: &RunTarget) -> Result<Left, Error> {
+    let there = tables::named(target.content)?.is_some();
     as_owner(|| {
         let blocks = spi::read_one(
             "SELECT pg_catalog.count(*), pg_catalog.bool_or(users IS NOT NULL) \
@@ -46,7 +47,7 @@ pub fn left(run: i64, target: &RunTarget) -> Result<Left, Error> {
         let (blocks, users) = blocks.unwrap_or_default();
         let xmin = mark::holds(run, target.content)?;
         Ok(Left {
-            blocks: blocks.unwrap_or(0),
+            blocks: blocks.filter(|_| there).unwrap_or(0),
             known: Known { users, xmin },
         })
     })
