@@ -25,7 +25,7 @@ fn reasons(db: &Session, report: &Report) -> Vec<String> {
 fn no_user_id_and_bad_user_id() {
     let db = Db::new();
     // A table that the run made would have the owners' type.
-    db.run("SELECT init_content_tables(384, 'bigint')");
+    db.run("SELECT init_content_tables(16, 'bigint', entity_target => NULL)");
     let report = db.migrate(
         &store("chroma-1.5.9"),
         "collection => 'content', entity_target => NULL",
