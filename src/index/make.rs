@@ -14,7 +14,7 @@ use super::proof::{self, LOW_RECALL, Proof, Reach};
 use super::which::{self, VectorIndex};
 use super::{Wish, build, define, judge, late, trial};
 use crate::error::Error;
-use crate::message::notice;
+use crate::message::{Level, notice, send};
 use crate::subxact::{self, Refused};
 use crate::tables::Pgvector;
 
@@ -82,6 +82,8 @@ pub struct Job<'a> {
     pub graph: Result<(Graph, Space), String>,
     /// Rows in the table, for estimates.
     pub rows: u64,
+    /// How much what came of it matters to the caller: an index of many is a detail.
+    pub level: Level,
     /// pgvector.
     pub pgvector: &'a Pgvector,
 }
@@ -99,8 +101,10 @@ pub fn make(job: Job<'_>) -> Result<Option<Made>, Error> {
         wish,
         graph,
         rows,
+        level,
         pgvector,
     } = job;
+    let say = |text: String| send(level, &text);
     if let Subject::There(index) = &subject
         && let Some(reason) = in_use(table, index)
     {
@@ -108,7 +112,9 @@ pub fn make(job: Job<'_>) -> Result<Option<Made>, Error> {
         if wish == Wish::Import {
             return Err(Error::NoImport(reason));
         }
-        notice!("{reason}: rows go into the vector index of {name} one by one");
+        say(format!(
+            "{reason}: rows go into the vector index of {name} one by one"
+        ));
         late::insert_own_rows(table, index)?;
         return Ok(Some(Made {
             way: Way::Inserted,
@@ -140,7 +146,7 @@ pub fn make(job: Job<'_>) -> Result<Option<Made>, Error> {
                     seconds: since.elapsed().as_secs_f64(),
                     recall: proof.recall(),
                 };
-                tell(name, &made, &proof);
+                tell((name, level), &made, &proof);
                 return Ok(Some(made));
             }
             Err(why) => why,
@@ -150,7 +156,9 @@ pub fn make(job: Job<'_>) -> Result<Option<Made>, Error> {
         return Err(Error::NoImport(why));
     }
     if wish == Wish::Auto && rows > 0 {
-        notice!("the vector index of {name} is built, not taken from Chroma: {why}");
+        say(format!(
+            "the vector index of {name} is built, not taken from Chroma: {why}"
+        ));
     }
     let fresh = match task.build(name, rows)? {
         Ok(fresh) => fresh,
@@ -177,7 +185,7 @@ pub fn make(job: Job<'_>) -> Result<Option<Made>, Error> {
         recall: proof.as_ref().and_then(Proof::recall),
     };
     if let Some(proof) = proof {
-        tell(name, &made, &proof);
+        tell((name, level), &made, &proof);
     }
     Ok(Some(made))
 }
@@ -203,19 +211,18 @@ fn composition(imported: &Imported) -> String {
 }
 
 /// Says what came of it.
-fn tell(name: &str, made: &Made, proof: &Proof) {
+fn tell((name, level): (&str, Level), made: &Made, proof: &Proof) {
     let Some(recall) = made.recall else { return };
     let shown = |recall: f64| format!("{recall:.3}");
-    notice!(
-        "vector index of {name} {} in {:.1} s: recall@10 {}{}",
-        made.way.word(),
-        made.seconds,
-        shown(recall),
-        match made.way {
-            Way::Imported => format!(", {}", made.reason),
-            Way::Built | Way::Inserted => String::new(),
-        }
-    );
+    let of = match made.way {
+        Way::Imported => format!(", {}", made.reason),
+        Way::Built | Way::Inserted => String::new(),
+    };
+    let (way, recall_shown) = (made.way.word(), shown(recall));
+    let seconds = made.seconds;
+    let text =
+        format!("vector index of {name} {way} in {seconds:.1} s: recall@10 {recall_shown}{of}");
+    send(level, &text);
     if recall < LOW_RECALL {
         let more: Vec<String> = proof
             .recalls

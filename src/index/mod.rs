@@ -37,7 +37,7 @@ mod values;
 mod which;
 
 pub use check::check;
-pub use make::{Job, Made, Subject, make};
+pub use make::{Job, Made, Subject, Way, make};
 pub use which::{EFFORT, VectorIndex, indexes, statement};
 
 /// The argument `index` of `migrate_chroma`.

@@ -21,7 +21,7 @@ use super::writes::Writes;
 use super::{collections, routes, verdict};
 use crate::error::Error;
 use crate::ledger::{self, RunSummary, TargetSummary};
-use crate::message::warning;
+use crate::message::{Level, warning};
 use crate::reader::{self, Opened};
 use crate::sink::{Described, Sink, Tally};
 use crate::tables::Pgvector;
@@ -99,6 +99,10 @@ pub fn migrate(place: PersistDir, options: &Options) -> Result<Vec<ResultRow>, E
             call,
             collections,
             store: ids,
+            level: match parts.len() {
+                0..=parts::NAMED => Level::Notice,
+                _ => Level::Debug,
+            },
         };
         let filled = fill(&run, parts, reading, &source)?;
         if let Some(run_id) = run.id {
@@ -198,6 +202,9 @@ fn fill(
         tally = now;
     }
     reading.end()?;
+    if run.level == Level::Debug {
+        notices::indexes(&targets);
+    }
     let truncated = model::truncated().saturating_sub(truncated_before);
     let counts = tally.report.total();
     let embeds_entities = run.call.options.mode != EmbeddingMode::Stored;
@@ -240,7 +247,7 @@ fn load(
         indexes,
         graph,
     } = prepared;
-    progress.into_table(tables.described.content.oid);
+    progress.go_on_with(tables.described.content.oid);
     reading.follow(plan, graph);
     let mut batches = || {
         let mut batch = reading.next()?;
@@ -278,6 +285,7 @@ fn close(run: &Run<'_>, loaded: Loaded, before: Counts) -> Result<(TargetSummary
             &tables.described,
             (migrated, entities),
             graph,
+            run.level,
             &run.call.pgvector,
         )?,
         None => None,

@@ -9,6 +9,7 @@ use super::collections;
 use super::planned_reader::{self, GraphWish};
 use crate::error::Error;
 use crate::index::{self, Job, Subject, Wish};
+use crate::message::Level;
 use crate::reader::{self, Opened};
 use crate::tables::{self, Pgvector};
 use crate::{guc, lock, pg, spi};
@@ -113,6 +114,7 @@ pub fn import_index(
         wish: Wish::Import,
         graph: graph.graph.map(|graph| (graph, space)),
         rows: 0,
+        level: Level::Notice,
         pgvector: &pgvector,
     })?;
     let made = made.ok_or_else(|| Error::Bug("no index came of the import".into()))?;

@@ -12,7 +12,7 @@ use super::options::Options;
 use super::planned_reader::{GraphFound, GraphWish};
 use crate::error::Error;
 use crate::index::{self, Job, Made, Subject, VectorIndex, Wish};
-use crate::message::notice;
+use crate::message::{Level, notice};
 use crate::sink::Described;
 use crate::tables::{self, Pgvector, Target};
 use crate::{guc, spi};
@@ -109,7 +109,7 @@ impl Indexes {
         self.late.iter().map(|index| index.oid).collect()
     }
 
-    /// Makes them for a table that got so many content and entity rows; how the content table's came. Entity vectors are the model's own, of length 1, and no graph is there for
+    /// Makes them for a table that got so many content and entity rows, and says what came of it at `level`; how the content table's came. Entity vectors are the model's own, of length 1, and no graph is there for
     /// them.
     ///
     /// # Errors
@@ -119,6 +119,7 @@ impl Indexes {
         described: &Described,
         (rows, entities): (u64, u64),
         found: Option<GraphFound>,
+        level: Level,
         pgvector: &Pgvector,
     ) -> Result<Option<Made>, Error> {
         let content = described.content.as_ref();
@@ -159,35 +160,61 @@ impl Indexes {
                 graph: std::mem::replace(&mut graph, spare),
                 subject: Subject::There(index),
                 rows,
+                level,
                 pgvector,
             })?;
             first = first.or(made);
         }
         if self.new {
-            first = new(content, self.wish, self.space, m, graph, rows, pgvector)?;
+            let wanted = New {
+                wish: self.wish,
+                space: self.space,
+                m,
+                graph,
+                rows,
+                level,
+            };
+            first = new(content, wanted, pgvector)?;
         }
         if let Some(entity) = described.entity.as_ref().filter(|entity| entity.created) {
             let wish = match self.wish {
                 Wish::None => Wish::None,
                 _ => Wish::Build,
             };
-            let none = Err(String::new());
-            new(entity, wish, Space::Cosine, None, none, entities, pgvector)?;
+            let wanted = New {
+                wish,
+                space: Space::Cosine,
+                m: None,
+                graph: Err(String::new()),
+                rows: entities,
+                level,
+            };
+            new(entity, wanted, pgvector)?;
         }
         Ok(first)
     }
 }
 
-/// A new index, and statistics for the table.
-fn new<C>(
-    target: &Target<C>,
+/// A new index, before its table is known.
+struct New {
     wish: Wish,
     space: Space,
     m: Option<u32>,
     graph: Result<(Graph, Space), String>,
     rows: u64,
-    pgvector: &Pgvector,
-) -> Result<Option<Made>, Error> {
+    level: Level,
+}
+
+/// A new index, and statistics for the table.
+fn new<C>(target: &Target<C>, wanted: New, pgvector: &Pgvector) -> Result<Option<Made>, Error> {
+    let New {
+        wish,
+        space,
+        m,
+        graph,
+        rows,
+        level,
+    } = wanted;
     let name = &target.name;
     let statement = index::statement(name, target.vector, space, m, pgvector);
     let made = match (wish, statement) {
@@ -209,6 +236,7 @@ fn new<C>(
                 wish,
                 graph,
                 rows,
+                level,
                 pgvector,
             })?
         }

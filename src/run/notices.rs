@@ -6,6 +6,8 @@ use pgrx::prelude::*;
 use vector_migrate_core::report::{Counts, Report};
 
 use super::parts::Part;
+use crate::index::{Made, Way};
+use crate::ledger::TargetSummary;
 use crate::message::notice;
 use crate::sink::RunProgress;
 use crate::{guc, progress};
@@ -43,7 +45,7 @@ impl Progress {
     }
 
     /// Goes on with another table.
-    pub fn into_table(&mut self, table: pg_sys::Oid) {
+    pub fn go_on_with(&mut self, table: pg_sys::Oid) {
         self.table = table;
     }
 
@@ -101,6 +103,20 @@ pub fn begin(directory: &str, parts: &[Part]) {
     };
     let plural = if collections == 1 { "" } else { "s" };
     notice!("reading \"{directory}\": {collections} collection{plural} into {into}");
+}
+
+/// The vector indexes of many tables, in sum.
+pub fn indexes(targets: &[TargetSummary]) {
+    let made: Vec<&Made> = targets.iter().filter_map(|it| it.index.as_ref()).collect();
+    if made.is_empty() {
+        return;
+    }
+    let imported = made.iter().filter(|it| it.way == Way::Imported).count();
+    let seconds: f64 = made.iter().map(|it| it.seconds).sum();
+    notice!(
+        "vector indexes of {} tables in {seconds:.1} s, {imported} of them imported: vector_migrate.run_targets has each",
+        made.len()
+    );
 }
 
 /// Texts that the model has not seen to their end.

@@ -14,6 +14,7 @@ use super::routes::Route;
 use super::writes::{Asked, NewTable, Writes};
 use crate::error::Error;
 use crate::ledger::RunCollection;
+use crate::message::Level;
 use crate::reader::Size;
 use crate::tables::Pgvector;
 use crate::{guc, model};
@@ -53,7 +54,12 @@ pub struct Run<'a> {
     pub collections: Rc<[RunCollection]>,
     /// The ids of all collections of the store.
     pub store: HashSet<String>,
+    /// How much what is said of a single table matters.
+    pub level: Level,
 }
+
+/// Tables of a run that are spoken of one by one; of more, in sum.
+pub const NAMED: usize = 10;
 
 /// A table of the run, before it is filled.
 pub struct Part {

@@ -4,6 +4,7 @@ use pgrx::pg_sys;
 use vector_migrate_core::encode::{ContentColumn, EntityColumn};
 use vector_migrate_core::pipeline::EmbeddingMode;
 
+use super::parts::NAMED;
 use super::routes::Route;
 use crate::error::Error;
 use crate::message::notice;
@@ -90,8 +91,6 @@ impl Writes {
 
     /// Says which tables the run has made.
     pub fn tell_created(self, tables: &[NewTable]) {
-        /// So many are named.
-        const NAMED: usize = 10;
         let verb = match self {
             Writes::Permanent => "was created",
             Writes::Temporary | Writes::Nothing => "would be created",

@@ -195,11 +195,12 @@ impl Sorter {
             let exists = row
                 .exists
                 .unwrap_or_else(|| there.contains(&(row.collection, key_of(&self.content, &row))));
-            if exists && matches!(self.on_conflict, OnConflict::Skip | OnConflict::Update) {
-                if let Some(message) = self.from_elsewhere(&row) {
-                    recorder.reject_row(&row, Reason::IdCollision, message);
-                    continue;
-                }
+            if exists
+                && matches!(self.on_conflict, OnConflict::Skip | OnConflict::Update)
+                && let Some(message) = self.in_other_store(&row)
+            {
+                recorder.reject_row(&row, Reason::IdCollision, message);
+                continue;
             }
             match self.on_conflict {
                 OnConflict::Skip if exists => {
@@ -207,7 +208,7 @@ impl Sorter {
                     recorder.reject_row(&row, Reason::AlreadyExists, message);
                 }
                 OnConflict::Error if exists => {
-                    let elsewhere = self.from_elsewhere(&row);
+                    let elsewhere = self.in_other_store(&row);
                     return Err(already_exists(&self.content, &row, elsewhere, recorder));
                 }
                 _ => left.push(WantedRow { row, exists }),
@@ -219,7 +220,7 @@ impl Sorter {
 
 impl Sorter {
     /// That the row of this key came from another store, if it did.
-    fn from_elsewhere(&self, row: &EncodedRow) -> Option<String> {
+    fn in_other_store(&self, row: &EncodedRow) -> Option<String> {
         let origin = self.origins.elsewhere(&row.place)?;
         let way_out = match self.content.key.contains(&KeyPart::Collection) {
             true => "a target of its own or source_name => '...' keeps them apart",
