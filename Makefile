@@ -23,7 +23,7 @@ SUDO ?=
 TESTARGS ?=
 export PG_CONFIG CHROMA SUDO
 
-.PHONY: help setup install uninstall sql test test-core test-server fidelity property fuzz live soak bench bench-embed fmt lint demo demo-stop clean-clusters
+.PHONY: help setup install uninstall sql test test-core test-server fidelity property fuzz live soak bench bench-embed bench-collections fmt lint demo demo-stop clean-clusters
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -70,6 +70,9 @@ bench: install ## migrate_chroma against COPY and Python, stage by stage; the ve
 
 bench-embed: install ## embedding: sessions of a pool, batches against bare ONNX Runtime (SESSIONS=, ROUNDS=, THREADS=, BEFORE=)
 	@pgrx-tests/bench/embed.sh
+
+bench-collections: install ## a store of more than a thousand collections in one call, against reading it (COLLECTIONS=, ROUNDS=)
+	@pgrx-tests/bench/collections.sh
 
 fmt: ## format the Rust code
 	cargo fmt --all
