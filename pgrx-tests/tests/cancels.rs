@@ -239,6 +239,31 @@ fn a_run_can_be_ended_at_any_moment() {
 }
 
 #[test]
+fn a_run_into_several_tables_can_be_ended_at_any_moment() {
+    let (db, source) = (Db::new(), store("special/mixed-dimensions"));
+    source.damage("PRAGMA journal_mode = wal");
+    let call = format!(
+        "migrate_chroma({}, embeddings => 'stored', entity_target => NULL)",
+        source.sql()
+    );
+    // Both tables or none.
+    let whole = "DO $$ BEGIN
+        IF to_regclass('content_vectors_8') IS NULL THEN
+            ASSERT to_regclass('content_vectors_16') IS NULL;
+            ASSERT (SELECT count(*) FROM vector_migrate.run_targets) = 0;
+            ASSERT (SELECT count(*) FROM vector_migrate.run_rows) = 0;
+        ELSE
+            ASSERT (SELECT count(*) FROM content_vectors_8) = 6;
+            ASSERT (SELECT count(*) FROM content_vectors_16) = 6;
+            ASSERT (SELECT sum(migrated) FROM vector_migrate.run_targets) = 12;
+            ASSERT (SELECT sum(migrated) FROM vector_migrate.runs) = 12;
+        END IF; END $$;
+        DROP TABLE IF EXISTS content_vectors_8, content_vectors_16;
+        DELETE FROM vector_migrate.run_rows; DELETE FROM vector_migrate.run_targets; DELETE FROM vector_migrate.runs";
+    storm(&db, &source, 23, &call, MODEL, "SELECT 1", whole);
+}
+
+#[test]
 fn a_run_into_a_table_with_keys_and_triggers_can_be_ended_at_any_moment() {
     let (db, source) = (Db::new(), copied_store());
     db.run(&minimal(
