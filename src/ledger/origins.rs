@@ -37,7 +37,7 @@ impl Origin {
     }
 }
 
-/// The rows of a target whose key a record of the run may have, if some of them came from another store.
+/// The rows of a target that came from another store and whose key a record of the run may have.
 #[derive(Debug, Default)]
 pub struct Origins {
     /// The run that wrote each last, and where it came from.
@@ -49,7 +49,7 @@ impl Origins {
     /// Where the row at `place` came from, if that is another store.
     pub fn elsewhere(&self, place: &Key) -> Option<&Origin> {
         let (_, origin) = self.rows.get(place)?;
-        self.all.get(*origin).filter(|it| !it.ours)
+        self.all.get(*origin)
     }
 }
 
@@ -122,6 +122,9 @@ pub fn origins(target: pg_sys::Oid, names: Names<'_>) -> Result<Origins, Error> 
     let mut parameter = vec![u32::from(target).to_string()];
     parameter.extend(wanted);
     as_owner(|| rows::each_text(sql, &parameter, &mut take))?;
+    let Origins { rows, all } = &mut found;
+    rows.retain(|_, (_, origin)| all.get(*origin).is_some_and(|it| !it.ours));
+    rows.shrink_to_fit();
     tell_stores(&mut found.all)?;
     Ok(found)
 }
