@@ -17,15 +17,7 @@ BENCH_DIR=$(realpath "$BENCH_DIR")
 export ANONYMIZED_TELEMETRY=False PYTHONDONTWRITEBYTECODE=1 LC_ALL=C.UTF-8 TZ=UTC
 need_pg
 
-python=$BENCH_DIR/venv/bin/python
-wanted() { cat "$here/requirements.txt" "$here/../fixtures/requirements/1.5.9.txt"; }
-if ! cmp -s <(wanted) "$BENCH_DIR/venv/requirements.stamp"; then
-  say "python: installing chromadb into $BENCH_DIR/venv"
-  rm -rf "$BENCH_DIR/venv"
-  python3.11 -m venv "$BENCH_DIR/venv"
-  "$BENCH_DIR/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps -r "$here/requirements.txt"
-  wanted >"$BENCH_DIR/venv/requirements.stamp"
-fi
+. "$here/python.sh"
 store=$BENCH_DIR/collections-$COLLECTIONS
 if [ ! -e "$store.whole" ]; then
   say "store: writing $COLLECTIONS collections into $store"

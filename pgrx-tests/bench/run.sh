@@ -40,15 +40,7 @@ done
 exec 9>"$BENCH_DIR/lock"
 flock -n 9 || die "another benchmark is running"
 
-python=$BENCH_DIR/venv/bin/python
-wanted() { cat "$here/requirements.txt" "$here/../fixtures/requirements/1.5.9.txt"; }
-if ! cmp -s <(wanted) "$BENCH_DIR/venv/requirements.stamp"; then
-  say "python: installing chromadb, psycopg and pgvector into $BENCH_DIR/venv"
-  rm -rf "$BENCH_DIR/venv"
-  python3.11 -m venv "$BENCH_DIR/venv"
-  "$BENCH_DIR/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps -r "$here/requirements.txt"
-  wanted >"$BENCH_DIR/venv/requirements.stamp"
-fi
+. "$here/python.sh"
 
 # store FOLDER EFFORT VECTORS: written if it is not there.
 store() {

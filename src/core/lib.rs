@@ -10,7 +10,7 @@
 //! | --- | --- | --- |
 //! | [`record`] | the model every stage shares | std, serde_json |
 //! | [`nul`] | U+0000 in records | record |
-//! | [`source`] | a Chroma persist directory as a stream of records, and its graphs | record, key, index, rusqlite |
+//! | [`source`] | a Chroma persist directory as a stream of records, and its graphs | record, nul, key, index, rusqlite |
 //! | [`map`] | a record as a content row and its entity rows | record, nul |
 //! | [`embed`] | text to vectors | key; fastembed, ort, tokenizers (feature `onnx`) |
 //! | [`compare`] | whether stored vectors are those of a model | std |

@@ -4,7 +4,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use vector_migrate_core::encode::{ColumnType, canonical_key};
 use vector_migrate_core::record::Collection;
 use vector_migrate_core::source::Source as _;
 use vector_migrate_core::source::chroma::ChromaStore;
@@ -119,24 +118,12 @@ pub fn written(options: &Options, members: &[Vec<Member>]) -> Rc<[RunCollection]
 /// The type that holds all owners of this kind, and those that the arguments name; without any that of the overload.
 fn user_type(options: &Options, kind: Option<OwnerKind>) -> &'static str {
     let named = [&options.user_id, &options.default_user_id];
-    let named = named.into_iter().flatten().map(|user| kind_of(user));
+    let named = named.into_iter().flatten().map(|user| OwnerKind::of(user));
     let all = kind.into_iter().chain(named);
-    let together = all.reduce(|one, other| match one == other {
-        true => one,
-        false => OwnerKind::Text,
-    });
-    match together {
+    match all.reduce(OwnerKind::or) {
         Some(OwnerKind::Integers) => "pg_catalog.int8",
         Some(OwnerKind::Uuids) => "pg_catalog.uuid",
         Some(OwnerKind::Text) => "pg_catalog.text",
         None => options.user_id_type,
-    }
-}
-
-fn kind_of(user: &str) -> OwnerKind {
-    match user {
-        user if canonical_key(ColumnType::Int8, user).is_ok() => OwnerKind::Integers,
-        user if canonical_key(ColumnType::Uuid, user).is_ok() => OwnerKind::Uuids,
-        _ => OwnerKind::Text,
     }
 }

@@ -1,5 +1,11 @@
 //! One `migrate_chroma` call: options, plan, the loop, the report.
 //!
+//! ```text
+//! arguments -> options -> routes -> members -> parts -> plan -> drive -> notices, notes
+//!  checked      settled   tables'   sizes and  tables    one     fills    what is said
+//!                          names     owners    decided   table   them
+//! ```
+//!
 //! Promise: all in the caller's transaction; a dry run takes the same path with other tables under it, and
 //! leaves nothing.
 

@@ -181,8 +181,8 @@ impl Notes {
         let key = &self.owner_key;
         if let Some(collections) = self.named(|it| it.ownerless == Some(Ownerless::Kept)) {
             notice!(
-                "no record of {collections} has \"{key}\": their user_id is null, as default_user_id => '...' and orphans => 'skip' \
-                 would change"
+                "no record of {collections} has \"{key}\", so user_id is null: default_user_id => '...' gives them an owner, \
+                 orphans => 'skip' leaves them out"
             );
         }
         if let Some(collections) = self.named(|it| it.ownerless == Some(Ownerless::Required)) {

@@ -14,7 +14,7 @@ use crate::message::notice;
 use crate::{ledger, model, tables};
 
 /// Dimensions of a table that nothing tells any of: those of the model that comes with the extension.
-const USUAL_DIMENSION: u32 = 384;
+pub const USUAL_DIMENSION: u32 = 384;
 
 /// A content table and its entity table, as SQL names them, and what goes into them.
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@ use vector_migrate_core::encode::{ContentColumn, EntityColumn};
 use vector_migrate_core::pipeline::EmbeddingMode;
 
 use super::parts::NAMED;
-use super::routes::Route;
+use super::routes::{Route, USUAL_DIMENSION};
 use crate::error::Error;
 use crate::message::notice;
 use crate::sink::Described;
@@ -60,7 +60,7 @@ pub enum RowsGo {
 pub fn dimension_without_vectors() -> Result<u32, Error> {
     match model::installed() {
         Ok(()) => Ok(model::describe("")?.1),
-        Err(_) => Ok(384),
+        Err(_) => Ok(USUAL_DIMENSION),
     }
 }
 

@@ -1,6 +1,6 @@
 //! First stage: where records come from.
 //!
-//! Promise: stable order, bounded memory, nothing is ever written. May import `record` only; a concrete
+//! Promise: stable order, bounded memory, nothing is ever written. May import `record` and `nul` only; a concrete
 //! source (`chroma`) adds its file formats.
 //!
 //! ```text

@@ -30,8 +30,18 @@ pub enum OwnerKind {
 }
 
 impl OwnerKind {
+    /// The kind of one owner.
+    pub fn of(owner: &str) -> OwnerKind {
+        let is = |ty| canonical_key(ty, owner).is_ok();
+        match owner {
+            _ if is(ColumnType::Int8) => OwnerKind::Integers,
+            _ if is(ColumnType::Uuid) => OwnerKind::Uuids,
+            _ => OwnerKind::Text,
+        }
+    }
+
     /// The kind of owners that are of either kind.
-    fn or(self, other: OwnerKind) -> OwnerKind {
+    pub fn or(self, other: OwnerKind) -> OwnerKind {
         if self == other { self } else { OwnerKind::Text }
     }
 }
@@ -144,7 +154,10 @@ enum Kinds {
 
 fn kinds_of(values: &IndexedValues, clean: &dyn Fn(&str) -> String) -> Kinds {
     let integers = values.integers.then_some(OwnerKind::Integers);
-    let floats = values.floats.iter().map(|number| kind(&number.to_string()));
+    let floats = values
+        .floats
+        .iter()
+        .map(|number| OwnerKind::of(&number.to_string()));
     let texts = values
         .texts
         .iter()
@@ -176,7 +189,7 @@ fn named(value: Option<&Value>, clean: &dyn Fn(&str) -> String) -> Named {
         None => Named::Nobody,
         Some(Value::Bool(_) | Value::List(_)) => Named::Bad,
         Some(Value::Int(_)) => Named::Owner(OwnerKind::Integers),
-        Some(Value::Float(number)) => Named::Owner(kind(&number.to_string())),
+        Some(Value::Float(number)) => Named::Owner(OwnerKind::of(&number.to_string())),
         Some(Value::Str(text)) => name(text, clean),
     }
 }
@@ -193,16 +206,7 @@ fn name(text: &str, clean: &dyn Fn(&str) -> String) -> Named {
     match text {
         _ if text.contains('\0') => Named::Bad,
         _ if text.trim().is_empty() => Named::Nobody,
-        _ => Named::Owner(kind(text)),
-    }
-}
-
-fn kind(text: &str) -> OwnerKind {
-    let is = |ty| canonical_key(ty, text).is_ok();
-    match text {
-        _ if is(ColumnType::Int8) => OwnerKind::Integers,
-        _ if is(ColumnType::Uuid) => OwnerKind::Uuids,
-        _ => OwnerKind::Text,
+        _ => Named::Owner(OwnerKind::of(text)),
     }
 }
 
@@ -254,7 +258,7 @@ mod tests {
             let expected = match owner_of(&record, "user_id", None) {
                 Owner::None => Named::Nobody,
                 Owner::Bad(_) => Named::Bad,
-                Owner::Known(owner) => Named::Owner(kind(&owner)),
+                Owner::Known(owner) => Named::Owner(OwnerKind::of(&owner)),
             };
             assert_eq!(named(Some(&value), &kept), expected, "{value:?}");
         }

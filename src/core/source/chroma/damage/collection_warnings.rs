@@ -1,9 +1,10 @@
 //! Sentences for the user about what of a collection cannot be used or shown.
 //!
-//! Stage: source. Promise: nothing is left out without a sentence that names the collection. May import `record`.
+//! Stage: source. Promise: nothing is left out without a sentence that names the collection. May import `record` and `nul`.
 
 use serde_json::Value as Json;
 
+use crate::nul::NulCharacters;
 use crate::record::{Collection, Metadata, Value};
 
 /// The sentence about a collection without one of its two segments.
@@ -59,7 +60,7 @@ pub(crate) fn replace_what_json_cannot_hold(collection: &mut Collection) -> Vec<
 }
 
 fn without_nul(text: &str) -> String {
-    text.replace('\0', "\u{FFFD}")
+    NulCharacters::Replace.text(text).into_owned()
 }
 
 /// The depth is bounded by the parser's.
