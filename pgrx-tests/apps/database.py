@@ -12,8 +12,6 @@ import psycopg
 
 from kit import plain
 
-RUNS = "SELECT id FROM vector_migrate.runs ORDER BY id DESC"
-
 
 class Database:
     """A database with the extension; an older one of this name is dropped."""
@@ -62,10 +60,6 @@ class Database:
         done = subprocess.run([program, *options, self.url()], check=True, stdout=subprocess.PIPE, text=True)
         beside = ("--", "SET ", "SELECT pg_catalog.set_config", "\\")
         return "\n".join(line for line in done.stdout.split("\n") if line and not line.startswith(beside))
-
-    def newest_run(self):
-        rows = self.run(f"{RUNS} LIMIT 1")
-        return rows[0]["id"] if rows else 0
 
     def migrate(self, store, arguments, notices=None):
         """What `migrate_chroma` answers, added up. `arguments` are SQL."""
