@@ -142,7 +142,7 @@ fn a_table_of_any_shape_is_filled_as_its_words_say() {
     assert_eq!(
         db.lines("SELECT DISTINCT tenant, source, space, base, at = '2020-01-01 UTC', rest ? 'user_id' OR rest ? 'content_type'
                     FROM mine"),
-        ["acme|library_a|l2|default_database|t|f"]
+        ["acme|library_a|cosine|default_database|t|f"]
     );
     let same = format!(
         "SELECT count(*) FROM mine JOIN chroma_records({}, 'library_a') r ON r.id = doc_id
