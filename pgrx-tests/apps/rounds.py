@@ -69,6 +69,7 @@ class Rounds:
         self.app.make_tables(db)
         self.definitions = {table: db.definition(table) for table in self.app.TABLES}
         recorded = Database(f"recorded_{self.name}")
+        recorded.run(getattr(self.app, "SETUP", ""))
         for table, made in self.facts["tables"].items():
             recorded.run(made)
             self.tally.same(f"the recorded {table}", recorded.definition(table), self.definitions[table])
@@ -94,7 +95,10 @@ class Rounds:
         db = Database(f"made_{self.name}")
         self.place("tables of the preset")
         made = [table for _, tables in self.app.MAKES for table in tables]
-        for table in self.app.TABLES.keys() - set(made):
+        theirs = [table for table in self.app.TABLES if table not in made]
+        if theirs:
+            db.run(getattr(self.app, "SETUP", ""))
+        for table in theirs:
             db.run(self.facts["tables"][table])
         calls = [arguments for arguments, _ in self.app.MAKES]
         others = [c for c in self.app.CALLS if not any(f"'{table}'" in c for table in made)]

@@ -26,7 +26,7 @@ if [ "${1:-}" = --record ]; then
   script=record.py
   shift
 fi
-all=(open_webui langchain_v1 langchain_v2 llama_index mem0 haystack)
+all=(open_webui langchain_v1 langchain_v2 llama_index mem0 haystack langchain_legacy langchain_legacy_jsonb vanna vecs)
 [ $# -gt 0 ] || set -- "${all[@]}"
 
 exec 9>"$APPS_DIR/lock"

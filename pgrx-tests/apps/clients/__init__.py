@@ -9,6 +9,10 @@ FAILED         how many records of the store a complete round cannot migrate, an
 STORE          name of the store's archive
 PACKAGES       whose versions are recorded
 
+It may have: PARENTS (tables with a row for each collection), JOINS (what, a query for a count, the count), SETUP (SQL before
+tables are made of their recorded definitions), STORE_OF and ANSWERS (another application's store, and which of what was
+answered from it), VERSIONS (of what is no installed package).
+
 write_store(path)               the application's client writes a store
 ask_store(path)                 what the client answers from it
 make_tables(db)                 the application's PostgreSQL client makes its tables
