@@ -10,6 +10,7 @@ mod index;
 mod init_content_tables;
 mod inspect;
 mod migrate;
+mod presets;
 mod records;
 mod rollback;
 mod search;

@@ -78,6 +78,7 @@ impl Search {
                 what: format!("model \"{model}\""),
                 has: dimension,
                 target: table,
+                column: "embedding".to_owned(),
                 wants,
                 hint: "Search with the model that made the vectors (vector_migrate.model_path), or make them \
                        anew with embeddings => 'generate' in another table."
@@ -144,7 +145,7 @@ impl Search {
     fn lacks(&self, column: &'static str) -> Error {
         Error::MissingColumn {
             target: self.table.clone(),
-            column,
+            column: column.to_owned(),
         }
     }
 

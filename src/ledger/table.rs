@@ -27,7 +27,10 @@ pub(super) fn write(
 ) -> Result<(), Error> {
     let columns: Vec<LoadColumn> = columns
         .iter()
-        .map(|&(name, ty)| LoadColumn { name, ty })
+        .map(|&(name, ty)| LoadColumn {
+            name: name.to_owned(),
+            ty,
+        })
         .collect();
     let tuples = [tuples.into_bytes()];
     as_owner(|| {
@@ -39,7 +42,7 @@ pub(super) fn write(
         let oid = oid.flatten();
         let oid = oid.ok_or_else(|| Error::Bug(format!("{name} is not there")))?;
         let way = load::choose(oid, &columns, &[], false, true);
-        let to = Destination::new((oid, name.to_owned()), columns, way, Vec::new(), Vec::new());
+        let to = Destination::new((oid, name.to_owned()), columns, way, Vec::new(), Vec::new(), false);
         to.load_tuples(&tuples)
     })?;
     Ok(())

@@ -5,7 +5,6 @@
 use std::rc::Rc;
 
 use pgrx::pg_sys;
-use vector_migrate_core::encode::TableColumn;
 
 use super::writes::{Asked, NewTable, RowsGo, Writes, dimension_without_vectors};
 use crate::error::Error;
@@ -80,6 +79,11 @@ impl Decisions {
         })
     }
 
+    /// Whether rows go into the tables themselves, to stay or to be taken back.
+    pub fn rows_go_into_tables(&self) -> bool {
+        self.rows_go == RowsGo::IntoTables
+    }
+
     /// Whether content rows go directly into the table itself, to stay.
     pub fn loads_directly(&self) -> bool {
         self.stays && self.way == Some(Way::Direct)
@@ -118,7 +122,7 @@ impl Decisions {
 }
 
 /// The way of the target's rows into the table `oid`; `dry`: sequences are left alone.
-fn way<C: TableColumn>(target: &Target<C>, oid: pg_sys::Oid, dry: bool) -> Way {
+fn way(target: &Target, oid: pg_sys::Oid, dry: bool) -> Way {
     let columns: Vec<LoadColumn> = target.columns.iter().map(LoadColumn::from).collect();
     let substitutes = match dry {
         true => target.substitutes.as_slice(),
@@ -135,8 +139,8 @@ fn way<C: TableColumn>(target: &Target<C>, oid: pg_sys::Oid, dry: bool) -> Way {
     way
 }
 
-fn destination<C: TableColumn>(
-    target: &Target<C>,
+fn destination(
+    target: &Target,
     oid: pg_sys::Oid,
     way: Way,
     dry: bool,
@@ -154,6 +158,7 @@ fn destination<C: TableColumn>(
         way,
         substitutes,
         late,
+        target.sequence.is_some(),
     ))
 }
 

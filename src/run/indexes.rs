@@ -1,7 +1,6 @@
 //! The run's vector indexes: which get their entries after the load, whose graph is read, and the making of them.
 
 use pgrx::pg_sys;
-use vector_migrate_core::encode::ContentColumn;
 use vector_migrate_core::index::cost::import_pays;
 use vector_migrate_core::index::graph::{Form, Graph};
 use vector_migrate_core::pipeline::EmbeddingMode;
@@ -206,7 +205,7 @@ struct New {
 }
 
 /// A new index, and statistics for the table.
-fn new<C>(target: &Target<C>, wanted: New, pgvector: &Pgvector) -> Result<Option<Made>, Error> {
+fn new(target: &Target, wanted: New, pgvector: &Pgvector) -> Result<Option<Made>, Error> {
     let New {
         wish,
         space,
@@ -246,13 +245,13 @@ fn new<C>(target: &Target<C>, wanted: New, pgvector: &Pgvector) -> Result<Option
 }
 
 /// Whether the content table is an ordinary one without any vector index.
-fn has_no_index(content: &Target<ContentColumn>, pgvector: &Pgvector) -> Result<bool, Error> {
+fn has_no_index(content: &Target, pgvector: &Pgvector) -> Result<bool, Error> {
     Ok(content.copyable && index::indexes(content.oid, pgvector)?.is_empty())
 }
 
 /// The vector indexes of an empty table into which rows go straight. One on a cast stays in the load, as it may refuse a row; and
 /// a trigger of the table's own may search while rows come.
-fn late(content: &Target<ContentColumn>, pgvector: &Pgvector) -> Result<Vec<VectorIndex>, Error> {
+fn late(content: &Target, pgvector: &Pgvector) -> Result<Vec<VectorIndex>, Error> {
     if content.created || tables::has_triggers(content.oid)? {
         return Ok(Vec::new());
     }

@@ -25,6 +25,7 @@ pub use column::{Column, ColumnType, Kind};
 pub use field::canonical_key;
 pub use image::{JsonbImage, RealsImage};
 pub use tuple::{FIRST_VALUE, row_tuple};
+pub use value::constant_fits;
 pub use vector::{VectorType, check_vector, vector_image};
 
 #[cfg(doc)]

@@ -54,6 +54,13 @@ pub(super) fn append(
     })
 }
 
+/// Whether the column `name` of type `ty` can hold the text `value`.
+pub fn constant_fits(name: &str, value: &str, ty: ColumnType) -> bool {
+    let mut out = TupleBuffer::behind(Vec::new());
+    let value = Value::Str(value.to_owned());
+    !value.holds_nul() && append(&mut out, (name, name), ty, &value).is_ok()
+}
+
 /// Characters of a value in a message.
 const MOST_SHOWN: usize = 80;
 

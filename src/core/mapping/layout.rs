@@ -128,6 +128,18 @@ impl Layout {
         }
     }
 
+    /// The same with the collection's uuid where a row of another table would be referred to.
+    pub fn without_parents(self) -> Layout {
+        let plain = |(name, word): (String, Word)| match word {
+            Word::Parent(_) => (name, Word::CollectionUuid),
+            word => (name, word),
+        };
+        Layout {
+            words: self.words.into_iter().map(plain).collect(),
+            ..self
+        }
+    }
+
     /// The columns of a table of our own that has all of them, the vector's last; owners are of type `owner`.
     pub fn made(&self, owner: ColumnType) -> Vec<Column> {
         let column = |(name, word): &(String, Word)| {
@@ -144,6 +156,11 @@ impl Layout {
         let mut columns: Vec<Column> = self.words.iter().map(column).collect();
         columns.sort_by_key(Column::is_vector);
         columns
+    }
+
+    /// Whether a column of this name has a word.
+    pub fn has_column(&self, name: &str) -> bool {
+        self.words.iter().any(|(it, _)| it == name)
     }
 
     /// Whether records have owners in it.
