@@ -104,6 +104,14 @@ pub enum Error {
         /// The column.
         column: &'static str,
     },
+    /// A table has several columns with vectors, and none of them is the usual one.
+    #[error("{target} has several columns with vectors, and none of them is called \"embedding\"")]
+    SeveralVectorColumns {
+        /// The table.
+        target: String,
+        /// Their names.
+        columns: Vec<String>,
+    },
     /// The target's column has a type that the values do not fit.
     #[error("column \"{column}\" of {target} is of type {has}")]
     ColumnType {
@@ -225,7 +233,7 @@ pub enum Error {
     #[error("must be owner of {0}")]
     NotOwner(String),
     /// No index that can be walked through.
-    #[error("\"{0}\" is not an HNSW index on a column \"embedding\" that this version knows")]
+    #[error("\"{0}\" is not an HNSW index on a column of vectors that this version knows")]
     NotAVectorIndex(String),
     /// A vector index that cannot be read at all.
     #[error("the vector index is damaged: {0}")]
@@ -261,6 +269,7 @@ impl Error {
             Error::DamagedIndex(_) => Code::ERRCODE_INDEX_CORRUPTED,
             Error::NotATable { .. } | Error::NotAVectorIndex(_) => Code::ERRCODE_WRONG_OBJECT_TYPE,
             Error::MissingColumn { .. } => Code::ERRCODE_UNDEFINED_COLUMN,
+            Error::SeveralVectorColumns { .. } => Code::ERRCODE_AMBIGUOUS_COLUMN,
             Error::ColumnType { .. } | Error::TableDiffers { .. } => {
                 Code::ERRCODE_DATATYPE_MISMATCH
             }
@@ -299,6 +308,9 @@ impl Error {
                 quoted(known)
             )),
             Error::NotATable { detail, .. } => Some(detail.clone()),
+            Error::SeveralVectorColumns { columns, .. } => {
+                Some(format!("They are {}.", quoted(columns)))
+            }
             Error::AlreadyExists {
                 elsewhere: Some(origin),
                 ..
@@ -338,6 +350,9 @@ impl Error {
                 Some("Add the column, or name another table with target or entity_target.".into())
             }
             Error::ColumnType { wanted, .. } => Some(format!("It can be {wanted}.")),
+            Error::SeveralVectorColumns { .. } => {
+                Some("Name a view with one of them as \"embedding\", or rename that column.".into())
+            }
             Error::TableDiffers { .. } => Some(
                 "Ask for what it has, or name another table with target or entity_target.".into(),
             ),

@@ -13,6 +13,7 @@ mod migrate;
 mod records;
 mod rollback;
 mod search;
+mod search_columns;
 mod text;
 
 /// A count as SQL's bigint.

@@ -3,7 +3,7 @@
 use pgrx::pg_sys;
 
 use super::sequence::{Numbers, SequenceSubstitute};
-use super::{LoadColumn, Way};
+use super::{LeftOut, LoadColumn, Way};
 
 /// A table that rows are loaded into.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub struct Destination {
     pub(super) way: Way,
     pub(super) numbers: Numbers,
     /// Indexes that get their entries after the load.
-    pub(super) late: Vec<pg_sys::Oid>,
+    pub(super) late: LeftOut,
 }
 
 impl Destination {
@@ -28,7 +28,7 @@ impl Destination {
         columns: Vec<LoadColumn>,
         way: Way,
         substitutes: Vec<SequenceSubstitute>,
-        late: Vec<pg_sys::Oid>,
+        late: LeftOut,
     ) -> Destination {
         Destination {
             oid,

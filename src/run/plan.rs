@@ -5,7 +5,7 @@ use vector_migrate_core::record::Space;
 use vector_migrate_core::seen::RowKeys;
 
 use super::decisions::Decisions;
-use super::indexes::Indexes;
+use super::indexes::{Coming, IndexPolicy, Indexes};
 use super::parts::{Member, Part, Run};
 use super::planned_reader::GraphWish;
 use super::verdict;
@@ -83,12 +83,17 @@ pub fn prepare(run: &Run<'_>, part: Part, tally: Tally, samples: bool) -> Result
         .filter(|it| it.collection.dimension.is_some())
         .max_by_key(|it| it.size.records)
         .map(|it| (it.collection.clone(), it.size.records));
+    let coming = Coming {
+        space,
+        largest,
+        records: size.records,
+        level: run.level,
+    };
     let (indexes, graph) = Indexes::plan(
         options,
         &tables,
-        space,
-        largest,
-        size.records,
+        IndexPolicy::Own,
+        coming,
         &run.call.pgvector,
     )?;
     let plan = Plan {

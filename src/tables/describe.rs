@@ -132,6 +132,7 @@ fn describe<C: TableColumn>(
         columns,
         types,
         lengths,
+        vector_column: C::EMBEDDING.name().to_owned(),
         vector,
         vector_required,
         user_required: false,

@@ -18,9 +18,9 @@ mod remote;
 mod run_table;
 mod versions;
 
-pub use attributes::{Attribute, attributes, embedding, type_name};
+pub use attributes::{Attribute, attributes, type_name, vector_column};
 pub use describe::{describe_content, describe_entity, has_triggers};
-pub use empty::is_empty;
+pub use empty::rows_up_to;
 pub use foreign_keys::ForeignKey;
 pub use lookup::{KeyColumns, Lookup};
 pub use name::{Place, find, find_locked, named};
@@ -70,6 +70,8 @@ pub struct Target<C> {
     pub types: Vec<String>,
     /// Characters that each column takes, in the same order; `None`: no limit.
     pub lengths: Vec<Option<usize>>,
+    /// The name of the embedding column, not quoted.
+    pub vector_column: String,
     /// The embedding column.
     pub vector: VectorType,
     /// The embedding column is NOT NULL.

@@ -61,6 +61,7 @@ fn planned<C: TableColumn>(dimensions: u32, ty: impl Fn(C) -> ColumnType) -> Tar
             .collect(),
         types: Vec::new(),
         lengths: Vec::new(),
+        vector_column: C::EMBEDDING.name().to_owned(),
         vector: VectorType {
             half: false,
             dimension: Some(dimensions),
