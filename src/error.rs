@@ -158,6 +158,14 @@ pub enum Error {
     /// A number of a sequence that its column cannot hold.
     #[error("number {0} of the key's sequence is out of range for its column")]
     NumberTooLarge(i64),
+    /// A table has several columns with vectors, and none of them is the usual one.
+    #[error("{target} has several columns with vectors, and none of them is called \"embedding\"")]
+    SeveralVectorColumns {
+        /// The table.
+        target: String,
+        /// Their names.
+        columns: Vec<String>,
+    },
     /// The target's column has a type that the values do not fit.
     #[error("column \"{column}\" of {target} is of type {has}")]
     ColumnType {
@@ -282,7 +290,7 @@ pub enum Error {
     #[error("must be owner of {0}")]
     NotOwner(String),
     /// No index that can be walked through.
-    #[error("\"{0}\" is not an HNSW index on a column \"embedding\" that this version knows")]
+    #[error("\"{0}\" is not an HNSW index on a column of vectors that this version knows")]
     NotAVectorIndex(String),
     /// A vector index that cannot be read at all.
     #[error("the vector index is damaged: {0}")]
@@ -320,7 +328,9 @@ impl Error {
             Error::MissingColumn { .. } | Error::NoVectorColumn { also: None, .. } => {
                 Code::ERRCODE_UNDEFINED_COLUMN
             }
-            Error::NoVectorColumn { also: Some(_), .. } => Code::ERRCODE_AMBIGUOUS_COLUMN,
+            Error::NoVectorColumn { also: Some(_), .. } | Error::SeveralVectorColumns { .. } => {
+                Code::ERRCODE_AMBIGUOUS_COLUMN
+            }
             Error::NoKey(_) => Code::ERRCODE_INVALID_TABLE_DEFINITION,
             Error::NoParent { .. } => Code::ERRCODE_INVALID_FOREIGN_KEY,
             Error::NumberTooLarge(_) => Code::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
@@ -366,6 +376,9 @@ impl Error {
             )),
             Error::NotATable { detail, .. } | Error::NoParent { detail, .. } => {
                 Some(detail.clone())
+            }
+            Error::SeveralVectorColumns { columns, .. } => {
+                Some(format!("They are {}.", quoted(columns)))
             }
             Error::AlreadyExists {
                 elsewhere: Some(origin),
@@ -432,6 +445,9 @@ impl Error {
                 "An application's table is made if preset names the application; one that columns describes has to be there."
                     .into(),
             ),
+            Error::SeveralVectorColumns { .. } => {
+                Some("Name a view with one of them as \"embedding\", or rename that column.".into())
+            }
             Error::TableDiffers { .. } => Some(
                 "Ask for what it has, or name another table with target or entity_target.".into(),
             ),

@@ -14,6 +14,7 @@ mod presets;
 mod records;
 mod rollback;
 mod search;
+mod search_columns;
 mod text;
 
 /// A count as SQL's bigint.

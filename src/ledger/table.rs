@@ -6,7 +6,7 @@ use vector_migrate_core::reason::Rejection;
 
 use super::owner::as_owner;
 use crate::error::Error;
-use crate::load::{self, Destination, LoadColumn};
+use crate::load::{self, Destination, LeftOut, LoadColumn};
 use crate::spi;
 
 /// An array of elements of this type.
@@ -42,7 +42,14 @@ pub(super) fn write(
         let oid = oid.flatten();
         let oid = oid.ok_or_else(|| Error::Bug(format!("{name} is not there")))?;
         let way = load::choose(oid, &columns, &[], false, true);
-        let to = Destination::new((oid, name.to_owned()), columns, way, Vec::new(), Vec::new(), false);
+        let to = Destination::new(
+            (oid, name.to_owned()),
+            columns,
+            way,
+            Vec::new(),
+            LeftOut::default(),
+            false,
+        );
         to.load_tuples(&tuples)
     })?;
     Ok(())

@@ -3,7 +3,7 @@
 use pgrx::pg_sys;
 
 use super::sequence::{Numbers, SequenceSubstitute};
-use super::{LoadColumn, Way};
+use super::{LeftOut, LoadColumn, Way};
 
 /// A table that rows are loaded into.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub struct Destination {
     /// Rows bring the numbers of an identity column.
     pub(super) overrides: bool,
     /// Indexes that get their entries after the load.
-    pub(super) late: Vec<pg_sys::Oid>,
+    pub(super) late: LeftOut,
 }
 
 impl Destination {
@@ -30,7 +30,7 @@ impl Destination {
         columns: Vec<LoadColumn>,
         way: Way,
         substitutes: Vec<SequenceSubstitute>,
-        late: Vec<pg_sys::Oid>,
+        late: LeftOut,
         overrides: bool,
     ) -> Destination {
         Destination {

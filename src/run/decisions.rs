@@ -8,7 +8,7 @@ use pgrx::pg_sys;
 
 use super::writes::{Asked, NewTable, RowsGo, Writes, dimension_without_vectors};
 use crate::error::Error;
-use crate::load::{self, Destination, LoadColumn, Way};
+use crate::load::{self, Destination, LeftOut, LoadColumn, Way};
 use crate::message::{Level, send};
 use crate::sink::{Described, Destinations};
 use crate::tables::{self, Pgvector, Target};
@@ -93,7 +93,7 @@ impl Decisions {
     ///
     /// # Errors
     /// The server's own.
-    pub fn destinations(&self, late: Vec<pg_sys::Oid>) -> Result<Option<Destinations>, Error> {
+    pub fn destinations(&self, late: LeftOut) -> Result<Option<Destinations>, Error> {
         let Described { content, entity } = &self.described;
         let (oid, entity_oid) = match self.rows_go {
             RowsGo::Nowhere => return Ok(None),
@@ -107,7 +107,13 @@ impl Decisions {
         let entity = match entity.as_ref().zip(entity_oid) {
             Some((entity, oid)) => {
                 let way = way(entity, oid, dry);
-                Some(Rc::new(destination(entity, oid, way, dry, Vec::new())?))
+                Some(Rc::new(destination(
+                    entity,
+                    oid,
+                    way,
+                    dry,
+                    LeftOut::default(),
+                )?))
             }
             None => None,
         };
@@ -144,7 +150,7 @@ fn destination(
     oid: pg_sys::Oid,
     way: Way,
     dry: bool,
-    late: Vec<pg_sys::Oid>,
+    late: LeftOut,
 ) -> Result<Destination, Error> {
     let name = tables::named(oid)?.ok_or_else(|| Error::NoTable(target.name.clone()))?;
     let columns = target.columns.iter().map(LoadColumn::from).collect();

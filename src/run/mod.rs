@@ -28,6 +28,7 @@ mod parts;
 mod plan;
 mod planned_reader;
 mod routes;
+mod there;
 mod verdict;
 mod writes;
 

@@ -1,12 +1,14 @@
 //! From a run's table to the plan that the reader follows, and the sink that takes what it gives.
 
 use vector_migrate_core::encode::ColumnType;
+use vector_migrate_core::mapping::Preset;
+use vector_migrate_core::mapping::preset::IndexMaker;
 use vector_migrate_core::pipeline::{EmbeddingMode, Identity, Plan, PlannedCollection, Pool};
 use vector_migrate_core::record::Space;
 use vector_migrate_core::seen::RowKeys;
 
 use super::decisions::Decisions;
-use super::indexes::Indexes;
+use super::indexes::{Coming, IndexPolicy, Indexes};
 use super::parts::{Member, Part, Run};
 use super::planned_reader::GraphWish;
 use super::verdict;
@@ -78,18 +80,27 @@ pub fn prepare(run: &Run<'_>, part: Part, tally: Tally, samples: bool) -> Result
             },
         )?,
     };
-    let space = common_space(&members, &content.name, content.created);
+    let distance = content.preset.and_then(|it| it.distance.as_ref());
+    let space = match distance {
+        Some(distance) => distance.asks,
+        None => common_space(&members, &content.name, content.created),
+    };
     let largest = members
         .iter()
         .filter(|it| it.collection.dimension.is_some())
         .max_by_key(|it| it.size.records)
         .map(|it| (it.collection.clone(), it.size.records));
+    let coming = Coming {
+        space,
+        largest,
+        records: size.records,
+        level: run.level,
+    };
     let (indexes, graph) = Indexes::plan(
         options,
         &tables,
-        space,
-        largest,
-        size.records,
+        policy(content.preset),
+        coming,
         &run.call.pgvector,
     )?;
     let plan = Plan {
@@ -103,7 +114,7 @@ pub fn prepare(run: &Run<'_>, part: Part, tally: Tally, samples: bool) -> Result
         id_hint: content.preset.and_then(|it| it.id_hint.clone()),
         has_owner: content.has_owner(),
         needs_document: content.preset.and_then(|it| it.needs_document.clone()),
-        asks: content.preset.and_then(|it| it.distance.as_ref()).map(|it| it.asks),
+        asks: distance.map(|it| it.asks),
         mode: options.mode,
         has_model: model::installed().is_ok(),
         user,
@@ -152,6 +163,15 @@ pub fn prepare(run: &Run<'_>, part: Part, tally: Tally, samples: bool) -> Result
         graph,
         parents,
     })
+}
+
+/// Whose vector indexes a table of this preset has.
+fn policy(preset: Option<&Preset>) -> IndexPolicy {
+    match preset.map(|it| it.index) {
+        None | Some(IndexMaker::Ours) => IndexPolicy::Own,
+        Some(IndexMaker::Application) => IndexPolicy::Application,
+        Some(IndexMaker::Never) => IndexPolicy::Never,
+    }
 }
 
 /// The space that all collections share; cosine where they differ.

@@ -139,28 +139,43 @@ impl Attribute {
     }
 }
 
-/// The column `embedding` among those of the table that `name` is in errors, and the type of its vectors.
+/// The column with the vectors among those of the table that `name` is in errors, and their type: the one called `embedding`
+/// if it has vectors, else the only one that has.
 ///
 /// # Errors
-/// [`Error::MissingColumn`], [`Error::ColumnType`].
-pub fn embedding<'a>(
+/// [`Error::SeveralVectorColumns`]; without any [`Error::ColumnType`] if there is a column `embedding`, else
+/// [`Error::MissingColumn`].
+pub fn vector_column<'a>(
     columns: &'a [Attribute],
     name: &str,
     pgvector: &Pgvector,
 ) -> Result<(&'a Attribute, VectorType), Error> {
-    let column = columns.iter().find(|column| column.name == "embedding");
-    let column = column.ok_or_else(|| Error::MissingColumn {
-        target: name.to_owned(),
-        column: "embedding".to_owned(),
-    })?;
-    let ty = column.vector_type(pgvector);
-    let ty = ty.ok_or_else(|| Error::ColumnType {
-        target: name.to_owned(),
-        column: "embedding".to_owned(),
-        has: column.shown.clone(),
-        wanted: "vector or halfvec".to_owned(),
-    })?;
-    Ok((column, ty))
+    const USUAL: &str = "embedding";
+    let vectors: Vec<_> = columns
+        .iter()
+        .filter_map(|column| Some((column, column.vector_type(pgvector)?)))
+        .collect();
+    if let Some(usual) = vectors.iter().find(|(column, _)| column.name == USUAL) {
+        return Ok(*usual);
+    }
+    let usual = columns.iter().find(|column| column.name == USUAL);
+    match (vectors.as_slice(), usual) {
+        ([only], _) => Ok(*only),
+        ([], Some(usual)) => Err(Error::ColumnType {
+            target: name.to_owned(),
+            column: USUAL.to_owned(),
+            has: usual.shown.clone(),
+            wanted: "vector or halfvec".to_owned(),
+        }),
+        ([], None) => Err(Error::MissingColumn {
+            target: name.to_owned(),
+            column: USUAL.to_owned(),
+        }),
+        (several, _) => Err(Error::SeveralVectorColumns {
+            target: name.to_owned(),
+            columns: several.iter().map(|(it, _)| it.name.clone()).collect(),
+        }),
+    }
 }
 
 /// The type that rows are encoded for; `None`: rows cannot fill it.

@@ -21,11 +21,11 @@ mod remote;
 mod run_table;
 mod versions;
 
-pub use attributes::{Attribute, attributes, embedding, type_name};
+pub use attributes::{Attribute, attributes, type_name, vector_column};
 pub use describe::{describe, has_triggers, sights};
 pub use key::Roles;
 pub use parent::{Parent, ParentRow};
-pub use empty::is_empty;
+pub use empty::rows_up_to;
 pub use foreign_keys::ForeignKey;
 pub use lookup::Lookup;
 pub use name::{Place, find, find_locked, named};
