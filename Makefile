@@ -15,6 +15,7 @@
 #   TESTARGS='...'                 for the test targets: arguments for cargo test
 #   SESSIONS=10 ROUNDS=5 THREADS='1 2' BEFORE=  for bench-embed: new sessions, rounds, threads of the model; a pg_config whose
 #                                  version of the extension is measured beside
+#   APPS='mem0 haystack'           for apps: which applications
 #   SUDO=sudo                      let setup and install use sudo where root is needed
 
 PG_CONFIG ?=
@@ -23,7 +24,7 @@ SUDO ?=
 TESTARGS ?=
 export PG_CONFIG CHROMA SUDO
 
-.PHONY: help setup install uninstall sql test test-core test-server fidelity property fuzz live soak bench bench-embed bench-collections fmt lint demo demo-stop clean-clusters
+.PHONY: help setup install uninstall sql test test-core test-server fidelity property fuzz live soak bench bench-embed bench-collections apps fmt lint demo demo-stop clean-clusters
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -73,6 +74,9 @@ bench-embed: install ## embedding: sessions of a pool, batches against bare ONNX
 
 bench-collections: install ## a store of more than a thousand collections in one call, against reading it (COLLECTIONS=, ROUNDS=)
 	@pgrx-tests/bench/collections.sh
+
+apps: install ## the tables of real applications, filled, and asked by the applications' own clients (APPS=)
+	@pgrx-tests/apps/run.sh $(APPS)
 
 fmt: ## format the Rust code
 	cargo fmt --all

@@ -5,6 +5,7 @@
 //! - [`Session`] is a connection to it: SQL in, text, errors in parts and notices out.
 //! - [`Store`] is a private copy of a fixture that the server can read (and could change: see [`Snapshot`]).
 //! - [`store_of`] makes one of a test's own records, [`store_like`] one of many that are alike.
+//! - [`apps`] has the tables of applications, and what was recorded of them.
 //! - [`chat_files`] is a store of many collections and two dimensions.
 //! - [`graph`] damages the files of a store's graph.
 //! - [`indexes`] asks what became of a vector index.
@@ -16,6 +17,7 @@
 //!
 //! Everything here panics where a test should fail.
 
+pub mod apps;
 pub mod chat_files;
 mod expected;
 pub mod graph;
