@@ -5,10 +5,12 @@
 -- error but within the extension's own statements, which run as their caller. Every name is qualified, as in bootstrap.sql.
 
 GRANT USAGE ON SCHEMA vector_migrate TO PUBLIC;
-GRANT SELECT ON vector_migrate.runs, vector_migrate.run_targets, vector_migrate.run_errors, vector_migrate.run_rows TO PUBLIC;
+GRANT SELECT ON vector_migrate.runs, vector_migrate.run_targets, vector_migrate.run_parents,
+    vector_migrate.run_errors, vector_migrate.run_rows TO PUBLIC;
 
 ALTER TABLE vector_migrate.runs ENABLE ROW LEVEL SECURITY;
 ALTER TABLE vector_migrate.run_targets ENABLE ROW LEVEL SECURITY;
+ALTER TABLE vector_migrate.run_parents ENABLE ROW LEVEL SECURITY;
 ALTER TABLE vector_migrate.run_errors ENABLE ROW LEVEL SECURITY;
 ALTER TABLE vector_migrate.run_rows ENABLE ROW LEVEL SECURITY;
 
@@ -17,6 +19,8 @@ CREATE POLICY own_runs ON vector_migrate.runs FOR SELECT
     USING (EXISTS (SELECT FROM pg_catalog.pg_roles r
                     WHERE r.rolname OPERATOR(pg_catalog.=) role AND pg_catalog.pg_has_role(r.oid, 'USAGE')));
 CREATE POLICY own_runs ON vector_migrate.run_targets FOR SELECT
+    USING (run_id OPERATOR(pg_catalog.=) ANY (SELECT r.run_id FROM vector_migrate.runs r));
+CREATE POLICY own_runs ON vector_migrate.run_parents FOR SELECT
     USING (run_id OPERATOR(pg_catalog.=) ANY (SELECT r.run_id FROM vector_migrate.runs r));
 CREATE POLICY own_runs ON vector_migrate.run_errors FOR SELECT
     USING (run_id OPERATOR(pg_catalog.=) ANY (SELECT r.run_id FROM vector_migrate.runs r));
@@ -30,15 +34,15 @@ REVOKE ALL ON FUNCTION @extschema@.check_model(pg_catalog.text, pg_catalog.text,
 REVOKE ALL ON FUNCTION @extschema@.migrate_chroma(
     pg_catalog.text, pg_catalog.text, pg_catalog.bool, pg_catalog.text, pg_catalog.jsonb, pg_catalog.text, pg_catalog.text,
     pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.bool, pg_catalog.text, pg_catalog.text,
-    pg_catalog.text, pg_catalog.text, pg_catalog.text[], pg_catalog.int4, pg_catalog.text) FROM PUBLIC;
+    pg_catalog.text, pg_catalog.text, pg_catalog.text[], pg_catalog.int4, pg_catalog.text, pg_catalog.text, pg_catalog.jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.migrate_chroma(
     pg_catalog.text, pg_catalog.int8, pg_catalog.bool, pg_catalog.text, pg_catalog.jsonb, pg_catalog.text, pg_catalog.text,
     pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.bool, pg_catalog.text, pg_catalog.text,
-    pg_catalog.text, pg_catalog.text, pg_catalog.text[], pg_catalog.int4, pg_catalog.text) FROM PUBLIC;
+    pg_catalog.text, pg_catalog.text, pg_catalog.text[], pg_catalog.int4, pg_catalog.text, pg_catalog.text, pg_catalog.jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.migrate_chroma(
     pg_catalog.text, pg_catalog.uuid, pg_catalog.bool, pg_catalog.text, pg_catalog.jsonb, pg_catalog.text, pg_catalog.text,
     pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.bool, pg_catalog.text, pg_catalog.text,
-    pg_catalog.text, pg_catalog.text, pg_catalog.text[], pg_catalog.int4, pg_catalog.text) FROM PUBLIC;
+    pg_catalog.text, pg_catalog.text, pg_catalog.text[], pg_catalog.int4, pg_catalog.text, pg_catalog.text, pg_catalog.jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.import_index(pg_catalog.text, pg_catalog.text, pg_catalog.text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.embed_text(pg_catalog.text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.embed_text(pg_catalog.text[]) FROM PUBLIC;

@@ -99,6 +99,10 @@ CREATE TABLE vector_migrate.run_targets (
     index_reason   pg_catalog.text,
     index_seconds  pg_catalog.float8,
     index_recall   pg_catalog.float8,
+    preset             pg_catalog.text,
+    id_columns         pg_catalog.text[] NOT NULL,
+    collection_columns pg_catalog.text[] NOT NULL,
+    user_columns       pg_catalog.text[] NOT NULL,
     PRIMARY KEY (run_id, target_no)
 );
 COMMENT ON TABLE vector_migrate.run_targets IS 'the tables of each run, in the order in which it filled them';
@@ -116,6 +120,22 @@ CREATE TABLE vector_migrate.run_errors (
 );
 -- Rows of a run lie together, and a run that skips everything writes one for each record: this index costs next to nothing.
 CREATE INDEX run_errors_run_id ON vector_migrate.run_errors USING brin (run_id) WITH (pages_per_range = 16);
+COMMENT ON COLUMN vector_migrate.run_targets.preset IS 'the preset whose table it is; null: described by the argument columns';
+COMMENT ON COLUMN vector_migrate.run_targets.id_columns IS 'columns of the content table with the record''s id, or what stands for it';
+COMMENT ON COLUMN vector_migrate.run_targets.collection_columns IS 'columns that all rows of a collection have the same in';
+COMMENT ON COLUMN vector_migrate.run_targets.user_columns IS 'columns with the owner';
+
+CREATE TABLE vector_migrate.run_parents (
+    run_id     pg_catalog.int8 NOT NULL,
+    target     pg_catalog.regclass NOT NULL,
+    parent     pg_catalog.regclass NOT NULL,
+    key_column pg_catalog.text NOT NULL,
+    key        pg_catalog.text NOT NULL,
+    xid        pg_catalog.xid NOT NULL,
+    PRIMARY KEY (run_id, parent, key)
+);
+COMMENT ON TABLE vector_migrate.run_parents IS 'rows that a run made in the tables that its targets refer to, one for each collection that had none; rollback_migration() removes those that nothing refers to';
+
 COMMENT ON TABLE vector_migrate.run_errors IS 'records that a run skipped or could not migrate, with the cause; and migrated ones with a remark (reason stale)';
 
 CREATE TABLE vector_migrate.run_rows (
@@ -124,13 +144,17 @@ CREATE TABLE vector_migrate.run_rows (
     target     pg_catalog.regclass NOT NULL,
     collection pg_catalog.text NOT NULL,
     source     pg_catalog.text NOT NULL,
+    collection_key pg_catalog.text,
     keys       pg_catalog.text[] NOT NULL,
+    records    pg_catalog.text[],
     users      pg_catalog.text[],
     entities   pg_catalog.int4[],
     xids       pg_catalog.xid[] NOT NULL,
     before     pg_catalog.text[],
     PRIMARY KEY (run_id, block_no),
     CHECK (pg_catalog.cardinality(xids) OPERATOR(pg_catalog.=) pg_catalog.cardinality(keys)
+           AND coalesce(pg_catalog.cardinality(records), pg_catalog.cardinality(keys))
+               OPERATOR(pg_catalog.=) pg_catalog.cardinality(keys)
            AND coalesce(pg_catalog.cardinality(users), pg_catalog.cardinality(keys))
                OPERATOR(pg_catalog.=) pg_catalog.cardinality(keys)
            AND coalesce(pg_catalog.cardinality(entities), pg_catalog.cardinality(keys))
@@ -143,7 +167,9 @@ ALTER TABLE vector_migrate.run_rows
     ALTER COLUMN keys SET STORAGE EXTERNAL, ALTER COLUMN before SET STORAGE EXTERNAL;
 COMMENT ON TABLE vector_migrate.run_rows IS 'the content rows that a run wrote, in blocks of some thousand rows of one collection, with what rollback_migration() needs to undo them; the arrays of a block have one element for each row';
 COMMENT ON COLUMN vector_migrate.run_rows.source IS 'the id that Chroma gave the collection, which is the same wherever the store is moved to';
-COMMENT ON COLUMN vector_migrate.run_rows.keys IS 'ids of the content rows';
+COMMENT ON COLUMN vector_migrate.run_rows.collection_key IS 'what the table''s key has for the collection; null: its name';
+COMMENT ON COLUMN vector_migrate.run_rows.keys IS 'ids of the content rows, or what stands for them where the table has no column for the record''s id';
+COMMENT ON COLUMN vector_migrate.run_rows.records IS 'the records'' ids there; null: they are the keys';
 COMMENT ON COLUMN vector_migrate.run_rows.users IS 'their owners; null where the table''s key has no user_id';
 COMMENT ON COLUMN vector_migrate.run_rows.entities IS 'entity rows inserted with each of them; null: none';
 COMMENT ON COLUMN vector_migrate.run_rows.xids IS 'xmin of what was written: another one now means that the row has changed since';
@@ -165,6 +191,7 @@ COMMENT ON FUNCTION vector_migrate.bulk_rows(anyelement) IS 'rows that migrate_c
 SELECT pg_catalog.pg_extension_config_dump('vector_migrate.runs', '');
 SELECT pg_catalog.pg_extension_config_dump('vector_migrate.runs_run_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('vector_migrate.run_targets', '');
+SELECT pg_catalog.pg_extension_config_dump('vector_migrate.run_parents', '');
 SELECT pg_catalog.pg_extension_config_dump('vector_migrate.run_errors', '');
 SELECT pg_catalog.pg_extension_config_dump('vector_migrate.run_rows', '');
 SELECT pg_catalog.pg_extension_config_dump('vector_migrate.run_marks', '');
@@ -230,6 +257,22 @@ CREATE  FUNCTION "chroma_collections"(
 VOLATILE PARALLEL UNSAFE
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'chroma_collections_wrapper';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/api/presets.rs
+-- vector_migrate::api::presets::chroma_presets
+CREATE  FUNCTION "chroma_presets"() RETURNS TABLE (
+	"name" TEXT,  /* String */
+	"application" TEXT,  /* String */
+	"versions" TEXT,  /* String */
+	"target" TEXT,  /* Option < String > */
+	"columns" jsonb,  /* JsonB */
+	"requires" TEXT  /* String */
+)
+IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'chroma_presets_wrapper';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -377,7 +420,9 @@ CREATE  FUNCTION "migrate_chroma"(
 	"nul_characters" TEXT DEFAULT 'error', /* Option < String > */
 	"collections" TEXT[] DEFAULT NULL, /* :: std :: option :: Option < Vec < Option < String > > > */
 	"dimension" INT DEFAULT NULL, /* Option < i32 > */
-	"source_name" TEXT DEFAULT NULL /* Option < String > */
+	"source_name" TEXT DEFAULT NULL, /* Option < String > */
+	"preset" TEXT DEFAULT NULL, /* Option < String > */
+	"columns" jsonb DEFAULT NULL /* Option < JsonbText > */
 ) RETURNS TABLE (
 	"run_id" bigint,  /* Option < i64 > */
 	"collection" TEXT,  /* String */
@@ -418,7 +463,9 @@ CREATE  FUNCTION "migrate_chroma"(
 	"nul_characters" TEXT DEFAULT 'error', /* Option < String > */
 	"collections" TEXT[] DEFAULT NULL, /* :: std :: option :: Option < Vec < Option < String > > > */
 	"dimension" INT DEFAULT NULL, /* Option < i32 > */
-	"source_name" TEXT DEFAULT NULL /* Option < String > */
+	"source_name" TEXT DEFAULT NULL, /* Option < String > */
+	"preset" TEXT DEFAULT NULL, /* Option < String > */
+	"columns" jsonb DEFAULT NULL /* Option < JsonbText > */
 ) RETURNS TABLE (
 	"run_id" bigint,  /* Option < i64 > */
 	"collection" TEXT,  /* String */
@@ -459,7 +506,9 @@ CREATE  FUNCTION "migrate_chroma"(
 	"nul_characters" TEXT DEFAULT 'error', /* Option < String > */
 	"collections" TEXT[] DEFAULT NULL, /* :: std :: option :: Option < Vec < Option < String > > > */
 	"dimension" INT DEFAULT NULL, /* Option < i32 > */
-	"source_name" TEXT DEFAULT NULL /* Option < String > */
+	"source_name" TEXT DEFAULT NULL, /* Option < String > */
+	"preset" TEXT DEFAULT NULL, /* Option < String > */
+	"columns" jsonb DEFAULT NULL /* Option < JsonbText > */
 ) RETURNS TABLE (
 	"run_id" bigint,  /* Option < i64 > */
 	"collection" TEXT,  /* String */
@@ -571,10 +620,12 @@ AS 'MODULE_PATHNAME', 'search_entities_wrapper';
 -- error but within the extension's own statements, which run as their caller. Every name is qualified, as in bootstrap.sql.
 
 GRANT USAGE ON SCHEMA vector_migrate TO PUBLIC;
-GRANT SELECT ON vector_migrate.runs, vector_migrate.run_targets, vector_migrate.run_errors, vector_migrate.run_rows TO PUBLIC;
+GRANT SELECT ON vector_migrate.runs, vector_migrate.run_targets, vector_migrate.run_parents,
+    vector_migrate.run_errors, vector_migrate.run_rows TO PUBLIC;
 
 ALTER TABLE vector_migrate.runs ENABLE ROW LEVEL SECURITY;
 ALTER TABLE vector_migrate.run_targets ENABLE ROW LEVEL SECURITY;
+ALTER TABLE vector_migrate.run_parents ENABLE ROW LEVEL SECURITY;
 ALTER TABLE vector_migrate.run_errors ENABLE ROW LEVEL SECURITY;
 ALTER TABLE vector_migrate.run_rows ENABLE ROW LEVEL SECURITY;
 
@@ -583,6 +634,8 @@ CREATE POLICY own_runs ON vector_migrate.runs FOR SELECT
     USING (EXISTS (SELECT FROM pg_catalog.pg_roles r
                     WHERE r.rolname OPERATOR(pg_catalog.=) role AND pg_catalog.pg_has_role(r.oid, 'USAGE')));
 CREATE POLICY own_runs ON vector_migrate.run_targets FOR SELECT
+    USING (run_id OPERATOR(pg_catalog.=) ANY (SELECT r.run_id FROM vector_migrate.runs r));
+CREATE POLICY own_runs ON vector_migrate.run_parents FOR SELECT
     USING (run_id OPERATOR(pg_catalog.=) ANY (SELECT r.run_id FROM vector_migrate.runs r));
 CREATE POLICY own_runs ON vector_migrate.run_errors FOR SELECT
     USING (run_id OPERATOR(pg_catalog.=) ANY (SELECT r.run_id FROM vector_migrate.runs r));
@@ -596,15 +649,15 @@ REVOKE ALL ON FUNCTION @extschema@.check_model(pg_catalog.text, pg_catalog.text,
 REVOKE ALL ON FUNCTION @extschema@.migrate_chroma(
     pg_catalog.text, pg_catalog.text, pg_catalog.bool, pg_catalog.text, pg_catalog.jsonb, pg_catalog.text, pg_catalog.text,
     pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.bool, pg_catalog.text, pg_catalog.text,
-    pg_catalog.text, pg_catalog.text, pg_catalog.text[], pg_catalog.int4, pg_catalog.text) FROM PUBLIC;
+    pg_catalog.text, pg_catalog.text, pg_catalog.text[], pg_catalog.int4, pg_catalog.text, pg_catalog.text, pg_catalog.jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.migrate_chroma(
     pg_catalog.text, pg_catalog.int8, pg_catalog.bool, pg_catalog.text, pg_catalog.jsonb, pg_catalog.text, pg_catalog.text,
     pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.bool, pg_catalog.text, pg_catalog.text,
-    pg_catalog.text, pg_catalog.text, pg_catalog.text[], pg_catalog.int4, pg_catalog.text) FROM PUBLIC;
+    pg_catalog.text, pg_catalog.text, pg_catalog.text[], pg_catalog.int4, pg_catalog.text, pg_catalog.text, pg_catalog.jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.migrate_chroma(
     pg_catalog.text, pg_catalog.uuid, pg_catalog.bool, pg_catalog.text, pg_catalog.jsonb, pg_catalog.text, pg_catalog.text,
     pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.bool, pg_catalog.text, pg_catalog.text,
-    pg_catalog.text, pg_catalog.text, pg_catalog.text[], pg_catalog.int4, pg_catalog.text) FROM PUBLIC;
+    pg_catalog.text, pg_catalog.text, pg_catalog.text[], pg_catalog.int4, pg_catalog.text, pg_catalog.text, pg_catalog.jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.import_index(pg_catalog.text, pg_catalog.text, pg_catalog.text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.embed_text(pg_catalog.text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.embed_text(pg_catalog.text[]) FROM PUBLIC;

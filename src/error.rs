@@ -60,7 +60,7 @@ pub enum Error {
         known: Vec<String>,
     },
     /// The target's embedding column has other dimensions.
-    #[error("{what} has {has} dimensions, but column \"embedding\" of {target} has {wants}")]
+    #[error("{what} has {has} dimensions, but column \"{column}\" of {target} has {wants}")]
     WrongDimension {
         /// A collection or the model.
         what: String,
@@ -68,6 +68,8 @@ pub enum Error {
         has: u32,
         /// The table.
         target: String,
+        /// Its vector column.
+        column: String,
         /// The column's dimensions.
         wants: u32,
         /// What to do.
@@ -79,7 +81,7 @@ pub enum Error {
         /// The table.
         target: String,
         /// The column.
-        column: &'static str,
+        column: String,
         /// Its type, as SQL shows it.
         has: String,
         /// The type that was asked for.
@@ -102,7 +104,67 @@ pub enum Error {
         /// The table.
         target: String,
         /// The column.
-        column: &'static str,
+        column: String,
+    },
+    /// No column takes the vector, or more than one.
+    #[error("{}", vectors(target, also.as_ref()))]
+    NoVectorColumn {
+        /// The table.
+        target: String,
+        /// The columns, of more than one.
+        also: Option<(String, String)>,
+    },
+    /// Nothing would tell which row is which record's.
+    #[error("no column of {0} takes the record's id, and none stands for it")]
+    NoKey(String),
+    /// The column with the word `parent` refers to no table for it.
+    #[error("column \"{column}\" of {target} refers to no table with a row for each collection")]
+    NoParent {
+        /// The table.
+        target: String,
+        /// The column.
+        column: String,
+        /// What is missing.
+        detail: String,
+    },
+    /// A column of a type that is not written.
+    #[error("column \"{column}\" of {target} is of type {has}")]
+    RefusedColumn {
+        /// The table.
+        target: String,
+        /// The column.
+        column: String,
+        /// Its type.
+        has: String,
+        /// Why, and what helps.
+        why: String,
+    },
+    /// A table that has the columns of a preset, but for a type.
+    #[error("column \"{column}\" of {target} is of type {has}, not {wanted} as in the tables of {preset}")]
+    NearlyPreset {
+        /// The table.
+        target: String,
+        /// The preset.
+        preset: &'static str,
+        /// The column.
+        column: String,
+        /// Its type.
+        has: String,
+        /// The types that it has in the application's tables.
+        wanted: String,
+        /// Why another one is refused.
+        why: Option<String>,
+    },
+    /// A number of a sequence that its column cannot hold.
+    #[error("number {0} of the key's sequence is out of range for its column")]
+    NumberTooLarge(i64),
+    /// A table has several columns with vectors, and none of them is the usual one.
+    #[error("{target} has several columns with vectors, and none of them is called \"embedding\"")]
+    SeveralVectorColumns {
+        /// The table.
+        target: String,
+        /// Their names.
+        columns: Vec<String>,
     },
     /// The target's column has a type that the values do not fit.
     #[error("column \"{column}\" of {target} is of type {has}")]
@@ -110,11 +172,11 @@ pub enum Error {
         /// The table.
         target: String,
         /// The column.
-        column: &'static str,
+        column: String,
         /// Its type.
         has: String,
         /// The types that would do.
-        wanted: &'static str,
+        wanted: String,
     },
     /// The target demands a column that no record can fill.
     #[error("column \"{column}\" of {target} is not null and has no default")]
@@ -215,6 +277,9 @@ pub enum Error {
     /// A table that must be there.
     #[error("table {0} does not exist")]
     NoTable(String),
+    /// A table that `columns` describes, and that is not there.
+    #[error("table {0} does not exist")]
+    NothingToDescribe(String),
     /// The system refuses another thread.
     #[error("could not start a thread: {0}")]
     Thread(std::io::Error),
@@ -225,7 +290,7 @@ pub enum Error {
     #[error("must be owner of {0}")]
     NotOwner(String),
     /// No index that can be walked through.
-    #[error("\"{0}\" is not an HNSW index on a column \"embedding\" that this version knows")]
+    #[error("\"{0}\" is not an HNSW index on a column of vectors that this version knows")]
     NotAVectorIndex(String),
     /// A vector index that cannot be read at all.
     #[error("the vector index is damaged: {0}")]
@@ -260,10 +325,19 @@ impl Error {
             Error::TooManyDimensions(_) => Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             Error::DamagedIndex(_) => Code::ERRCODE_INDEX_CORRUPTED,
             Error::NotATable { .. } | Error::NotAVectorIndex(_) => Code::ERRCODE_WRONG_OBJECT_TYPE,
-            Error::MissingColumn { .. } => Code::ERRCODE_UNDEFINED_COLUMN,
-            Error::ColumnType { .. } | Error::TableDiffers { .. } => {
-                Code::ERRCODE_DATATYPE_MISMATCH
+            Error::MissingColumn { .. } | Error::NoVectorColumn { also: None, .. } => {
+                Code::ERRCODE_UNDEFINED_COLUMN
             }
+            Error::NoVectorColumn { also: Some(_), .. } | Error::SeveralVectorColumns { .. } => {
+                Code::ERRCODE_AMBIGUOUS_COLUMN
+            }
+            Error::NoKey(_) => Code::ERRCODE_INVALID_TABLE_DEFINITION,
+            Error::NoParent { .. } => Code::ERRCODE_INVALID_FOREIGN_KEY,
+            Error::NumberTooLarge(_) => Code::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
+            Error::ColumnType { .. }
+            | Error::TableDiffers { .. }
+            | Error::RefusedColumn { .. }
+            | Error::NearlyPreset { .. } => Code::ERRCODE_DATATYPE_MISMATCH,
             Error::Unfillable { .. } => Code::ERRCODE_NOT_NULL_VIOLATION,
             Error::NoSchema(_) => Code::ERRCODE_INVALID_SCHEMA_NAME,
             Error::TargetBusy(_) => Code::ERRCODE_LOCK_NOT_AVAILABLE,
@@ -277,7 +351,9 @@ impl Error {
             Error::NoModel { .. } | Error::NoRun | Error::RolledBack(_) | Error::NoImport(_) => {
                 Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
             }
-            Error::TargetGone { .. } | Error::NoTable(_) => Code::ERRCODE_UNDEFINED_TABLE,
+            Error::TargetGone { .. } | Error::NoTable(_) | Error::NothingToDescribe(_) => {
+                Code::ERRCODE_UNDEFINED_TABLE
+            }
             Error::Damage(_) => Code::ERRCODE_DATA_CORRUPTED,
             Error::Thread(_) => Code::ERRCODE_INSUFFICIENT_RESOURCES,
             Error::Spi(_) | Error::Bug(_) => Code::ERRCODE_INTERNAL_ERROR,
@@ -298,7 +374,12 @@ impl Error {
                 "Several databases of the store have it: {}.",
                 quoted(known)
             )),
-            Error::NotATable { detail, .. } => Some(detail.clone()),
+            Error::NotATable { detail, .. } | Error::NoParent { detail, .. } => {
+                Some(detail.clone())
+            }
+            Error::SeveralVectorColumns { columns, .. } => {
+                Some(format!("They are {}.", quoted(columns)))
+            }
             Error::AlreadyExists {
                 elsewhere: Some(origin),
                 ..
@@ -334,10 +415,39 @@ impl Error {
             Error::TooManyDimensions(_) => {
                 Some("pgvector's type vector takes 1 to 16000 dimensions.".into())
             }
-            Error::MissingColumn { .. } => {
-                Some("Add the column, or name another table with target or entity_target.".into())
+            Error::MissingColumn { .. } => Some(
+                "Add the column, or name another table with target or entity_target, an application's tables with preset, or what \
+                 goes into this table's own columns with columns."
+                    .into(),
+            ),
+            Error::NoVectorColumn { .. } => {
+                Some("Give one column the word \"vector\" in columns.".into())
+            }
+            Error::NoKey(_) => Some(
+                "A run into it could be neither repeated nor rolled back: give a column the word \"id\" in columns, or the table a \
+                 primary key with a sequence or a uuid as its default."
+                    .into(),
+            ),
+            Error::NoParent { .. } => Some(
+                "The word \"parent\" is for a column with a foreign key to a table with a column \"name\"."
+                    .into(),
+            ),
+            Error::RefusedColumn { why, .. }
+            | Error::NearlyPreset { why: Some(why), .. } => Some(why.clone()),
+            Error::NearlyPreset { .. } => {
+                Some("Say what goes into the table's columns with columns.".into())
+            }
+            Error::NumberTooLarge(_) => {
+                Some("Restart the sequence, or give the column a larger type.".into())
             }
             Error::ColumnType { wanted, .. } => Some(format!("It can be {wanted}.")),
+            Error::NothingToDescribe(_) => Some(
+                "An application's table is made if preset names the application; one that columns describes has to be there."
+                    .into(),
+            ),
+            Error::SeveralVectorColumns { .. } => {
+                Some("Name a view with one of them as \"embedding\", or rename that column.".into())
+            }
             Error::TableDiffers { .. } => Some(
                 "Ask for what it has, or name another table with target or entity_target.".into(),
             ),
@@ -377,6 +487,16 @@ impl Error {
 
 const MODEL_HINT: &str = "The settings vector_migrate.model_path and vector_migrate.onnxruntime_path \
                           say where the model and ONNX Runtime are.";
+
+/// What is wrong about the columns for the vector.
+fn vectors(target: &str, also: Option<&(String, String)>) -> String {
+    match also {
+        None => format!("no column of {target} takes the vector"),
+        Some((one, other)) => {
+            format!("both \"{one}\" and \"{other}\" of {target} would take the vector")
+        }
+    }
+}
 
 /// Names, as far as a message has room for them.
 fn quoted(names: &[String]) -> String {

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use pgrx::{PgMemoryContexts, pg_sys};
+use pgrx::{FromDatum, PgMemoryContexts, pg_sys};
 use vector_migrate_core::embed::onnx::TELEMETRY_SWITCH;
 use vector_migrate_core::source::chroma::remove_copies;
 
@@ -236,3 +236,17 @@ pub fn is_utf8() -> bool {
 
 /// PostgreSQL's number of UTF-8.
 const UTF8: c_int = pg_sys::pg_enc::PG_UTF8 as c_int;
+
+/// The next number of a sequence, as `nextval` gives it: the role needs USAGE or UPDATE on it.
+pub fn next_number(sequence: pg_sys::Oid) -> i64 {
+    // SAFETY: OidFunctionCall1Coll (fmgr.c) calls nextval_oid (sequence.c), which takes the OID of a sequence and gives an int8; it
+    // opens what it needs itself, as where COPY evaluates a column's default. FromDatum (pgrx's datum/from.rs) reads an int8.
+    unsafe {
+        let function = pg_sys::Oid::from(NEXTVAL);
+        let number = pg_sys::OidFunctionCall1Coll(function, pg_sys::InvalidOid, sequence.into());
+        i64::from_datum(number, false).unwrap_or_default()
+    }
+}
+
+/// OID of the function `nextval(regclass)` (pg_proc.dat).
+const NEXTVAL: u32 = 1574;

@@ -55,7 +55,7 @@ init "$old_bin" old
 start "$old_bin" old
 "$new_bin/psql" -X -q -h "$work" -U postgres -d postgres -c 'CREATE DATABASE app' -c 'CREATE ROLE migrator LOGIN IN ROLE pg_read_server_files'
 sql "CREATE EXTENSION vector_migrate CASCADE; GRANT CREATE ON SCHEMA public TO migrator;
-     GRANT EXECUTE ON FUNCTION chroma_store, migrate_chroma(text, text, boolean, text, jsonb, text, text, text, text, text, text, boolean, text, text, text, text, text[], int, text) TO migrator"
+     GRANT EXECUTE ON FUNCTION chroma_store, migrate_chroma(text, text, boolean, text, jsonb, text, text, text, text, text, text, boolean, text, text, text, text, text[], int, text, text, jsonb) TO migrator"
 # Four runs: into new tables; another owner's records; an update of some; into a table of its own.
 migrator "SELECT count(*) FROM migrate_chroma('$work/store', '1')"
 migrator "SELECT count(*) FROM migrate_chroma('$work/store', embeddings => 'stored')"

@@ -16,9 +16,9 @@ const TEMPLATE_LOCK: i64 = 0x766d_7465_7374;
 
 /// The functions that are not for everybody.
 pub const FUNCTIONS: &str = "chroma_collections, chroma_store, chroma_records, check_model,
-    migrate_chroma(text, text, boolean, text, jsonb, text, text, text, text, text, text, boolean, text, text, text, text, text[], int, text),
-    migrate_chroma(text, bigint, boolean, text, jsonb, text, text, text, text, text, text, boolean, text, text, text, text, text[], int, text),
-    migrate_chroma(text, uuid, boolean, text, jsonb, text, text, text, text, text, text, boolean, text, text, text, text, text[], int, text),
+    migrate_chroma(text, text, boolean, text, jsonb, text, text, text, text, text, text, boolean, text, text, text, text, text[], int, text, text, jsonb),
+    migrate_chroma(text, bigint, boolean, text, jsonb, text, text, text, text, text, text, boolean, text, text, text, text, text[], int, text, text, jsonb),
+    migrate_chroma(text, uuid, boolean, text, jsonb, text, text, text, text, text, text, boolean, text, text, text, text, text[], int, text, text, jsonb),
     embed_text(text), embed_text(text[]), search_content, search_entities, model_info";
 
 /// A value that `make test` sets.

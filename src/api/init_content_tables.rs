@@ -3,12 +3,14 @@
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
-use vector_migrate_core::encode::{ColumnType, ContentColumn, EntityColumn, TableColumn};
+use vector_migrate_core::encode::ColumnType;
+use vector_migrate_core::mapping::Word;
 
 use crate::error::Error;
 use crate::pg;
 use crate::tables::create::{self, Life};
 use crate::tables::{self, Pgvector, Target};
+use crate::run;
 
 /// Creates the content and entity tables that are not there yet, for vectors of `dimensions`. The vector
 /// index is best built after the load, and is not created here. A table that is there and has other dimensions or another type
@@ -57,16 +59,16 @@ fn init(
         Some(oid) => oid,
         None => create::content(&place, Life::Permanent, dimensions, ty, &pgvector)?,
     };
-    let content = tables::describe_content(&place, oid, &pgvector)?;
-    check_same(&content, ContentColumn::UserId, dimensions, ty)?;
+    let content = tables::describe(&place, oid, &run::content_layout()?, &pgvector)?;
+    check_same(&content, dimensions, ty)?;
     let Some(entity_target) = entity_target else {
         return Ok(());
     };
     let place = tables::find(entity_target)?;
     match place.oid {
         Some(oid) => {
-            let entity = tables::describe_entity(&place, oid, &pgvector)?;
-            check_same(&entity, EntityColumn::UserId, dimensions, ty)
+            let entity = tables::describe(&place, oid, &run::entity_layout()?, &pgvector)?;
+            check_same(&entity, dimensions, ty)
         }
         None => create::entity(
             &place,
@@ -82,16 +84,15 @@ fn init(
 
 /// A table that is there has to be what is asked for, as far as the arguments say: a column without dimensions takes all, and one
 /// of a domain is of its type.
-fn check_same<C: TableColumn>(
-    table: &Target<C>,
-    user: C,
+fn check_same(
+    table: &Target,
     dimensions: u32,
     user_type: &str,
 ) -> Result<(), Error> {
-    let differs = |column, has, asked| {
+    let differs = |column: &str, has, asked| {
         Err(Error::TableDiffers {
             target: table.name.clone(),
-            column,
+            column: column.to_owned(),
             has,
             asked,
         })
@@ -103,14 +104,14 @@ fn check_same<C: TableColumn>(
             "vector"
         };
         let (has, asked) = (format!("{ty}({has})"), format!("{ty}({dimensions})"));
-        return differs(C::EMBEDDING.name(), has, asked);
+        return differs(&table.vector_column, has, asked);
     }
-    let there = table.columns.iter().find(|column| column.column == user);
+    let there = table.column(&Word::Owner);
     let asked = user_column(user_type);
     match there.filter(|column| column.ty != asked) {
-        Some(_) => {
-            let has = table.sql_type(user).unwrap_or_default().to_owned();
-            differs(user.name(), has, user_type.to_owned())
+        Some(column) => {
+            let has = table.sql_type(&Word::Owner).unwrap_or_default();
+            differs(&column.name, has.to_owned(), user_type.to_owned())
         }
         None => Ok(()),
     }

@@ -80,6 +80,8 @@ macro_rules! overload {
             collections: default!(Option<Vec<Option<String>>>, "NULL"),
             dimension: default!(Option<i32>, "NULL"),
             source_name: default!(Option<String>, "NULL"),
+            preset: default!(Option<String>, "NULL"),
+            columns: default!(Option<JsonbText>, "NULL"),
         ) -> Result<
             TableIterator<
                 'static,
@@ -121,6 +123,8 @@ macro_rules! overload {
                     collections,
                     dimension,
                     source_name,
+                    preset,
+                    columns: columns.map(|json| json.0),
                 },
             )
         }
@@ -140,6 +144,8 @@ overload!(
     /// where it has no document. `nul_characters`: U+0000, which no text of PostgreSQL can hold, makes its record fail (`error`), is
     /// taken out (`remove`), or becomes U+FFFD (`replace`). `collections`: only these; `dimension`: only those of this many.
     /// `source_name`: stands before each collection's name in the key, so that stores with the same names can share a table.
+    /// `preset`: the tables of an application (`chroma_presets()` lists them), made as it makes them if they are missing; NULL: found
+    /// from the target's columns. `columns`: what goes into which column, for single columns of a preset or for a table of any shape.
     migrate_chroma, (default!(Option<String>, "NULL")), "pg_catalog.int8", |user: String| user
 );
 

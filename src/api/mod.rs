@@ -10,9 +10,11 @@ mod index;
 mod init_content_tables;
 mod inspect;
 mod migrate;
+mod presets;
 mod records;
 mod rollback;
 mod search;
+mod search_columns;
 mod text;
 
 /// A count as SQL's bigint.

@@ -2,13 +2,15 @@
 //!
 //! Promise: through the table's vector index where the planner takes it, as the caller, and never fewer rows than there
 //! are: an index that ends too early is followed by a scan without it. What is on another server is scanned as that server
-//! does it, and a NOTICE says so where rows are few.
+//! does it, and a NOTICE says so where rows are few. Any table with a column of vectors is searched: what it has no column
+//! for is NULL, and its whole row stands for `full_content`.
 
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::{SpiHeapTupleData, SpiResult};
 
+use super::search_columns::{id_column, of_row, pads};
 use crate::error::Error;
 use crate::jsonb::JsonbCopy;
 use crate::message::notice;
@@ -73,21 +75,28 @@ impl Search {
         let columns = tables::attributes(oid)?;
         let nearest = Nearest::find(oid, &columns, &table, &pgvector)?;
         let (model, dimension) = model::describe(WHY)?;
-        if let Some(wants) = nearest.dimension.filter(|&n| n != dimension) {
+        let padded = pads(&columns);
+        let fits = |n: &u32| *n == dimension || padded && *n > dimension;
+        if let Some(wants) = nearest.dimension.filter(|n| !fits(n)) {
             return Err(Error::WrongDimension {
                 what: format!("model \"{model}\""),
                 has: dimension,
                 target: table,
+                column: "embedding".to_owned(),
                 wants,
                 hint: "Search with the model that made the vectors (vector_migrate.model_path), or make them \
                        anew with embeddings => 'generate' in another table."
                     .into(),
             });
         }
+        let mut embedding = model::embed_query(WHY, query)?;
+        if let Some(wants) = nearest.dimension.and_then(|n| usize::try_from(n).ok()) {
+            embedding.resize(wants, 0.0);
+        }
         Ok(Search {
             oid,
             columns,
-            embedding: model::embed_query(WHY, query)?,
+            embedding,
             vector: pgvector.schema,
             table,
             nearest,
@@ -105,6 +114,36 @@ impl Search {
             Some(_) => format!("t.{name}::pg_catalog.{ty} AS {name}"),
             None => format!("NULL::pg_catalog.{ty} AS {name}"),
         }
+    }
+
+    /// What the candidates bring of `columns` (name and type), and what is made of it for the rows that come back.
+    fn shows(&self, columns: &[(&str, &str)]) -> Result<Shown, Error> {
+        let mut shown = Shown::default();
+        for &(name, ty) in columns {
+            let result = match (name, self.column(name)) {
+                ("full_content", None) => {
+                    let names = of_row(self.oid, &self.columns, &self.nearest.name)?;
+                    shown.whole_row(&names)
+                }
+                ("id", _) => {
+                    let id = id_column(self.oid, &self.columns)?;
+                    let value = id.map_or_else(
+                        || "NULL".to_owned(),
+                        |id| format!("t.{}", spi::ident(&id.name)),
+                    );
+                    shown
+                        .candidates
+                        .push(format!("{value}::pg_catalog.{ty} AS id"));
+                    name.to_owned()
+                }
+                _ => {
+                    shown.candidates.push(self.shown(name, ty));
+                    name.to_owned()
+                }
+            };
+            shown.results.push(result);
+        }
+        Ok(shown)
     }
 
     /// The condition that a row's user is `$2`, in the column's own type, so that an index on it can serve.
@@ -144,7 +183,7 @@ impl Search {
     fn lacks(&self, column: &'static str) -> Error {
         Error::MissingColumn {
             target: self.table.clone(),
-            column,
+            column: column.to_owned(),
         }
     }
 
@@ -156,11 +195,12 @@ impl Search {
         content_type: Option<String>,
         take: impl Fn(&SpiHeapTupleData<'_>) -> SpiResult<T>,
     ) -> Result<Vec<T>, Error> {
-        let mut conditions = vec!["t.embedding IS NOT NULL".to_owned()];
+        let vectors = &self.nearest.column;
+        let mut conditions = vec![format!("{vectors} IS NOT NULL")];
         if self.nearest.dimension.is_none() {
             // Vectors of other dimensions are not to be compared with.
             conditions.push(format!(
-                "{}.vector_dims(t.embedding) OPERATOR(pg_catalog.=) {}",
+                "{}.vector_dims({vectors}) OPERATOR(pg_catalog.=) {}",
                 self.vector,
                 self.embedding.len()
             ));
@@ -173,24 +213,20 @@ impl Search {
                 .ok_or_else(|| self.lacks("content_type"))?;
             conditions.push("t.content_type::pg_catalog.text OPERATOR(pg_catalog.=) $3".into());
         }
-        let shown: Vec<String> = columns
-            .iter()
-            .map(|(name, ty)| self.shown(name, ty))
-            .collect();
-        let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+        let shown = self.shows(columns)?;
         // Candidates in the index's order, which is the cosine's for vectors of length 1. Where the index is for another
         // distance and lengths differ, some more of them are compared. A zero vector is near nothing: its distance is NaN.
         // The sum makes the planner sort: an index's order is that of its own arithmetic, to the last digits.
         // $2 and $3 are there in every case, so that their types are known.
         let sql = format!(
-            "SELECT {names}, 1 OPERATOR(pg_catalog.-) distance FROM ( \
-               SELECT {shown}, {cosine} AS distance FROM {table} t WHERE {conditions} \
+            "SELECT {results}, 1 OPERATOR(pg_catalog.-) distance FROM ( \
+               SELECT {candidates}, {cosine} AS distance FROM {table} t WHERE {conditions} \
                 ORDER BY {order} LIMIT $5) AS nearest \
               WHERE distance OPERATOR(pg_catalog.<>) 'NaN' \
                 AND ($2::pg_catalog.text IS NULL OR $3::pg_catalog.text IS NULL OR true) \
               ORDER BY 0 OPERATOR(pg_catalog.+) distance LIMIT $4",
-            names = names.join(", "),
-            shown = shown.join(", "),
+            results = shown.results.join(", "),
+            candidates = shown.candidates.join(", "),
             conditions = conditions.join(" AND "),
             cosine = self.nearest.cosine,
             order = self.nearest.order,
@@ -226,6 +262,32 @@ impl Search {
     }
 }
 
+/// The select lists of a search.
+#[derive(Debug, Default)]
+struct Shown {
+    /// Of the inner query, which gives the candidates.
+    candidates: Vec<String>,
+    /// Of the outer one, over those.
+    results: Vec<String>,
+}
+
+impl Shown {
+    /// The row of the columns of these names as `jsonb`. It is made of the rows that come back only: candidates are compared
+    /// before most of them are dropped.
+    fn whole_row(&mut self, names: &[String]) -> String {
+        let mut fields = Vec::with_capacity(names.len());
+        for (at, name) in names.iter().enumerate() {
+            let name = spi::ident(name);
+            self.candidates.push(format!("t.{name} AS whole_{at}"));
+            fields.push(format!("nearest.whole_{at} AS {name}"));
+        }
+        format!(
+            "(SELECT pg_catalog.to_jsonb(r) FROM (SELECT {}) AS r)",
+            fields.join(", ")
+        )
+    }
+}
+
 /// Says where the rest may be, if rows of the table are on another server: this session's settings do not reach it.
 fn tell_elsewhere(oid: pg_sys::Oid, table: &str, found: usize, wanted: usize) -> Result<(), Error> {
     let servers = tables::elsewhere(oid, "hnsw.iterative_scan")?;
@@ -257,7 +319,7 @@ fn scans_iteratively(schema: &str) -> Result<bool, Error> {
     Ok(there.flatten() == Some(true))
 }
 
-/// Rows of a content table nearest to `query`, by cosine similarity (1 - distance), the nearest first.
+/// Rows of a content table, or of an application's own, nearest to `query`, by cosine similarity (1 - distance), the nearest first.
 #[pg_extern(volatile, parallel_unsafe)]
 fn search_content(
     query: Option<&str>,

@@ -11,11 +11,12 @@
 //! | [`record`] | the model every stage shares | std, serde_json |
 //! | [`nul`] | U+0000 in records | record |
 //! | [`source`] | a Chroma persist directory as a stream of records, and its graphs | record, nul, key, index, rusqlite |
-//! | [`map`] | a record as a content row and its entity rows | record, nul |
+//! | [`mapping`] | which field of a record goes into which column, as data | encode's column types |
+//! | [`map`] | a record as a row, and as the content library's item | record, nul, mapping |
 //! | [`embed`] | text to vectors | key; fastembed, ort, tokenizers (feature `onnx`) |
 //! | [`compare`] | whether stored vectors are those of a model | std |
 //! | [`sample`] | the texts and vectors for that, as records pass | record, compare |
-//! | [`encode`] | a row as the values that a table keeps of it | map |
+//! | [`encode`] | a row as the values that a table keeps of it | map, mapping |
 //! | [`reason`] | why a record was not migrated | std |
 //! | [`report`] | counts that add up | reason |
 //! | [`key`] | ids as keys of 128 bits | std |
@@ -47,6 +48,7 @@ pub mod encode;
 pub mod index;
 pub mod key;
 pub mod map;
+pub mod mapping;
 pub mod nul;
 pub mod pipeline;
 pub mod reason;

@@ -29,6 +29,8 @@ pub enum Reason {
     BadText,
     /// `full_content` holds JSON that PostgreSQL cannot store.
     BadContent,
+    /// A metadata value is of a type that its column cannot hold.
+    BadValue,
     /// The server refused the row: a constraint, a length, a trigger.
     Constraint,
     /// A remark about a record that was migrated: its vector may be older than the rest of it.
@@ -53,6 +55,7 @@ impl Reason {
             Reason::BadVector => "bad_vector",
             Reason::BadText => "bad_text",
             Reason::BadContent => "bad_content",
+            Reason::BadValue => "bad_value",
             Reason::Constraint => "constraint",
             Reason::Stale => "stale",
             Reason::Damaged => "damaged",

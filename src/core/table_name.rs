@@ -16,14 +16,16 @@ pub const MOST_BYTES: usize = 63;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Placeholder {
     Collection,
+    CollectionLower,
     Database,
     Tenant,
     Dimension,
 }
 
 impl Placeholder {
-    const ALL: [(&'static str, Placeholder); 4] = [
+    const ALL: [(&'static str, Placeholder); 5] = [
         ("{collection}", Placeholder::Collection),
+        ("{collection_lower}", Placeholder::CollectionLower),
         ("{database}", Placeholder::Database),
         ("{tenant}", Placeholder::Tenant),
         ("{dimension}", Placeholder::Dimension),
@@ -32,6 +34,7 @@ impl Placeholder {
     fn value(self, of: &Subject<'_>) -> String {
         match self {
             Placeholder::Collection => of.collection.name.clone(),
+            Placeholder::CollectionLower => of.collection.name.to_lowercase(),
             Placeholder::Database => of.collection.database.clone(),
             Placeholder::Tenant => of.collection.tenant.clone(),
             Placeholder::Dimension => of.dimension.to_string(),

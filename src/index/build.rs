@@ -15,6 +15,8 @@ const SHORT: f64 = 3.0;
 /// So many times as long takes a build whose graph does not fit into memory: what was measured for 100,000 rows of 384
 /// dimensions at 64 MB.
 const TOO_SMALL: f64 = 12.0;
+/// The most kilobytes that `maintenance_work_mem` can be (`MAX_KILOBYTES` in guc.h).
+const MOST: u64 = i32::MAX as u64;
 
 /// How a build is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,13 +29,11 @@ struct Means {
 }
 
 impl Means {
-    fn of(load: Load) -> Means {
-        let needed = build_bytes(load).div_ceil(1024);
-        let has = pg::maintenance_work_mem();
-        let memory = needed
-            .min(guc::max_memory_bytes() / 1024)
-            .max(has)
-            .min(i32::MAX as u64);
+    /// The means of a build that needs so many bytes.
+    fn of(needed: u64) -> Means {
+        let needed = needed.div_ceil(1024);
+        let memory = needed.min(guc::max_memory_bytes() / 1024);
+        let memory = memory.max(pg::maintenance_work_mem()).min(MOST);
         let processors = std::thread::available_parallelism().map_or(1, |n| n.get());
         let others = u32::try_from(processors - 1).unwrap_or(u32::MAX);
         let workers = match pg::shared_memory_room() {
@@ -46,11 +46,24 @@ impl Means {
             workers,
         }
     }
+
+    /// Runs `build` with them.
+    fn given<R>(self, build: impl FnOnce() -> R) -> R {
+        let number = |number: u64| CString::new(number.to_string()).unwrap_or_default();
+        let (memory, workers) = (number(self.memory), number(self.workers.into()));
+        settings::with(
+            &[
+                (c"maintenance_work_mem", memory.as_c_str()),
+                (c"max_parallel_maintenance_workers", workers.as_c_str()),
+            ],
+            build,
+        )
+    }
 }
 
 /// Runs `build`, which indexes so many rows of the table `name`, and says beforehand how long it will take if that is long.
 pub fn with_means<R>(name: &str, load: Load, build: impl FnOnce() -> R) -> R {
-    let means = Means::of(load);
+    let means = Means::of(build_bytes(load));
     let fits = means.memory >= means.needed;
     let seconds = build_seconds(load, means.workers + 1) * if fits { 1.0 } else { TOO_SMALL };
     if seconds >= SHORT {
@@ -72,15 +85,18 @@ pub fn with_means<R>(name: &str, load: Load, build: impl FnOnce() -> R) -> R {
             );
         }
     }
-    let number = |number: u64| CString::new(number.to_string()).unwrap_or_default();
-    let (memory, workers) = (number(means.memory), number(means.workers.into()));
-    settings::with(
-        &[
-            (c"maintenance_work_mem", memory.as_c_str()),
-            (c"max_parallel_maintenance_workers", workers.as_c_str()),
-        ],
-        build,
-    )
+    means.given(build)
+}
+
+/// Whether a build may have so many bytes.
+pub fn has_memory(bytes: u64) -> bool {
+    let means = Means::of(bytes);
+    means.memory >= means.needed
+}
+
+/// Runs `build`, which needs so many bytes.
+pub fn with_memory<R>(bytes: u64, build: impl FnOnce() -> R) -> R {
+    Means::of(bytes).given(build)
 }
 
 /// A time as people say it.

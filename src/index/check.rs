@@ -38,9 +38,7 @@ pub fn check(index: pg_sys::Oid) -> Result<Proof, Error> {
     }
     let pgvector = Pgvector::find()?;
     let opened = Opened::to_check(table, index);
-    let described = which::indexes(table, &pgvector)?
-        .into_iter()
-        .find(|described| described.oid == index)
+    let described = which::index(table, index, &pgvector)?
         .filter(|_| trial::is_tested(&pgvector))
         .ok_or(Error::NotAVectorIndex(name))?;
     proof::prove(&opened, &described, Reach::Walked)

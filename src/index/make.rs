@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use pgrx::pg_sys;
-use vector_migrate_core::index::cost::Load;
+use vector_migrate_core::index::cost::{Load, build_pays};
 use vector_migrate_core::index::graph::Graph;
 use vector_migrate_core::record::Space;
 
@@ -14,6 +14,7 @@ use super::proof::{self, LOW_RECALL, Proof, Reach};
 use super::which::{self, VectorIndex};
 use super::{Wish, build, define, judge, late, trial};
 use crate::error::Error;
+use crate::load::Loads;
 use crate::message::{Level, notice, send};
 use crate::subxact::{self, Refused};
 use crate::tables::Pgvector;
@@ -64,7 +65,7 @@ pub struct Made {
 pub enum Subject {
     /// A new one, by this statement.
     New(String),
-    /// One that is there, and has no entry for the rows that this transaction put into the table.
+    /// One that is there, and has no entries for the rows of the job's loads.
     There(VectorIndex),
 }
 
@@ -82,6 +83,8 @@ pub struct Job<'a> {
     pub graph: Result<(Graph, Space), String>,
     /// Rows in the table, for estimates.
     pub rows: u64,
+    /// What has put rows in that an index which is there has no entries for.
+    pub loads: Loads,
     /// How much what came of it matters to the caller: an index of many is a detail.
     pub level: Level,
     /// pgvector.
@@ -101,26 +104,26 @@ pub fn make(job: Job<'_>) -> Result<Option<Made>, Error> {
         wish,
         graph,
         rows,
+        loads,
         level,
         pgvector,
     } = job;
     let say = |text: String| send(level, &text);
     if let Subject::There(index) = &subject
-        && let Some(reason) = in_use(table, index)
+        && let Some(reason) = one_by_one((table, index.oid), (rows, loads.rows))
     {
-        let reason = reason.to_owned();
         if wish == Wish::Import {
             return Err(Error::NoImport(reason));
         }
         say(format!(
             "{reason}: rows go into the vector index of {name} one by one"
         ));
-        late::insert_own_rows(table, index)?;
+        late::insert_own_rows(table, index.oid, &loads)?;
         return Ok(Some(Made {
             way: Way::Inserted,
             name: which::shown(index.oid)?,
             rows,
-            inserted: rows,
+            inserted: loads.rows.min(rows),
             reason,
             seconds: since.elapsed().as_secs_f64(),
             recall: None,
@@ -190,12 +193,23 @@ pub fn make(job: Job<'_>) -> Result<Option<Made>, Error> {
     Ok(Some(made))
 }
 
+/// Why the index is not filled anew, but gets the `missing` ones of its table's rows; `None`: it is, and is locked for that.
+fn one_by_one(
+    (table, index): (pg_sys::Oid, pg_sys::Oid),
+    (rows, missing): (u64, u64),
+) -> Option<String> {
+    if !build_pays(rows, missing) {
+        return Some(format!("only {missing} of about {rows} rows are new"));
+    }
+    in_use(table, index).map(str::to_owned)
+}
+
 /// Why the index cannot be filled anew; `None`: it can, and is locked for that.
-fn in_use(table: pg_sys::Oid, index: &VectorIndex) -> Option<&'static str> {
-    if opened::is_in_use_here(index.oid) {
+pub(super) fn in_use(table: pg_sys::Oid, index: pg_sys::Oid) -> Option<&'static str> {
+    if opened::is_in_use_here(index) {
         return Some("an open query of this session uses the index");
     }
-    let locked = opened::try_to_lock(table, index.oid);
+    let locked = opened::try_to_lock(table, index);
     (!locked).then_some("other sessions use the table or the index")
 }
 
@@ -266,7 +280,11 @@ impl Task<'_> {
                 Subject::There(index) => (index.oid, Origin::Emptied),
             };
             let described = match self.subject {
-                Subject::New(_) => which::index(self.table, oid, self.pgvector)?,
+                Subject::New(_) => {
+                    which::index(self.table, oid, self.pgvector)?.ok_or_else(|| {
+                        Error::Bug("a vector index that was defined is not there".into())
+                    })?
+                }
                 Subject::There(index) => *index,
             };
             let opened = Opened::to_fill(self.table, oid);

@@ -21,8 +21,10 @@ mod define;
 mod fill;
 mod import;
 mod judge;
+mod kept;
 #[allow(unsafe_code)]
 mod late;
+mod lists;
 mod make;
 #[allow(unsafe_code)]
 mod opened;
@@ -37,6 +39,8 @@ mod values;
 mod which;
 
 pub use check::check;
+pub use kept::kept_up;
+pub use lists::{ListIndex, ListJob, list_indexes, make_lists};
 pub use make::{Job, Made, Subject, Way, make};
 pub use which::{EFFORT, VectorIndex, indexes, statement};
 

@@ -7,7 +7,7 @@ use vector_migrate_core::record::Space;
 use super::values::operator_class;
 use crate::error::Error;
 use crate::spi;
-use crate::tables::{Pgvector, attributes};
+use crate::tables::{Attribute, Pgvector, attributes};
 
 /// Most dimensions that an HNSW index takes as `vector`, and as `halfvec` (pgvector's README).
 const MAX_VECTOR: u32 = 2_000;
@@ -20,7 +20,7 @@ pub const EFFORT: u64 = DEFAULT_EF_CONSTRUCTION as u64;
 /// The least and the most that it takes as m.
 const M: std::ops::RangeInclusive<u32> = 2..=100;
 
-/// An HNSW index on a table's column `embedding`, of all rows.
+/// An HNSW index on a table's column with vectors, of all rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VectorIndex {
     /// The index.
@@ -55,23 +55,24 @@ impl VectorIndex {
     }
 }
 
-/// The statement that defines an index on `embedding` of the table `name` (qualified and quoted), for distances in `space`
-/// and with `m` as the collection's graph has it; `None` if the vectors have too many dimensions for any.
+/// The statement that defines an index on `column` (not quoted) with vectors of the type `vector` of the table `name` (qualified
+/// and quoted), for distances in `space` and with `m` as the collection's graph has it; `None` if the vectors have too many
+/// dimensions for any.
 pub fn statement(
     name: &str,
-    vector: VectorType,
+    (column, vector): (&str, VectorType),
     space: Space,
     m: Option<u32>,
     pgvector: &Pgvector,
 ) -> Option<String> {
-    let schema = &pgvector.schema;
+    let (schema, column) = (&pgvector.schema, spi::ident(column));
     let dimensions = vector.dimension?;
     let most = if vector.half { MAX_HALFVEC } else { MAX_VECTOR };
     let expression = if dimensions <= most {
-        format!("embedding {schema}.{}", operator_class(space, vector.half))
+        format!("{column} {schema}.{}", operator_class(space, vector.half))
     } else if dimensions <= MAX_HALFVEC && pgvector.halfvec.is_some() {
         let class = operator_class(space, true);
-        format!("(embedding::{schema}.halfvec({dimensions})) {schema}.{class}")
+        format!("({column}::{schema}.halfvec({dimensions})) {schema}.{class}")
     } else {
         return None;
     };
@@ -93,21 +94,32 @@ pub fn statement(
     ))
 }
 
-/// The HNSW indexes on the column `embedding` of the table that hold every row, and that pgvector can use.
+/// The HNSW indexes on the column of this name (not quoted) of the table that hold every row, and that pgvector can use.
 ///
 /// # Errors
 /// The server's own.
-pub fn indexes(table: pg_sys::Oid, pgvector: &Pgvector) -> Result<Vec<VectorIndex>, Error> {
-    let column = attributes(table)?
-        .into_iter()
-        .find(|column| column.name == "embedding");
-    let Some(column) = column else {
-        return Ok(Vec::new());
-    };
+pub fn indexes(
+    table: pg_sys::Oid,
+    column: &str,
+    pgvector: &Pgvector,
+) -> Result<Vec<VectorIndex>, Error> {
+    match attributes(table)?.iter().find(|it| it.name == column) {
+        Some(column) => on(table, column, pgvector),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// As [`indexes`], of a column that was looked up.
+fn on(
+    table: pg_sys::Oid,
+    column: &Attribute,
+    pgvector: &Pgvector,
+) -> Result<Vec<VectorIndex>, Error> {
     let Some(ty) = column.vector_type(pgvector) else {
         return Ok(Vec::new());
     };
-    // format_type writes the type as pg_get_expr does: qualified if search_path does not have it.
+    // quote_ident and format_type write the name and the type as pg_get_expr does: quoted where it has to be, qualified if
+    // search_path does not have it.
     let found = spi::look_up(
         "SELECT i.indexrelid, o.opcname::pg_catalog.text, a.atttypmod, \
                 (SELECT p.option_value::pg_catalog.int4 FROM pg_catalog.pg_options_to_table(c.reloptions) p \
@@ -125,7 +137,8 @@ pub fn indexes(table: pg_sys::Oid, pgvector: &Pgvector) -> Result<Vec<VectorInde
             AND o.opcintype OPERATOR(pg_catalog.=) ANY (ARRAY[$4, $5]) \
             AND (i.indkey[0] OPERATOR(pg_catalog.=) $2 \
                  OR pg_catalog.pg_get_expr(i.indexprs, i.indrelid) OPERATOR(pg_catalog.=) \
-                    ('(embedding)::' OPERATOR(pg_catalog.||) pg_catalog.format_type($5, $3))) \
+                    ('(' OPERATOR(pg_catalog.||) pg_catalog.quote_ident($6) OPERATOR(pg_catalog.||) ')::' \
+                     OPERATOR(pg_catalog.||) pg_catalog.format_type($5, $3))) \
           ORDER BY i.indexrelid",
         &[
             table.into(),
@@ -133,6 +146,7 @@ pub fn indexes(table: pg_sys::Oid, pgvector: &Pgvector) -> Result<Vec<VectorInde
             column.typmod.into(),
             pgvector.vector.into(),
             pgvector.halfvec.into(),
+            column.name.as_str().into(),
         ],
         |row| {
             Ok((
@@ -170,19 +184,22 @@ pub fn indexes(table: pg_sys::Oid, pgvector: &Pgvector) -> Result<Vec<VectorInde
     Ok(described.collect())
 }
 
-/// The one with this OID.
+/// The one with this OID, on whichever of the table's columns; `None` if it is none of them.
 ///
 /// # Errors
-/// [`Error::Bug`] if it is none of them; the server's own.
+/// The server's own.
 pub fn index(
     table: pg_sys::Oid,
     oid: pg_sys::Oid,
     pgvector: &Pgvector,
-) -> Result<VectorIndex, Error> {
-    indexes(table, pgvector)?
-        .into_iter()
-        .find(|index| index.oid == oid)
-        .ok_or_else(|| Error::Bug("a vector index that was defined is not there".into()))
+) -> Result<Option<VectorIndex>, Error> {
+    for column in attributes(table)? {
+        let found = on(table, &column, pgvector)?;
+        if let Some(index) = found.into_iter().find(|index| index.oid == oid) {
+            return Ok(Some(index));
+        }
+    }
+    Ok(None)
 }
 
 /// The index's name, qualified where the search path does not have it.

@@ -14,7 +14,9 @@ pub struct Block {
     pub number: i64,
     /// The collection of all its rows.
     pub collection: String,
-    /// The rows' ids.
+    /// What the table's key has for it.
+    collection_key: String,
+    /// The rows' keys.
     pub keys: Vec<String>,
     users: Option<Vec<Option<String>>>,
     entities: Option<Vec<i32>>,
@@ -30,7 +32,8 @@ impl Block {
     pub fn next(run: i64, target: pg_sys::Oid, after: i64) -> Result<Option<Block>, Error> {
         as_owner(|| {
             spi::read_one(
-                "SELECT block_no, collection, keys, users, entities, xids::pg_catalog.text[], before \
+                "SELECT block_no, collection, coalesce(collection_key, collection), keys, users, entities, \
+                        xids::pg_catalog.text[], before \
                    FROM vector_migrate.run_rows \
                   WHERE run_id OPERATOR(pg_catalog.=) $1 AND block_no OPERATOR(pg_catalog.>) $2 \
                     AND target OPERATOR(pg_catalog.=) $3 \
@@ -40,11 +43,12 @@ impl Block {
                     Ok(Block {
                         number: row.get(1)?.unwrap_or_default(),
                         collection: row.get(2)?.unwrap_or_default(),
-                        keys: row.get(3)?.unwrap_or_default(),
-                        users: row.get(4)?,
-                        entities: row.get(5)?,
-                        xids: row.get(6)?.unwrap_or_default(),
-                        before: row.get(7)?,
+                        collection_key: row.get(3)?.unwrap_or_default(),
+                        keys: row.get(4)?.unwrap_or_default(),
+                        users: row.get(5)?,
+                        entities: row.get(6)?,
+                        xids: row.get(7)?.unwrap_or_default(),
+                        before: row.get(8)?,
                     })
                 },
             )
@@ -71,7 +75,7 @@ impl Block {
     /// The keys of the rows at `places`, numbered by place.
     pub fn keys(&self, places: &[usize]) -> RunKeys {
         RunKeys {
-            collection: self.collection.clone(),
+            collection: self.collection_key.clone(),
             number: places.iter().map(|&place| number(place)).collect(),
             key: pick(&self.keys, places),
             user: self.users.as_ref().map(|users| pick(users, places)),
@@ -109,14 +113,15 @@ impl Block {
 /// An array that is NULL stays NULL.
 const SHRINK: &str = "\
     UPDATE vector_migrate.run_rows b \
-       SET (keys, users, entities, xids, before) = \
+       SET (keys, records, users, entities, xids, before) = \
            (SELECT pg_catalog.array_agg(u.key ORDER BY u.n), \
+                   CASE WHEN b.records IS NOT NULL THEN pg_catalog.array_agg(u.record ORDER BY u.n) END, \
                    CASE WHEN b.users IS NOT NULL THEN pg_catalog.array_agg(u.user_id ORDER BY u.n) END, \
                    CASE WHEN b.entities IS NOT NULL THEN pg_catalog.array_agg(u.entities ORDER BY u.n) END, \
                    pg_catalog.array_agg(u.xid ORDER BY u.n), \
                    CASE WHEN b.before IS NOT NULL THEN pg_catalog.array_agg(u.before ORDER BY u.n) END \
-              FROM unnest(b.keys, b.users, b.entities, b.xids, b.before) WITH ORDINALITY \
-                   AS u(key, user_id, entities, xid, before, n) \
+              FROM unnest(b.keys, b.records, b.users, b.entities, b.xids, b.before) WITH ORDINALITY \
+                   AS u(key, record, user_id, entities, xid, before, n) \
              WHERE u.n OPERATOR(pg_catalog.=) ANY ($3)) \
      WHERE b.run_id OPERATOR(pg_catalog.=) $1 AND b.block_no OPERATOR(pg_catalog.=) $2";
 

@@ -2,24 +2,28 @@
 
 use pgrx::pg_sys;
 use vector_migrate_core::encode::{ArrayImage, ColumnType, TupleBuffer};
+use vector_migrate_core::pipeline::Identity;
 use vector_migrate_core::reason::Rejection;
 
 use super::follow::{Followers, Move};
 use super::table::{array_of, too_long, write};
 use crate::error::Error;
+use crate::tables::Target;
 
 const TEXTS: ColumnType = array_of(pg_sys::BuiltinOid::TEXTOID);
 const INTEGERS: ColumnType = array_of(pg_sys::BuiltinOid::INT4OID);
 const XIDS: ColumnType = array_of(pg_sys::BuiltinOid::XIDOID);
 
 /// The columns of `run_rows`, as rows fill them.
-const COLUMNS: [(&str, ColumnType); 10] = [
+const COLUMNS: [(&str, ColumnType); 12] = [
     ("run_id", ColumnType::Int8),
     ("block_no", ColumnType::Int8),
     ("target", ColumnType::Oid),
     ("collection", ColumnType::Text),
     ("source", ColumnType::Text),
+    ("collection_key", ColumnType::Text),
     ("keys", TEXTS),
+    ("records", TEXTS),
     ("users", TEXTS),
     ("entities", INTEGERS),
     ("xids", XIDS),
@@ -40,6 +44,8 @@ const MOST_ENTITIES: usize = 0x7FFF_FFFF;
 pub struct WrittenRow<'a> {
     /// The content row's id, as its column spells it.
     pub key: &'a str,
+    /// The record's id, where the key has another.
+    pub record: &'a str,
     /// The content row's owner.
     pub user: Option<&'a str>,
     /// Entity rows that were inserted with it.
@@ -58,12 +64,15 @@ pub struct RunCollection {
     pub name: String,
     /// The id that Chroma gave it.
     pub source: String,
+    /// What the table's key has for it, if it has it.
+    pub key: String,
 }
 
 /// A block under construction.
 #[derive(Debug)]
 struct NewBlock {
     keys: ArrayImage,
+    records: ArrayImage,
     users: ArrayImage,
     entities: ArrayImage,
     has_entities: bool,
@@ -76,6 +85,7 @@ impl Default for NewBlock {
         let array = |ty: pg_sys::Oid| ArrayImage::new(ty.into());
         NewBlock {
             keys: array(pg_sys::TEXTOID),
+            records: array(pg_sys::TEXTOID),
             users: array(pg_sys::TEXTOID),
             entities: array(pg_sys::INT4OID),
             has_entities: false,
@@ -91,6 +101,8 @@ pub struct Journal {
     run: i64,
     target: pg_sys::Oid,
     with_users: bool,
+    /// The keys are not the records' ids.
+    with_records: bool,
     collection: RunCollection,
     inserted: NewBlock,
     overwritten: NewBlock,
@@ -102,25 +114,24 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// The journal of `run`, which fills `target` and has written `blocks` blocks before. `with_users`: the table's key has the
-    /// user; `per_collection`: it has the collection; `versioned`: `xmin` tells rows that have changed.
+    /// The journal of `run`, which fills `target` and has written `blocks` blocks before.
     pub fn new(
         (run, blocks): (i64, i64),
-        target: pg_sys::Oid,
-        with_users: bool,
-        per_collection: bool,
-        versioned: bool,
+        target: &Target,
     ) -> Journal {
+        let Target { oid, key, .. } = target;
         Journal {
             run,
-            target,
-            with_users,
+            target: *oid,
+            with_users: key.user.is_some(),
+            with_records: target.identity != Identity::Record,
             collection: RunCollection::default(),
             inserted: NewBlock::default(),
             overwritten: NewBlock::default(),
             blocks,
             moves: Vec::new(),
-            followers: versioned.then(|| Followers::new(run, target, per_collection)),
+            followers: (target.versioned)
+                .then(|| Followers::new(run, *oid, key.collection.is_some())),
         }
     }
 
@@ -142,7 +153,9 @@ impl Journal {
             None => &mut self.inserted,
             Some(_) => &mut self.overwritten,
         };
-        block.push(entry, self.with_users).map_err(too_long)?;
+        block
+            .push(entry, self.with_users, self.with_records)
+            .map_err(too_long)?;
         if block.keys.len() >= BLOCK_ROWS || block.before.bytes() >= BLOCK_BYTES {
             self.flush()?;
         }
@@ -226,7 +239,10 @@ impl Journal {
         out.field(&u32::from(self.target).to_ne_bytes())?;
         out.text(Some(&self.collection.name))?;
         out.text(Some(&self.collection.source))?;
+        let key = &self.collection.key;
+        out.text(Some(key).filter(|key| **key != self.collection.name).map(String::as_str))?;
         array(&mut out, true, &block.keys)?;
+        array(&mut out, self.with_records, &block.records)?;
         array(&mut out, self.with_users, &block.users)?;
         array(&mut out, block.has_entities, &block.entities)?;
         array(&mut out, true, &block.xids)?;
@@ -236,8 +252,16 @@ impl Journal {
 }
 
 impl NewBlock {
-    fn push(&mut self, entry: &WrittenRow<'_>, with_users: bool) -> Result<(), Rejection> {
+    fn push(
+        &mut self,
+        entry: &WrittenRow<'_>,
+        with_users: bool,
+        with_records: bool,
+    ) -> Result<(), Rejection> {
         self.keys.push_text(entry.key)?;
+        if with_records {
+            self.records.push_text(entry.record)?;
+        }
         match entry.user {
             Some(user) if with_users => self.users.push_text(user)?,
             None if with_users => self.users.push_null(),

@@ -8,10 +8,12 @@ mod block;
 mod failures;
 mod follow;
 mod journal;
+mod known;
 mod mark;
 mod origins;
 #[allow(unsafe_code)]
 mod owner;
+mod parents;
 mod referrers;
 mod rollback;
 mod rollback_target;
@@ -22,7 +24,9 @@ mod undo;
 
 pub use failures::{FailedRecord, write_failures};
 pub use journal::{Journal, RunCollection, WrittenRow};
+pub use known::known_records;
 pub use origins::{Names, Origins, origins};
 pub use owner::{as_owner, as_table_owner};
+pub use parents::MadeParent;
 pub use rollback::{RolledBack, Undone, roll_back};
 pub use run::{RunSummary, TargetSummary, finish, has_filled, next_run_id};

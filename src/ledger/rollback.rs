@@ -3,10 +3,12 @@
 use pgrx::pg_sys;
 
 use super::owner::as_owner;
+use super::parents;
 use super::rollback_target::{self, RunTarget};
 use super::undo::Step;
 use crate::error::Error;
 use crate::spi;
+use crate::tables::Roles;
 
 /// What became of one table.
 #[derive(Debug)]
@@ -99,6 +101,7 @@ pub fn roll_back(run: Option<i64>, force: bool) -> Result<RolledBack, Error> {
     let touched = total.removed + total.restored + total.entities_removed + total.entities_restored;
     let untouched = touched == 0 && total.kept + total.entities_kept > 0;
     if !untouched {
+        parents::undo(run, force)?;
         close(run)?;
     }
     Ok(RolledBack {
@@ -186,13 +189,19 @@ fn find(run: Option<i64>) -> Result<Found, Error> {
     let found = rows.into_iter().next().ok_or(Error::UnknownRun(number))?;
     let targets = as_owner(|| {
         spi::read(
-            "SELECT content_target::pg_catalog.oid, entity_target::pg_catalog.oid \
+            "SELECT content_target::pg_catalog.oid, entity_target::pg_catalog.oid, \
+                    id_columns, collection_columns, user_columns \
                FROM vector_migrate.run_targets WHERE run_id OPERATOR(pg_catalog.=) $1 ORDER BY target_no",
             &[number.into()],
             |row| {
                 Ok(RunTarget {
                     content: row.get(1)?.unwrap_or(pg_sys::InvalidOid),
                     entity: row.get(2)?,
+                    roles: Roles {
+                        id: row.get(3)?.unwrap_or_default(),
+                        collection: row.get(4)?.unwrap_or_default(),
+                        user: row.get(5)?.unwrap_or_default(),
+                    },
                 })
             },
         )

@@ -9,16 +9,18 @@ use super::referrers::Referrers;
 use super::steps::undo_all;
 use super::undo::{Step, Tables};
 use crate::error::Error;
-use crate::tables::{self, ForeignKey, Known, RunTable};
+use crate::tables::{self, ForeignKey, Known, Roles, RunTable};
 use crate::{lock, spi};
 
 /// Tables that a run wrote to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct RunTarget {
     /// The content table.
     pub content: pg_sys::Oid,
     /// The entity table.
     pub entity: Option<pg_sys::Oid>,
+    /// What columns of the content table may tell its rows apart.
+    pub roles: Roles,
 }
 
 /// What the ledger has left of a target.
@@ -97,7 +99,7 @@ fn describe(
             return Ok(None);
         }
     }
-    let Some(content) = RunTable::content(target.content, known)? else {
+    let Some(content) = RunTable::content(target.content, &target.roles, known)? else {
         return Ok(None);
     };
     let entity = match target.entity {

@@ -4,11 +4,12 @@ use pgrx::JsonB;
 use pgrx::prelude::*;
 use vector_migrate_core::report::Counts;
 
-use super::mark;
 use super::owner::as_owner;
+use super::{MadeParent, mark, parents};
 use crate::error::Error;
 use crate::index::Made;
 use crate::spi;
+use crate::tables::Roles;
 
 /// What `runs` keeps of a run.
 #[derive(Debug)]
@@ -44,6 +45,12 @@ pub struct TargetSummary {
     pub entity: Option<pg_sys::Oid>,
     /// The run made the content table.
     pub created: bool,
+    /// The preset whose table it is; `None`: the caller described it.
+    pub preset: Option<&'static str>,
+    /// What columns of the content table may tell its rows apart.
+    pub roles: Roles,
+    /// Rows that the run made in the table that it refers to.
+    pub parents: Vec<MadeParent>,
     /// Content rows that it got.
     pub migrated: u64,
     /// Entity rows that came with them.
@@ -129,8 +136,9 @@ pub fn finish(run: RunSummary) -> Result<(), Error> {
             spi::write(
                 "INSERT INTO vector_migrate.run_targets \
                    (run_id, target_no, content_target, entity_target, created, migrated, entities, \
-                    index_way, index_reason, index_seconds, index_recall) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+                    index_way, index_reason, index_seconds, index_recall, \
+                    preset, id_columns, collection_columns, user_columns) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
                 &[
                     run.run_id.into(),
                     number.into(),
@@ -143,8 +151,13 @@ pub fn finish(run: RunSummary) -> Result<(), Error> {
                     index.map(|made| made.reason.as_str()).into(),
                     index.map(|made| made.seconds).into(),
                     index.and_then(|made| made.recall).into(),
+                    target.preset.into(),
+                    target.roles.id.clone().into(),
+                    target.roles.collection.clone().into(),
+                    target.roles.user.clone().into(),
                 ],
             )?;
+            parents::write(run.run_id, target.content, &target.parents)?;
             mark::write(run.run_id, target.content)?;
         }
         Ok(())

@@ -6,7 +6,7 @@ use vector_migrate_core::reason::Rejection;
 
 use super::owner::as_owner;
 use crate::error::Error;
-use crate::load::{self, Destination, LoadColumn};
+use crate::load::{self, Destination, LeftOut, LoadColumn};
 use crate::spi;
 
 /// An array of elements of this type.
@@ -27,7 +27,10 @@ pub(super) fn write(
 ) -> Result<(), Error> {
     let columns: Vec<LoadColumn> = columns
         .iter()
-        .map(|&(name, ty)| LoadColumn { name, ty })
+        .map(|&(name, ty)| LoadColumn {
+            name: name.to_owned(),
+            ty,
+        })
         .collect();
     let tuples = [tuples.into_bytes()];
     as_owner(|| {
@@ -39,7 +42,14 @@ pub(super) fn write(
         let oid = oid.flatten();
         let oid = oid.ok_or_else(|| Error::Bug(format!("{name} is not there")))?;
         let way = load::choose(oid, &columns, &[], false, true);
-        let to = Destination::new((oid, name.to_owned()), columns, way, Vec::new(), Vec::new());
+        let to = Destination::new(
+            (oid, name.to_owned()),
+            columns,
+            way,
+            Vec::new(),
+            LeftOut::default(),
+            false,
+        );
         to.load_tuples(&tuples)
     })?;
     Ok(())

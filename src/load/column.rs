@@ -1,20 +1,20 @@
 //! The columns of a destination.
 
-use vector_migrate_core::encode::{Column, ColumnType, TableColumn};
+use vector_migrate_core::encode::{Column, ColumnType};
 
 /// A column that rows fill.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct LoadColumn {
     /// Its name.
-    pub name: &'static str,
+    pub name: String,
     /// How its values are written.
     pub ty: ColumnType,
 }
 
-impl<C: TableColumn> From<&Column<C>> for LoadColumn {
-    fn from(column: &Column<C>) -> LoadColumn {
+impl From<&Column> for LoadColumn {
+    fn from(column: &Column) -> LoadColumn {
         LoadColumn {
-            name: column.column.name(),
+            name: column.name.clone(),
             ty: column.ty,
         }
     }

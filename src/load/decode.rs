@@ -45,7 +45,7 @@ impl<'d> Decoder<'d> {
     /// # Errors
     /// Raised, if the table is another than was described: only this transaction itself can have changed it.
     pub fn new(relation: &PgRelation, to: &'d Destination) -> Decoder<'d> {
-        let fields = to.columns.iter().map(|column| field(relation, *column));
+        let fields = to.columns.iter().map(|column| field(relation, column));
         let numbered = to
             .numbers
             .names()
@@ -149,8 +149,8 @@ fn column(relation: &PgRelation, name: &str) -> Option<(usize, pg_sys::Oid, i32)
 }
 
 /// What becomes of a field; `None` if the column is gone or has another type than it is written for.
-fn field(relation: &PgRelation, wanted: LoadColumn) -> Option<Field> {
-    let (column, ty, mut modifier) = column(relation, wanted.name)?;
+fn field(relation: &PgRelation, wanted: &LoadColumn) -> Option<Field> {
+    let (column, ty, mut modifier) = column(relation, &wanted.name)?;
     // SAFETY: getBaseTypeAndTypmod, get_typbyval and get_element_type (lsyscache.c) look at the catalog, which knows a column's
     // type; the first leaves the modifier alone if it is no domain's.
     let (base, by_value, element) = unsafe {
@@ -184,6 +184,8 @@ fn field(relation: &PgRelation, wanted: LoadColumn) -> Option<Field> {
         ColumnType::Int2 => value(Written::Number, base == pg_sys::INT2OID),
         ColumnType::Int4 => value(Written::Number, base == pg_sys::INT4OID),
         ColumnType::Int8 => value(Written::Number, base == pg_sys::INT8OID),
+        ColumnType::Float4 => value(Written::Number, base == pg_sys::FLOAT4OID),
+        ColumnType::Numeric => value(Written::Whole, base == pg_sys::NUMERICOID),
         ColumnType::Float8 => value(Written::Number, base == pg_sys::FLOAT8OID),
         ColumnType::Timestamp => value(Written::Number, base == pg_sys::TIMESTAMPOID),
         ColumnType::TimestampTz => value(Written::Number, base == pg_sys::TIMESTAMPTZOID),

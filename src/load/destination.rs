@@ -3,7 +3,7 @@
 use pgrx::pg_sys;
 
 use super::sequence::{Numbers, SequenceSubstitute};
-use super::{LoadColumn, Way};
+use super::{LeftOut, LoadColumn, Way};
 
 /// A table that rows are loaded into.
 #[derive(Debug)]
@@ -15,20 +15,23 @@ pub struct Destination {
     pub(super) columns: Vec<LoadColumn>,
     pub(super) way: Way,
     pub(super) numbers: Numbers,
+    /// Rows bring the numbers of an identity column.
+    pub(super) overrides: bool,
     /// Indexes that get their entries after the load.
-    pub(super) late: Vec<pg_sys::Oid>,
+    pub(super) late: LeftOut,
 }
 
 impl Destination {
     /// The table `oid` of this name (qualified and quoted), whose `columns` rows fill in the way that was chosen for it.
     /// `substitutes`: columns that get numbers instead of a sequence's. `late`: indexes that rows which go in directly get no
-    /// entries in.
+    /// entries in. `overrides`: rows bring the numbers of an identity column.
     pub fn new(
         (oid, name): (pg_sys::Oid, String),
         columns: Vec<LoadColumn>,
         way: Way,
         substitutes: Vec<SequenceSubstitute>,
-        late: Vec<pg_sys::Oid>,
+        late: LeftOut,
+        overrides: bool,
     ) -> Destination {
         Destination {
             oid,
@@ -36,6 +39,7 @@ impl Destination {
             columns,
             way,
             numbers: Numbers::new(substitutes),
+            overrides,
             late,
         }
     }

@@ -13,7 +13,7 @@ use pgrx::{PgRelation, pg_sys};
 use super::after::After;
 use super::decode::Decoder;
 use super::defaults::Defaults;
-use super::{Destination, Supply};
+use super::{Destination, LeftOut, Supply};
 use crate::{lock, pg};
 
 /// Rows that are put in together; as many as COPY takes, but for wide ones.
@@ -28,6 +28,10 @@ const BYTES: usize = 1 << 16;
 pub(super) fn load(to: &Destination, supply: &mut dyn Supply) -> u64 {
     let relation = lock::open_for_writing(to.oid);
     let decoder = Decoder::new(&relation, to);
+    if !to.late.is_empty() {
+        // A command of its own: its number tells these rows from those that have their entries.
+        pg::next_command();
+    }
     // SAFETY: relation_open (relation.c): the table is open, and stays so until `finish`; `way` has chosen it.
     let mut heap = unsafe { Heap::begin(&relation, &decoder, &to.late) };
     loop {
@@ -39,8 +43,10 @@ pub(super) fn load(to: &Destination, supply: &mut dyn Supply) -> u64 {
         // asked again, and by then `put` has put in all of it.
         unsafe { heap.put(piece, &decoder) };
     }
+    let command = heap.command;
     // SAFETY: once, at the end, as EndCopyFrom (copyfrom.c).
     let stored = unsafe { heap.finish() };
+    to.late.loaded(command, stored);
     pg::next_command();
     stored
 }
@@ -70,7 +76,7 @@ struct Heap {
 impl Heap {
     /// # Safety
     /// On the backend's thread, inside a subtransaction; `opened` is a plain table, and outlives this.
-    unsafe fn begin(opened: &PgRelation, decoder: &Decoder<'_>, late: &[pg_sys::Oid]) -> Heap {
+    unsafe fn begin(opened: &PgRelation, decoder: &Decoder<'_>, late: &LeftOut) -> Heap {
         let relation = opened.as_ptr();
         // SAFETY: the calls are those of COPY (copyfrom.c) for one table; the table is in no range table, as in the catalog's
         // own inserts (indexing.c).
@@ -234,7 +240,7 @@ impl Heap {
 ///
 /// # Safety
 /// The indexes of `result` are open.
-unsafe fn leave_out(result: *mut pg_sys::ResultRelInfo, late: &[pg_sys::Oid]) -> bool {
+unsafe fn leave_out(result: *mut pg_sys::ResultRelInfo, late: &LeftOut) -> bool {
     // SAFETY: ExecOpenIndices (execIndexing.c) has made two arrays of ri_NumIndices elements; the IndexInfo is this ResultRelInfo's
     // own (BuildIndexInfo in index.c), and ExecInsertIndexTuples passes over one that is not ready for inserts.
     unsafe {
@@ -242,7 +248,7 @@ unsafe fn leave_out(result: *mut pg_sys::ResultRelInfo, late: &[pg_sys::Oid]) ->
         let mut others = false;
         for at in 0..count {
             let index = *(*result).ri_IndexRelationDescs.add(at);
-            if late.contains(&(*index).rd_id) {
+            if late.has((*index).rd_id) {
                 (**(*result).ri_IndexRelationInfo.add(at)).ii_ReadyForInserts = false;
             } else {
                 others = true;

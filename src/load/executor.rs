@@ -11,9 +11,9 @@ use crate::{lock, spi};
 /// [`Error::Bug`]; the server's own are raised.
 pub(super) fn insert(to: &Destination, supply: &mut dyn Supply) -> Result<u64, Error> {
     let columns: Vec<String> = names(to).map(spi::ident).collect();
-    let overriding = match to.numbers.names().next() {
-        Some(_) => "OVERRIDING SYSTEM VALUE ",
-        None => "",
+    let overriding = match to.overrides || to.numbers.names().next().is_some() {
+        true => "OVERRIDING SYSTEM VALUE ",
+        false => "",
     };
     run(to, supply, |rows| {
         format!(
@@ -41,7 +41,7 @@ pub(super) fn run(
 
 /// The columns that are filled.
 fn names(to: &Destination) -> impl Iterator<Item = &str> {
-    let columns = to.columns.iter().map(|column| column.name);
+    let columns = to.columns.iter().map(|column| column.name.as_str());
     columns.chain(to.numbers.names())
 }
 

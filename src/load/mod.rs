@@ -24,6 +24,7 @@ mod destination;
 #[allow(unsafe_code)]
 mod direct;
 mod executor;
+mod left_out;
 mod sequence;
 mod take;
 #[allow(unsafe_code)]
@@ -31,6 +32,7 @@ mod way;
 
 pub use column::LoadColumn;
 pub use destination::Destination;
+pub use left_out::{LeftOut, Loads};
 pub use sequence::SequenceSubstitute;
 pub use way::{Way, choose};
 

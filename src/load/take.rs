@@ -11,6 +11,7 @@ impl Destination {
     /// # Errors
     /// [`Error::Bug`]; the server's own are raised.
     pub fn load(&self, supply: &mut dyn Supply) -> Result<u64, Error> {
+        self.late.begin();
         match self.way {
             Way::Direct => Ok(direct::load(self, supply)),
             Way::Executor(_) => executor::insert(self, supply),

@@ -1,5 +1,6 @@
 //! The arguments of `migrate_chroma` as SQL gives them, and how one is made of what may be given.
 
+use vector_migrate_core::mapping::{self, Preset, Word, presets};
 use vector_migrate_core::table_name::TableName;
 
 use crate::error::Error;
@@ -45,6 +46,10 @@ pub struct Arguments {
     pub dimension: Option<i32>,
     /// What stands before each collection's name.
     pub source_name: Option<String>,
+    /// An application's tables.
+    pub preset: Option<String>,
+    /// Words for columns: the text of a jsonb value.
+    pub columns: Option<String>,
 }
 
 /// The choice that `word` names.
@@ -151,5 +156,41 @@ pub fn source_name(name: String) -> Result<String, Error> {
             value: name,
             hint: "Give a word without \":\" and \"/\", as 'south'.".into(),
         }),
+    }
+}
+
+/// The preset of this name.
+///
+/// # Errors
+/// [`Error::BadArgument`].
+pub fn preset(name: &str) -> Result<&'static Preset, Error> {
+    mapping::preset(name).ok_or_else(|| {
+        let names: Vec<&str> = presets().iter().map(|it| it.name.as_str()).collect();
+        Error::BadArgument {
+            argument: "preset",
+            value: name.to_owned(),
+            hint: format!("It can be {}.", names.join(", ")),
+        }
+    })
+}
+
+/// The words that `columns` gives columns.
+///
+/// # Errors
+/// [`Error::BadArgument`].
+pub fn columns(json: &str) -> Result<Vec<(String, Word)>, Error> {
+    mapping::layout::parse(json).map_err(|why| Error::BadArgument {
+        argument: "columns",
+        value: shortened(json),
+        hint: format!("{why}."),
+    })
+}
+
+/// The beginning of a text that may be long.
+pub fn shortened(text: &str) -> String {
+    const MOST: usize = 60;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
     }
 }

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use vector_migrate_core::encode::{ColumnType, ContentColumn, canonical_key};
+use vector_migrate_core::encode::{ColumnType, canonical_key};
+use vector_migrate_core::mapping::Word;
 use vector_migrate_core::pipeline::EmbeddingMode;
 use vector_migrate_core::record::Collection;
 
@@ -10,7 +11,7 @@ use super::decisions::Decisions;
 use super::options::Options;
 use super::parts::Part;
 use crate::error::Error;
-use crate::tables::{KeyPart, Target, check_update_privilege};
+use crate::tables::{Target, check_update_privilege};
 
 /// Checks what can be checked of one table; gives the user whose records are wanted, as the table's column spells it.
 ///
@@ -26,7 +27,7 @@ pub fn check_table(options: &Options, tables: &Decisions) -> Result<Option<Strin
         held(content, "default_user_id", user)?;
     }
     if let Some(source) = &options.source_name
-        && !content.key.contains(&KeyPart::Collection)
+        && content.key.collection.is_none()
     {
         return Err(Error::BadArgument {
             argument: "source_name",
@@ -83,7 +84,7 @@ pub fn check_dimensions(options: &Options, parts: &[Part]) -> Result<(), Error> 
         };
         for (what, has) in has {
             match (has, content.vector.dimension) {
-                (Some(has), Some(wants)) if has != wants => {
+                (Some(has), Some(wants)) if has != wants && !(content.vector.padded && has < wants) => {
                     misfit.get_or_insert((what, has, wants, content));
                 }
                 (Some(_), _) if !generated => return Ok(()),
@@ -98,6 +99,7 @@ pub fn check_dimensions(options: &Options, parts: &[Part]) -> Result<(), Error> 
         what,
         has,
         target: content.name.clone(),
+        column: content.vector_column.clone(),
         wants,
         hint: "Name another table with target (\"{dimension}\" in its name stands for each collection's), or embed the texts anew \
                with embeddings => 'generate' and a model of the column's dimensions."
@@ -113,14 +115,14 @@ fn of_collection(collection: &Collection) -> (String, Option<u32>) {
 
 /// An argument's user as the target's column spells it.
 fn held(
-    content: &Target<ContentColumn>,
+    content: &Target,
     argument: &'static str,
     user: &str,
 ) -> Result<String, Error> {
     let at = content
         .columns
         .iter()
-        .position(|it| it.column == ContentColumn::UserId);
+        .position(|it| it.word == Word::Owner);
     let ty = at
         .and_then(|at| content.columns.get(at))
         .map_or(ColumnType::Text, |it| it.ty);
@@ -137,7 +139,7 @@ fn held(
         hint: format!(
             "Column \"user_id\" of {} is of type {}: {why}.",
             content.name,
-            content.sql_type(ContentColumn::UserId).unwrap_or_default()
+            content.sql_type(&Word::Owner).unwrap_or_default()
         ),
     })
 }

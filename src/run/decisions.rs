@@ -5,11 +5,10 @@
 use std::rc::Rc;
 
 use pgrx::pg_sys;
-use vector_migrate_core::encode::TableColumn;
 
 use super::writes::{Asked, NewTable, RowsGo, Writes, dimension_without_vectors};
 use crate::error::Error;
-use crate::load::{self, Destination, LoadColumn, Way};
+use crate::load::{self, Destination, LeftOut, LoadColumn, Way};
 use crate::message::{Level, send};
 use crate::sink::{Described, Destinations};
 use crate::tables::{self, Pgvector, Target};
@@ -80,6 +79,11 @@ impl Decisions {
         })
     }
 
+    /// Whether rows go into the tables themselves, to stay or to be taken back.
+    pub fn rows_go_into_tables(&self) -> bool {
+        self.rows_go == RowsGo::IntoTables
+    }
+
     /// Whether content rows go directly into the table itself, to stay.
     pub fn loads_directly(&self) -> bool {
         self.stays && self.way == Some(Way::Direct)
@@ -89,7 +93,7 @@ impl Decisions {
     ///
     /// # Errors
     /// The server's own.
-    pub fn destinations(&self, late: Vec<pg_sys::Oid>) -> Result<Option<Destinations>, Error> {
+    pub fn destinations(&self, late: LeftOut) -> Result<Option<Destinations>, Error> {
         let Described { content, entity } = &self.described;
         let (oid, entity_oid) = match self.rows_go {
             RowsGo::Nowhere => return Ok(None),
@@ -103,7 +107,13 @@ impl Decisions {
         let entity = match entity.as_ref().zip(entity_oid) {
             Some((entity, oid)) => {
                 let way = way(entity, oid, dry);
-                Some(Rc::new(destination(entity, oid, way, dry, Vec::new())?))
+                Some(Rc::new(destination(
+                    entity,
+                    oid,
+                    way,
+                    dry,
+                    LeftOut::default(),
+                )?))
             }
             None => None,
         };
@@ -118,7 +128,7 @@ impl Decisions {
 }
 
 /// The way of the target's rows into the table `oid`; `dry`: sequences are left alone.
-fn way<C: TableColumn>(target: &Target<C>, oid: pg_sys::Oid, dry: bool) -> Way {
+fn way(target: &Target, oid: pg_sys::Oid, dry: bool) -> Way {
     let columns: Vec<LoadColumn> = target.columns.iter().map(LoadColumn::from).collect();
     let substitutes = match dry {
         true => target.substitutes.as_slice(),
@@ -135,12 +145,12 @@ fn way<C: TableColumn>(target: &Target<C>, oid: pg_sys::Oid, dry: bool) -> Way {
     way
 }
 
-fn destination<C: TableColumn>(
-    target: &Target<C>,
+fn destination(
+    target: &Target,
     oid: pg_sys::Oid,
     way: Way,
     dry: bool,
-    late: Vec<pg_sys::Oid>,
+    late: LeftOut,
 ) -> Result<Destination, Error> {
     let name = tables::named(oid)?.ok_or_else(|| Error::NoTable(target.name.clone()))?;
     let columns = target.columns.iter().map(LoadColumn::from).collect();
@@ -154,6 +164,7 @@ fn destination<C: TableColumn>(
         way,
         substitutes,
         late,
+        target.sequence.is_some(),
     ))
 }
 

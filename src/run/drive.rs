@@ -9,6 +9,7 @@ use vector_migrate_core::source::chroma::PersistDir;
 
 use super::alone::Alone;
 use super::decisions::{self, Decisions};
+use super::hints::{self, FilledTable};
 use super::indexes::Indexes;
 use super::members::{self, Chosen};
 use super::notes::{self, Notes};
@@ -20,7 +21,7 @@ use super::planned_reader::{GraphFound, PlannedReader};
 use super::writes::Writes;
 use super::{collections, routes, verdict};
 use crate::error::Error;
-use crate::ledger::{self, RunSummary, TargetSummary};
+use crate::ledger::{self, MadeParent, RunSummary, TargetSummary};
 use crate::message::{Level, warning};
 use crate::reader::{self, Opened};
 use crate::sink::{Described, Sink, Tally};
@@ -89,8 +90,8 @@ pub fn migrate(place: PersistDir, options: &Options) -> Result<Vec<ResultRow>, E
     let first = first.map(|it| it.collection.clone());
     let run = move || {
         let reading = PlannedReader::begin(store, stop, first, vectors, routes.len())?;
-        let collections = members::written(options, &members);
         let parts = parts::decide(&call, &routes, members)?;
+        let collections = parts::written(&parts);
         let run = Run {
             id: match writes {
                 Writes::Permanent => Some(ledger::next_run_id()?),
@@ -125,6 +126,8 @@ pub fn migrate(place: PersistDir, options: &Options) -> Result<Vec<ResultRow>, E
         }
         notices::close(&filled.report, &filled.progress, run.id);
         filled.notes.tell(filled.report.count_of(Reason::NoUserId));
+        filled.notes.warn();
+        hints::tell(&filled.applications)?;
         notices::truncated(filled.truncated, model::max_tokens());
         Ok(rows(&run, &filled.report, &filled.notes))
     };
@@ -161,6 +164,7 @@ struct Source {
 struct Filled {
     report: Report,
     targets: Vec<TargetSummary>,
+    applications: Vec<FilledTable>,
     notes: Notes,
     progress: Progress,
     /// Texts with stored vectors, to be compared with the model's.
@@ -184,6 +188,7 @@ fn fill(
     let mut progress = Progress::start(parts::contents(&parts).next(), records, source.bytes);
     let truncated_before = model::truncated();
     let (mut tally, mut targets) = (Tally::default(), Vec::new());
+    let mut applications = Vec::new();
     let (mut samples, mut remarks) = (Vec::new(), Vec::new());
     for part in parts {
         let before = tally.report.total();
@@ -197,7 +202,9 @@ fn fill(
             remarks.append(&mut batch.remarks);
         };
         let loaded = load(prepared, &mut reading, &mut progress, &mut take)?;
+        let content = loaded.tables.described.content.clone();
         let (summary, now) = close(run, loaded, before)?;
+        applications.extend(FilledTable::of(&content, summary.migrated));
         targets.push(summary);
         tally = now;
     }
@@ -216,6 +223,7 @@ fn fill(
     Ok(Filled {
         report: tally.report,
         targets,
+        applications,
         notes: Notes::new(run.call.options, members, &remarks),
         progress,
         samples,
@@ -231,6 +239,8 @@ struct Loaded {
     indexes: Indexes,
     /// What there is of the graph that was wished for.
     graph: Option<GraphFound>,
+    /// Rows that the run made in the table that it refers to.
+    parents: Vec<MadeParent>,
 }
 
 /// Reads and loads what belongs into one table.
@@ -246,6 +256,7 @@ fn load(
         tables,
         indexes,
         graph,
+        parents,
     } = prepared;
     progress.go_on_with(tables.described.content.oid);
     reading.follow(plan, graph);
@@ -263,6 +274,7 @@ fn load(
         tables,
         indexes,
         graph: reading.graph(),
+        parents,
     })
 }
 
@@ -273,6 +285,7 @@ fn close(run: &Run<'_>, loaded: Loaded, before: Counts) -> Result<(TargetSummary
         tables,
         indexes,
         graph,
+        parents,
     } = loaded;
     let tally = sink.close()?;
     let now = tally.report.total();
@@ -295,6 +308,9 @@ fn close(run: &Run<'_>, loaded: Loaded, before: Counts) -> Result<(TargetSummary
         content: content.oid,
         entity: entity.as_ref().map(|entity| entity.oid),
         created: content.created,
+        preset: content.preset.map(|it| it.name.as_str()),
+        roles: content.roles(),
+        parents,
         migrated,
         entities,
         index,

@@ -9,6 +9,7 @@ use super::collections;
 use super::planned_reader::{self, GraphWish};
 use crate::error::Error;
 use crate::index::{self, Job, Subject, Wish};
+use crate::load::Loads;
 use crate::message::Level;
 use crate::reader::{self, Opened};
 use crate::tables::{self, Pgvector};
@@ -77,7 +78,7 @@ pub fn import_index(
         .ok_or_else(|| Error::NoImport("the store has no vectors".to_owned()))?;
     lock::hold(oid, lock::Mode::Read);
     let columns = tables::attributes(oid)?;
-    let (_, vector) = tables::embedding(&columns, &name, &pgvector)?;
+    let (column, vector) = tables::vector_column(&columns, &name, &pgvector)?;
     let wish = GraphWish {
         collection: largest,
         form: Some(match vector.half {
@@ -96,12 +97,12 @@ pub fn import_index(
     let graph = reader::next(&mut found)?
         .ok_or_else(|| Error::Bug("the reader's thread gave no graph".into()))?;
     reader::end(found);
-    let there = index::indexes(oid, &pgvector)?;
+    let there = index::indexes(oid, &column.name, &pgvector)?;
     let subject = match there.iter().find(|index| index.space == space) {
         Some(index) => Subject::There(*index),
         None => {
             let m = graph.m.map(u32::from);
-            let sql = index::statement(&name, vector, space, m, &pgvector);
+            let sql = index::statement(&name, (&column.name, vector), space, m, &pgvector);
             Subject::New(sql.ok_or_else(|| {
                 Error::NoImport("its vectors have too many dimensions for an index".to_owned())
             })?)
@@ -114,6 +115,7 @@ pub fn import_index(
         wish: Wish::Import,
         graph: graph.graph.map(|graph| (graph, space)),
         rows: 0,
+        loads: Loads::default(),
         level: Level::Notice,
         pgvector: &pgvector,
     })?;

@@ -1,7 +1,5 @@
 //! The run's vector indexes: which get their entries after the load, whose graph is read, and the making of them.
 
-use pgrx::pg_sys;
-use vector_migrate_core::encode::ContentColumn;
 use vector_migrate_core::index::cost::import_pays;
 use vector_migrate_core::index::graph::{Form, Graph};
 use vector_migrate_core::pipeline::EmbeddingMode;
@@ -10,12 +8,39 @@ use vector_migrate_core::record::{Collection, Space};
 use super::decisions::Decisions;
 use super::options::Options;
 use super::planned_reader::{GraphFound, GraphWish};
+use super::there::There;
 use crate::error::Error;
-use crate::index::{self, Job, Made, Subject, VectorIndex, Wish};
+use crate::index::{self, Job, ListJob, Made, Subject, Wish};
+use crate::load::{LeftOut, Loads};
 use crate::message::{Level, notice};
 use crate::sink::Described;
-use crate::tables::{self, Pgvector, Target};
+use crate::tables::{Pgvector, Target};
 use crate::{guc, spi};
+
+/// Whose vector indexes a table has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IndexPolicy {
+    /// Ours: a table that the run creates gets one.
+    Own,
+    /// The application's: those of its own definitions of the table, and a new one only where one is asked for by name and there is
+    /// none.
+    Application,
+    /// The application makes its own when it starts, and refuses others: never a new one.
+    Never,
+}
+
+/// What comes into a table.
+#[derive(Debug)]
+pub struct Coming {
+    /// The space of a new index.
+    pub space: Space,
+    /// The collection with most records.
+    pub largest: Largest,
+    /// Records in all.
+    pub records: u64,
+    /// How much this table matters to the caller: one of many is a detail.
+    pub level: Level,
+}
 
 /// What will be done after the load.
 #[derive(Debug)]
@@ -26,8 +51,10 @@ pub struct Indexes {
     space: Space,
     /// The content table gets a new one.
     new: bool,
-    /// The content table's own indexes that its rows have no entries in yet.
-    late: Vec<VectorIndex>,
+    /// The content table's own.
+    there: There,
+    /// A created table gets statistics with a new index, or without one.
+    analyze: bool,
     /// The space that the graph was made for, or why none is read.
     graph: Result<Space, String>,
 }
@@ -36,53 +63,61 @@ pub struct Indexes {
 pub type Largest = Option<(Collection, u64)>;
 
 impl Indexes {
-    /// Decides before anything is read. An empty table's vector indexes are left out of the load where rows go straight into
-    /// it. `largest` is the collection with most records, of `records` in all.
+    /// Decides before anything is read. Vector indexes of a table that is empty, or has few rows, are left out of the load where
+    /// rows go straight into it.
     ///
     /// # Errors
     /// [`Error::NoImport`]; the server's own.
     pub fn plan(
         options: &Options,
         run: &Decisions,
-        space: Space,
-        largest: Largest,
-        records: u64,
+        policy: IndexPolicy,
+        coming: Coming,
         pgvector: &Pgvector,
     ) -> Result<(Indexes, Option<GraphWish>), Error> {
-        let wish = options.index;
+        let (wish, real) = (options.index, run.stays);
+        let Coming {
+            space,
+            largest,
+            records,
+            level,
+        } = coming;
         let content = run.described.content.as_ref();
-        let late = match wish {
-            Wish::None => Vec::new(),
-            _ if run.loads_directly() => late(content, pgvector)?,
-            _ => Vec::new(),
+        let ours = content.created && policy == IndexPolicy::Own;
+        let there = match ours {
+            true => There::default(),
+            false => There::plan(run, wish, (records, level), pgvector)?,
         };
         // On a table that was there, a new index is made only where one is asked for by name.
-        let real = run.stays;
         let asked = matches!(wish, Wish::Import | Wish::Build);
-        let has_none = asked && real && !content.created && has_no_index(content, pgvector)?;
-        let new = real && wish != Wish::None && (content.created || has_none);
-        let makes_one = new || !late.is_empty();
-        if wish == Wish::Import && real && !makes_one {
-            return Err(Error::NoImport(format!(
-                "{} has a vector index, and rows, or takes its rows through triggers or a view",
-                content.name
-            )));
-        }
-        let graph = match (options.mode, &largest) {
-            (EmbeddingMode::Generate, _) => {
-                Err("embeddings => 'generate' makes other vectors".to_owned())
-            }
-            (_, None) => Err("the store has no vectors".to_owned()),
-            (_, Some((collection, most)))
-                if !import_pays(records, records.saturating_sub(*most)) =>
-            {
-                Err(format!(
-                    "the largest collection, \"{}\", has only {most} of {records} records",
-                    collection.qualified_name()
-                ))
-            }
-            (_, Some((collection, _))) => Ok(collection.space),
+        let has_none = asked && real && !ours && has_no_index(content, wish, pgvector)?;
+        let new = match policy {
+            IndexPolicy::Own => real && wish != Wish::None && (content.created || has_none),
+            IndexPolicy::Application => has_none,
+            IndexPolicy::Never => false,
         };
+        let makes_one = new || !there.hnsw.is_empty();
+        let never = has_none && policy == IndexPolicy::Never;
+        match wish {
+            Wish::Import if never => {
+                return Err(Error::NoImport(format!(
+                    "the application makes the index of {} itself",
+                    content.name
+                )));
+            }
+            Wish::Import if real && !makes_one => {
+                return Err(Error::NoImport(format!(
+                    "{} has a vector index, and rows, or takes its rows through triggers or a view",
+                    content.name
+                )));
+            }
+            Wish::Build if never => notice!(
+                "{} gets no vector index: the application makes its own",
+                content.name
+            ),
+            _ => {}
+        }
+        let graph = graph_for(options, content, there.rows, &largest, records);
         let form = match content.vector.half {
             true => Form::Half,
             false => Form::Single,
@@ -98,15 +133,16 @@ impl Indexes {
             wish,
             space,
             new,
-            late,
+            there,
+            analyze: content.created && real && wish != Wish::None && !new,
             graph,
         };
         Ok((indexes, wish_of))
     }
 
     /// The content table's own indexes that its rows get no entries in while they are loaded.
-    pub fn late(&self) -> Vec<pg_sys::Oid> {
-        self.late.iter().map(|index| index.oid).collect()
+    pub fn late(&self) -> LeftOut {
+        self.there.left_out.clone()
     }
 
     /// Makes them for a table that got so many content and entity rows, and says what came of it at `level`; how the content table's came. Entity vectors are the model's own, of length 1, and no graph is there for
@@ -142,12 +178,25 @@ impl Indexes {
             Err(why) => Err(why),
         };
         let mut first = None;
-        let mut late = self.late;
+        let There {
+            mut hnsw,
+            lists,
+            rows: before,
+            left_out,
+        } = self.there;
+        let loads = Loads {
+            rows: left_out.loads().rows.min(rows),
+            ..left_out.loads()
+        };
+        if loads.rows == 0 && self.wish != Wish::Import {
+            // Nothing has been left out.
+            hnsw.clear();
+        }
         // The first one gets the graph: one for its distances, if there is one.
         if let Ok((_, space)) = &graph {
-            late.sort_by_key(|index| index.space != *space);
+            hnsw.sort_by_key(|index| index.space != *space);
         }
-        for index in late {
+        for index in hnsw {
             let spare = Err("another index of the table has taken the graph".to_owned());
             let made = index::make(Job {
                 table: content.oid,
@@ -159,11 +208,21 @@ impl Indexes {
                 },
                 graph: std::mem::replace(&mut graph, spare),
                 subject: Subject::There(index),
-                rows,
+                rows: before + loads.rows,
+                loads: loads.clone(),
                 level,
                 pgvector,
             })?;
             first = first.or(made);
+        }
+        for index in lists.into_iter().filter(|_| loads.rows > 0) {
+            let made = index::make_lists(&ListJob {
+                index,
+                rows: before + loads.rows,
+                loads: &loads,
+                level,
+            })?;
+            first = first.or(Some(made));
         }
         if self.new {
             let wanted = New {
@@ -174,7 +233,10 @@ impl Indexes {
                 rows,
                 level,
             };
-            first = new(content, wanted, pgvector)?;
+            first = new(content, wanted, pgvector)?.or(first);
+        }
+        if self.analyze {
+            spi::write(&format!("ANALYZE {}", content.name), &[])?;
         }
         if let Some(entity) = described.entity.as_ref().filter(|entity| entity.created) {
             let wish = match self.wish {
@@ -206,7 +268,7 @@ struct New {
 }
 
 /// A new index, and statistics for the table.
-fn new<C>(target: &Target<C>, wanted: New, pgvector: &Pgvector) -> Result<Option<Made>, Error> {
+fn new(target: &Target, wanted: New, pgvector: &Pgvector) -> Result<Option<Made>, Error> {
     let New {
         wish,
         space,
@@ -216,7 +278,8 @@ fn new<C>(target: &Target<C>, wanted: New, pgvector: &Pgvector) -> Result<Option
         level,
     } = wanted;
     let name = &target.name;
-    let statement = index::statement(name, target.vector, space, m, pgvector);
+    let column = (target.vector_column.as_str(), target.vector);
+    let statement = index::statement(name, column, space, m, pgvector);
     let made = match (wish, statement) {
         (Wish::None, _) => None,
         (_, None) => {
@@ -236,6 +299,7 @@ fn new<C>(target: &Target<C>, wanted: New, pgvector: &Pgvector) -> Result<Option
                 wish,
                 graph,
                 rows,
+                loads: Loads::default(),
                 level,
                 pgvector,
             })?
@@ -245,21 +309,52 @@ fn new<C>(target: &Target<C>, wanted: New, pgvector: &Pgvector) -> Result<Option
     Ok(made)
 }
 
-/// Whether the content table is an ordinary one without any vector index.
-fn has_no_index(content: &Target<ContentColumn>, pgvector: &Pgvector) -> Result<bool, Error> {
-    Ok(content.copyable && index::indexes(content.oid, pgvector)?.is_empty())
+/// The space that Chroma's graph was made for, if it can be an index's; else why not. `before`: rows that the table had.
+fn graph_for(
+    options: &Options,
+    content: &Target,
+    before: u64,
+    largest: &Largest,
+    records: u64,
+) -> Result<Space, String> {
+    if options.mode == EmbeddingMode::Generate {
+        return Err("embeddings => 'generate' makes other vectors".to_owned());
+    }
+    let Some((collection, most)) = largest else {
+        return Err("the store has no vectors".to_owned());
+    };
+    if !import_pays(records, records.saturating_sub(*most)) {
+        return Err(format!(
+            "the largest collection, \"{}\", has only {most} of {records} records",
+            collection.qualified_name()
+        ));
+    }
+    if before > 0 {
+        return Err("the table had rows before".to_owned());
+    }
+    match (collection.dimension, content.vector.dimension) {
+        (Some(has), Some(wants)) if has != wants => Err(format!(
+            "vectors of Chroma's graph have {has} dimensions, those of the column {wants}"
+        )),
+        _ => Ok(collection.space),
+    }
 }
 
-/// The vector indexes of an empty table into which rows go straight. One on a cast stays in the load, as it may refuse a row; and
-/// a trigger of the table's own may search while rows come.
-fn late(content: &Target<ContentColumn>, pgvector: &Pgvector) -> Result<Vec<VectorIndex>, Error> {
-    if content.created || tables::has_triggers(content.oid)? {
-        return Ok(Vec::new());
-    }
-    let mut indexes = index::indexes(content.oid, pgvector)?;
-    indexes.retain(|index| !index.is_cast());
-    if indexes.is_empty() || !tables::is_empty(content.oid, &content.name)? {
-        return Ok(Vec::new());
-    }
-    Ok(indexes)
+/// Whether the content table is an ordinary one without a vector index: without one for a graph, where one is to be imported.
+fn has_no_index(
+    content: &Target,
+    wish: Wish,
+    pgvector: &Pgvector,
+) -> Result<bool, Error> {
+    let (table, column) = (content.oid, &content.vector_column);
+    let ordinary = spi::look_up_one(
+        "SELECT c.relkind OPERATOR(pg_catalog.=) 'r' FROM pg_catalog.pg_class c \
+          WHERE c.oid OPERATOR(pg_catalog.=) $1",
+        &[table.into()],
+        |row| row.get::<bool>(1),
+    )?;
+    Ok(ordinary.flatten() == Some(true)
+        && !content.distributed
+        && index::indexes(table, column, pgvector)?.is_empty()
+        && (wish == Wish::Import || index::list_indexes(table, column, pgvector)?.is_empty()))
 }

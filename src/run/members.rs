@@ -1,6 +1,5 @@
 //! The run's collections: how much each has, whether its records name owners, and what type these have.
 
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -13,7 +12,6 @@ use super::options::{Options, Orphans};
 use super::parts::Member;
 use super::routes::Route;
 use crate::error::Error;
-use crate::ledger::RunCollection;
 use crate::reader::{self, Size};
 use crate::tables;
 
@@ -37,7 +35,7 @@ pub fn members(
 ) -> Result<(ChromaStore, Chosen), Error> {
     let mut creates = false;
     for route in routes {
-        creates |= tables::find(&route.target)?.oid.is_none();
+        creates |= route.layout.has_owner() && tables::find(&route.target)?.oid.is_none();
     }
     let places: Vec<usize> = routes
         .iter()
@@ -52,6 +50,7 @@ pub fn members(
     };
     let wanted = collections(&store);
     let asks_for_owned = options.orphans == Orphans::Auto
+        && routes.iter().any(|it| it.layout.has_owner())
         && options.default_user_id.is_none()
         && options.user_id.is_none();
     let (store, found) = match asks_for_owned || creates {
@@ -100,19 +99,13 @@ pub fn members(
     ))
 }
 
-/// The collections as the run writes them down.
-pub fn written(options: &Options, members: &[Vec<Member>]) -> Rc<[RunCollection]> {
-    let all = members.iter().flatten().map(|member| {
-        let name = member.collection.qualified_name();
-        RunCollection {
-            name: match &options.source_name {
-                Some(source) => format!("{source}:{name}"),
-                None => name,
-            },
-            source: member.collection.id.clone(),
-        }
-    });
-    all.collect()
+/// The name that the run gives a collection.
+pub fn name(options: &Options, collection: &Collection) -> String {
+    let name = collection.qualified_name();
+    match &options.source_name {
+        Some(source) => format!("{source}:{name}"),
+        None => name,
+    }
 }
 
 /// The type that holds all owners of this kind, and those that the arguments name; without any that of the overload.

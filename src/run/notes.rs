@@ -1,14 +1,17 @@
 //! What was decided for each collection, and what could be done about what was left out: the column `note` of the result, and
 //! NOTICEs.
 
+use vector_migrate_core::mapping::Preset;
+use vector_migrate_core::mapping::preset::Distance;
 use vector_migrate_core::nul::NulCharacters;
-use vector_migrate_core::pipeline::{Remark, RemarkKind};
+use vector_migrate_core::pipeline::{Identity, Remark, RemarkKind};
 use vector_migrate_core::reason::Reason;
+use vector_migrate_core::record::Space;
 use vector_migrate_core::report::Line;
 
 use super::options::{Options, Orphans};
 use super::parts::{Member, Part};
-use crate::message::notice;
+use crate::message::{notice, warning};
 
 /// A collection of the run, as far as something is said of it.
 #[derive(Debug)]
@@ -22,6 +25,12 @@ pub struct About {
     target: String,
     /// What becomes of records that name no owner, where none does.
     ownerless: Option<Ownerless>,
+    /// The preset of its table, if that is an application's.
+    application: Option<&'static Preset>,
+    /// Rows of the table can be overwritten.
+    overwritable: bool,
+    /// Its distance.
+    space: Space,
 }
 
 /// What `orphans => 'auto'` does with a collection whose records name no owner.
@@ -36,12 +45,16 @@ enum Ownerless {
 /// The collections of the run, before anything is read.
 pub fn members(options: &Options, parts: &[Part]) -> Vec<About> {
     let of_part = |part: &Part| -> Vec<About> {
+        let content = &part.tables.described.content;
         let about = |member: &Member| About {
             name: member.collection.qualified_name(),
             place: member.place,
             records: member.size.records,
-            target: part.tables.described.content.name.clone(),
+            target: content.name.clone(),
             ownerless: ownerless(options, part, member),
+            application: content.preset.filter(|it| !it.is_content_library()),
+            overwritable: content.identity == Identity::Record,
+            space: member.collection.space,
         };
         part.members.iter().map(about).collect()
     };
@@ -50,13 +63,22 @@ pub fn members(options: &Options, parts: &[Part]) -> Vec<About> {
 
 fn ownerless(options: &Options, part: &Part, member: &Member) -> Option<Ownerless> {
     let auto = options.orphans == Orphans::Auto && options.default_user_id.is_none();
-    if !auto || options.user_id.is_some() || member.owned {
+    let has_owner = part.tables.described.content.has_owner();
+    if !auto || !has_owner || options.user_id.is_some() || member.owned {
         return None;
     }
     Some(match part.keeps_orphans(options, member) {
         true => Ownerless::Kept,
         false => Ownerless::Required,
     })
+}
+
+impl About {
+    /// The distance that the table is searched by, if that is another than the collection's.
+    fn distance(&self) -> Option<&'static Distance> {
+        let distance = self.application.and_then(|it| it.distance.as_ref());
+        distance.filter(|it| it.asks != self.space)
+    }
 }
 
 /// What is said of the run's collections.
@@ -76,6 +98,8 @@ pub struct Notes {
 struct Keys {
     owner: Option<String>,
     text: Option<String>,
+    /// Vectors of other lengths than 1, where that matters.
+    lengths: u64,
 }
 
 impl Notes {
@@ -89,6 +113,7 @@ impl Notes {
             match &remark.kind {
                 RemarkKind::Owner { key, .. } => keys.owner = Some(key.clone()),
                 RemarkKind::Text { key, .. } => keys.text = Some(key.clone()),
+                RemarkKind::Lengths { records } => keys.lengths = *records,
             }
         }
         let first = collections.first().map(|it| it.target.clone());
@@ -140,6 +165,14 @@ impl Notes {
                 quoted(key)
             ));
         }
+        if let (Some(distance), 1..) = (about.distance(), keys.lengths) {
+            note.push(format!(
+                "{} vectors are not of length 1, and the table is searched by {}: {}",
+                keys.lengths,
+                distance.asks,
+                distance.setting(about.space)
+            ));
+        }
         if line.counts.nul > 0 {
             let done = match self.nul {
                 NulCharacters::Replace => "replaced",
@@ -157,7 +190,11 @@ impl Notes {
                 "default_user_id => '...' takes them: the table's user_id cannot be null"
             }
             Reason::NoUserId => "orphans => 'keep' or default_user_id => '...' takes them",
+            Reason::AlreadyExists if !about.overwritable => return None,
             Reason::AlreadyExists => "on_conflict => 'update' overwrites",
+            Reason::IdCollision | Reason::DimensionMismatch if about.application.is_some() => {
+                return None;
+            }
             Reason::IdCollision => "a target of its own, or source_name => '...' for another store",
             Reason::DimensionMismatch => "a target of its own, as target => '..._{dimension}'",
             Reason::BadText => "nul_characters => 'remove' or 'replace'",
@@ -170,6 +207,7 @@ impl Notes {
             | Reason::NoText
             | Reason::BadVector
             | Reason::BadContent
+            | Reason::BadValue
             | Reason::Constraint
             | Reason::Stale
             | Reason::Damaged => return None,
@@ -206,6 +244,35 @@ impl Notes {
             notice!(
                 "{collections}: no record has a document, and text_key => {} may name the texts of records",
                 quoted(&key)
+            );
+        }
+    }
+
+    /// Warns of distances that rank otherwise than Chroma's.
+    pub fn warn(&self) {
+        let mut told: Vec<(&str, Space)> = Vec::new();
+        for (about, _) in self.collections.iter().filter(|it| it.1.lengths > 0) {
+            let (Some(preset), Some(distance)) = (about.application, about.distance()) else {
+                continue;
+            };
+            let kind = (preset.name.as_str(), about.space);
+            if told.contains(&kind) {
+                continue;
+            }
+            told.push(kind);
+            let alike = self.collections.iter().filter(|(other, keys)| {
+                let same = other.application.is_some_and(|it| it.name == preset.name);
+                same && other.space == about.space && keys.lengths > 0
+            });
+            let vectors: u64 = alike.clone().map(|it| it.1.lengths).sum();
+            let collections = listed(alike.map(|it| &it.0)).unwrap_or_default();
+            warning!(
+                "{collections}: {vectors} vectors are not of length 1, and Chroma compared them by {}, where {} asks with {}: its \
+                 searches will rank them otherwise. To have Chroma's order: {}",
+                about.space,
+                preset.application,
+                distance.asks,
+                distance.setting(about.space)
             );
         }
     }

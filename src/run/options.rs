@@ -1,12 +1,14 @@
 //! The arguments of `migrate_chroma`, checked before anything is opened.
 
 use vector_migrate_core::map::filter::Filter;
+use vector_migrate_core::mapping::{Preset, Word};
 use vector_migrate_core::nul::NulCharacters;
 use vector_migrate_core::pipeline::EmbeddingMode;
 use vector_migrate_core::table_name::TableName;
 
 use super::arguments::{
-    Arguments, choice, dimension, named, source_name, table_name, wanted_collections,
+    self, Arguments, choice, dimension, named, shortened, source_name, table_name,
+    wanted_collections,
 };
 use crate::error::Error;
 use crate::index::Wish;
@@ -62,9 +64,30 @@ pub struct Options {
     pub nul: NulCharacters,
     /// What stands before each collection's name.
     pub source_name: Option<String>,
+    /// The preset that was named.
+    pub preset: Option<&'static Preset>,
+    /// The caller's words for columns.
+    pub columns: Option<Vec<(String, Word)>>,
+    /// Arguments about owners and entities that are not as they are where nobody gives them.
+    pub owners: Vec<Given>,
     /// All of them, for the ledger.
     pub json: serde_json::Value,
 }
+
+/// An argument that was given.
+#[derive(Debug, Clone)]
+pub struct Given {
+    /// Its name.
+    pub argument: &'static str,
+    /// Its value.
+    pub value: String,
+}
+
+/// The tables' names where nobody gives others.
+const TARGET: &str = "content_vectors";
+const ENTITY_TARGET: &str = "entity_vectors";
+/// The key of owners where nobody gives another.
+const OWNER_KEY: &str = "user_id";
 
 impl Options {
     /// Checks the arguments.
@@ -118,6 +141,14 @@ impl Options {
             ],
         )?;
         let filter = arguments.filter.as_deref().map(filter_json).transpose()?;
+        let preset = (arguments.preset.as_deref())
+            .map(arguments::preset)
+            .transpose()?;
+        let columns = (arguments.columns.as_deref())
+            .map(arguments::columns)
+            .transpose()?;
+        let columns_json: Option<serde_json::Value> = (arguments.columns.as_deref())
+            .and_then(|text| serde_json::from_str(text).ok());
         let json = serde_json::json!({
             "user_id": arguments.user_id,
             "dry_run": arguments.dry_run,
@@ -137,11 +168,18 @@ impl Options {
             "collections": arguments.collections,
             "dimension": arguments.dimension,
             "source_name": arguments.source_name,
+            "preset": arguments.preset,
+            "columns": columns_json,
         });
+        let owners = given(&arguments);
         let owner_key = arguments
             .owner_key
             .ok_or(Error::NullArgument("owner_key"))?;
         let target = arguments.target.ok_or(Error::NullArgument("target"))?;
+        let target = match preset {
+            Some(preset) if target == TARGET => own_target(preset)?,
+            _ => target,
+        };
         let entity_target = arguments.entity_target;
         Ok(Options {
             user_id: arguments.user_id,
@@ -166,6 +204,9 @@ impl Options {
                 .transpose()?,
             nul,
             source_name: arguments.source_name.map(source_name).transpose()?,
+            preset,
+            columns,
+            owners,
             json,
         })
     }
@@ -177,6 +218,35 @@ impl Options {
     pub fn parsed_filter(&self) -> Result<Option<Filter>, Error> {
         self.filter.as_deref().map(parse_filter).transpose()
     }
+}
+
+/// The arguments about owners and entities that were given.
+fn given(arguments: &Arguments) -> Vec<Given> {
+    let unless = |value: &Option<String>, usual: &str| {
+        value.clone().filter(|value| value != usual)
+    };
+    let all = [
+        ("user_id", arguments.user_id.clone()),
+        ("orphans", unless(&arguments.orphans, "auto")),
+        ("default_user_id", arguments.default_user_id.clone()),
+        ("owner_key", unless(&arguments.owner_key, OWNER_KEY)),
+        ("entity_target", unless(&arguments.entity_target, ENTITY_TARGET)),
+    ];
+    all.into_iter()
+        .filter_map(|(argument, value)| value.map(|value| Given { argument, value }))
+        .collect()
+}
+
+/// The name that the preset's table has.
+fn own_target(preset: &Preset) -> Result<String, Error> {
+    preset.target.clone().ok_or_else(|| Error::BadArgument {
+        argument: "target",
+        value: TARGET.to_owned(),
+        hint: format!(
+            "Tables of preset {} have no usual name: name the table with target.",
+            preset.name
+        ),
+    })
 }
 
 /// A `filter` argument as something that matches.
@@ -206,12 +276,3 @@ fn bad_filter(filter: &str, why: &str) -> Error {
 
 /// Levels that serde_json reads.
 const MOST_LEVELS: u8 = 127;
-
-/// The beginning of a text that may be long.
-fn shortened(text: &str) -> String {
-    const MOST: usize = 60;
-    match text.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
-        None => text.to_owned(),
-    }
-}

@@ -4,16 +4,19 @@ use std::collections::HashSet;
 use std::rc::Rc;
 
 use pgrx::pg_sys;
+use vector_migrate_core::map::CollectionFields;
+use vector_migrate_core::mapping::Word;
 use vector_migrate_core::pipeline::{Budget, EmbeddingMode};
 use vector_migrate_core::record::Collection;
 
 use super::checks::{check_dimensions, check_table};
 use super::decisions::Decisions;
 use super::options::{Options, Orphans};
+use super::parents;
 use super::routes::Route;
 use super::writes::{Asked, NewTable, Writes};
 use crate::error::Error;
-use crate::ledger::RunCollection;
+use crate::ledger::{MadeParent, RunCollection};
 use crate::message::Level;
 use crate::reader::Size;
 use crate::tables::Pgvector;
@@ -65,6 +68,10 @@ pub const NAMED: usize = 10;
 pub struct Part {
     /// Its collections.
     pub members: Vec<Member>,
+    /// What the rows of each have in common.
+    pub fields: Vec<CollectionFields>,
+    /// Rows that the run made in the table that it refers to.
+    pub parents: Vec<MadeParent>,
     /// The number of the first of them in the run.
     pub first: usize,
     /// What is decided of its tables.
@@ -123,23 +130,45 @@ fn part(
     let options = call.options;
     let budget = budget(total(&members))?;
     let dimension = dimension(options, &members)?;
+    let most = members.iter().filter_map(|it| it.collection.dimension).max();
     let asked = Asked {
         route,
         number,
-        dimension,
+        dimension: dimension.or(most.filter(|_| route.layout.has(is_padded))),
         user_type: call.user_type,
         mode: options.mode,
     };
     let tables = Decisions::decide(call.writes, asked, &call.pgvector, created)?;
     let user = check_table(options, &tables)?;
+    let (fields, parents) = parents::fields(call, &tables, &members)?;
     Ok(Part {
         members,
+        fields,
+        parents,
         first,
         tables,
         dimension,
         user,
         budget,
     })
+}
+
+fn is_padded(word: &Word) -> bool {
+    *word == Word::Vector { padded: true }
+}
+
+/// The run's collections as it writes them down, in the order of its tables.
+pub fn written(parts: &[Part]) -> Rc<[RunCollection]> {
+    let of_part = |part: &Part| -> Vec<RunCollection> {
+        let content = &part.tables.described.content;
+        let written = part.fields.iter().map(|fields| RunCollection {
+            name: fields.qualified.clone(),
+            source: fields.uuid.clone(),
+            key: content.collection_key(fields),
+        });
+        written.collect()
+    };
+    parts.iter().flat_map(of_part).collect()
 }
 
 fn total(members: &[Member]) -> Size {

@@ -1,20 +1,22 @@
 //! From a run's table to the plan that the reader follows, and the sink that takes what it gives.
 
-use vector_migrate_core::pipeline::{EmbeddingMode, Plan, PlannedCollection, Pool};
+use vector_migrate_core::encode::ColumnType;
+use vector_migrate_core::mapping::Preset;
+use vector_migrate_core::mapping::preset::IndexMaker;
+use vector_migrate_core::pipeline::{EmbeddingMode, Identity, Plan, PlannedCollection, Pool};
 use vector_migrate_core::record::Space;
 use vector_migrate_core::seen::RowKeys;
 
 use super::decisions::Decisions;
-use super::indexes::Indexes;
+use super::indexes::{Coming, IndexPolicy, Indexes};
 use super::parts::{Member, Part, Run};
 use super::planned_reader::GraphWish;
 use super::verdict;
 use crate::error::Error;
-use crate::ledger::{self, Journal};
+use crate::ledger::{self, Journal, MadeParent};
 use crate::message::notice;
 use crate::model;
 use crate::sink::{BulkLimit, Recorder, Rules, Sink, Tally, known_keys};
-use crate::tables::KeyPart;
 
 /// What is needed to fill a table.
 pub struct Prepared {
@@ -28,6 +30,8 @@ pub struct Prepared {
     pub indexes: Indexes,
     /// What the reader finds out for that.
     pub graph: Option<GraphWish>,
+    /// Rows that the run made in the table that it refers to.
+    pub parents: Vec<MadeParent>,
 }
 
 /// Fits the plan to the tables of `part`, and makes the sink; `tally`: what the run has counted so far; `samples`: vectors are to be
@@ -39,32 +43,31 @@ pub fn prepare(run: &Run<'_>, part: Part, tally: Tally, samples: bool) -> Result
     let options = run.call.options;
     let size = part.size();
     let collections: Vec<PlannedCollection> = (part.members.iter())
-        .zip(run.collections.iter().skip(part.first))
-        .map(|(member, written)| PlannedCollection {
+        .zip(part.fields.iter().zip(run.collections.iter().skip(part.first)))
+        .map(|(member, (fields, written))| PlannedCollection {
             collection: member.collection.clone(),
-            name: written.name.clone(),
+            fields: fields.clone(),
+            key: written.key.clone(),
             keeps_orphans: part.keeps_orphans(options, member),
         })
         .collect();
     let Part {
         members,
+        parents,
         first,
         tables,
         dimension,
         user,
         budget,
+        ..
     } = part;
     let content = &tables.described.content;
     let written = run.collections.get(first..first + members.len());
     let written = written.unwrap_or_default();
-    let names: Vec<String> = written.iter().map(|it| it.name.clone()).collect();
     let pool = Pool::default();
-    let (per_collection, per_user) = (
-        content.key.contains(&KeyPart::Collection),
-        content.key.contains(&KeyPart::User),
-    );
-    let row_keys = RowKeys::new(per_collection, per_user);
-    let origins = match content.created {
+    let row_keys = RowKeys::new(content.per_collection(), content.key.user.is_some());
+    let known = known_keys(content, written, size.records)?;
+    let origins = match content.created || content.identity != Identity::Record {
         true => ledger::Origins::default(),
         false => ledger::origins(
             content.oid,
@@ -72,39 +75,57 @@ pub fn prepare(run: &Run<'_>, part: Part, tally: Tally, samples: bool) -> Result
                 collections: written,
                 first,
                 keys: &row_keys,
-                per_collection,
+                per_collection: content.per_collection(),
                 store: &run.store,
             },
         )?,
     };
-    let space = common_space(&members, &content.name, content.created);
+    let distance = content.preset.and_then(|it| it.distance.as_ref());
+    let space = match distance {
+        Some(distance) => distance.asks,
+        None => common_space(&members, &content.name, content.created),
+    };
     let largest = members
         .iter()
         .filter(|it| it.collection.dimension.is_some())
         .max_by_key(|it| it.size.records)
         .map(|it| (it.collection.clone(), it.size.records));
+    let coming = Coming {
+        space,
+        largest,
+        records: size.records,
+        level: run.level,
+    };
     let (indexes, graph) = Indexes::plan(
         options,
         &tables,
-        space,
-        largest,
-        size.records,
+        policy(content.preset),
+        coming,
         &run.call.pgvector,
     )?;
     let plan = Plan {
         content: content.columns.clone(),
         entity: (tables.described.entity.as_ref()).map_or_else(Vec::new, |it| it.columns.clone()),
         vector: content.vector,
+        key: (content.columns.iter())
+            .find(|it| it.name == content.key.id.name)
+            .map_or(ColumnType::Text, |it| it.ty),
+        identity: content.identity,
+        id_hint: content.preset.and_then(|it| it.id_hint.clone()),
+        has_owner: content.has_owner(),
+        needs_document: content.preset.and_then(|it| it.needs_document.clone()),
+        asks: distance.map(|it| it.asks),
         mode: options.mode,
         has_model: model::installed().is_ok(),
         user,
         default_user: options.default_user_id.clone(),
         owner_key: options.owner_key.clone(),
-        text_key: options.text_key.clone(),
+        text_key: (options.text_key.clone())
+            .or_else(|| content.preset.and_then(|it| it.text_key.clone())),
         nul: options.nul,
         filter: options.parsed_filter()?,
         row_keys,
-        known: known_keys(content, &names, size.records)?,
+        known: known.keys,
         overwrites: options.on_conflict.overwrites(),
         strict: options.strict,
         sampling: match samples {
@@ -119,7 +140,7 @@ pub fn prepare(run: &Run<'_>, part: Part, tally: Tally, samples: bool) -> Result
     };
     let journal = run.id.map(|id| {
         let of = (id, tally.blocks);
-        Journal::new(of, content.oid, per_user, per_collection, content.versioned)
+        Journal::new(of, content)
     });
     let recorder = Recorder::new(tally, journal, run.collections.clone());
     let rules = Rules {
@@ -128,6 +149,8 @@ pub fn prepare(run: &Run<'_>, part: Part, tally: Tally, samples: bool) -> Result
         embeds_entities: options.mode != EmbeddingMode::Stored,
         records: size.records,
         origins,
+        of_collections: known.of_collections,
+        dry_run: run.id.is_none(),
     };
     let into = tables.destinations(indexes.late())?;
     let limit = BulkLimit::new(budget.load, budget.longest);
@@ -138,7 +161,17 @@ pub fn prepare(run: &Run<'_>, part: Part, tally: Tally, samples: bool) -> Result
         tables,
         indexes,
         graph,
+        parents,
     })
+}
+
+/// Whose vector indexes a table of this preset has.
+fn policy(preset: Option<&Preset>) -> IndexPolicy {
+    match preset.map(|it| it.index) {
+        None | Some(IndexMaker::Ours) => IndexPolicy::Own,
+        Some(IndexMaker::Application) => IndexPolicy::Application,
+        Some(IndexMaker::Never) => IndexPolicy::Never,
+    }
 }
 
 /// The space that all collections share; cosine where they differ.

@@ -4,10 +4,12 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use vector_migrate_core::mapping::{Layout, Preset};
 use vector_migrate_core::pipeline::EmbeddingMode;
 use vector_migrate_core::record::Collection;
 use vector_migrate_core::table_name::{Named, Subject, TableName};
 
+use super::layouts;
 use super::options::Options;
 use crate::error::Error;
 use crate::message::notice;
@@ -27,6 +29,8 @@ pub struct Route {
     pub shares_entities: bool,
     /// Places of the collections in the store.
     pub collections: Vec<usize>,
+    /// What goes into the content table's columns.
+    pub layout: Layout,
 }
 
 /// A collection with its number of live records.
@@ -42,12 +46,15 @@ pub fn routes(
     chosen: &[usize],
 ) -> Result<Vec<Route>, Error> {
     let dimensions = Dimensions::of(options, store)?;
+    let collection = |at: usize| store.get(at).map(|it| it.0);
+    let chosen = layouts::of_application(options, options.preset, chosen, collection)?;
     let targets = dimensions.names(&options.target);
-    tell_altered(&targets, store, chosen);
+    tell_altered(&targets, store, &chosen);
     let entities = (options.entity_target.as_ref()).map(|name| dimensions.names(name));
     let mut groups: Vec<Route> = Vec::new();
     let mut known: HashMap<&str, usize> = HashMap::new();
-    for &at in chosen {
+    let mut told = 0;
+    for &at in &chosen {
         let Some(target) = targets.get(at).map(|it| &it.sql) else {
             continue;
         };
@@ -55,15 +62,20 @@ pub fn routes(
             .as_ref()
             .and_then(|it| it.get(at))
             .map(|it| &it.sql);
-        let group = *known.entry(target.as_str()).or_insert_with(|| {
-            groups.push(Route {
-                target: target.clone(),
-                entity_target: entity.cloned(),
-                shares_entities: false,
-                collections: Vec::new(),
-            });
-            groups.len() - 1
-        });
+        let group = match known.get(target.as_str()) {
+            Some(group) => *group,
+            None => {
+                groups.push(Route {
+                    target: target.clone(),
+                    entity_target: entity.cloned(),
+                    shares_entities: false,
+                    collections: Vec::new(),
+                    layout: layouts::of_table(options, target, &mut told)?,
+                });
+                known.insert(target, groups.len() - 1);
+                groups.len() - 1
+            }
+        };
         let Some(group) = groups.get_mut(group) else {
             continue;
         };
@@ -80,18 +92,49 @@ pub fn routes(
         group.collections.push(at);
     }
     if groups.is_empty() {
+        let target = options.target.with_suffix("");
         groups.push(Route {
-            target: options.target.with_suffix(""),
             entity_target: options.entity_target.as_ref().map(|it| it.with_suffix("")),
             shares_entities: false,
             collections: Vec::new(),
+            layout: layouts::of_table(options, &target, &mut told)?,
+            target,
         });
     }
     let mut routes = Vec::new();
     for group in groups {
-        routes.extend(dimensions.split(group)?);
+        let group = settled(options, store, group)?;
+        match is_ours(&group) {
+            true => routes.extend(dimensions.split(group)?),
+            false => routes.push(group),
+        }
     }
     Ok(with_shared_entities(without_empty(routes, store)?))
+}
+
+/// The route with its table's own collections; without an entity table where there is none. Checks what the arguments say of it.
+fn settled(options: &Options, store: &[Counted<'_>], route: Route) -> Result<Route, Error> {
+    layouts::check_arguments(options, &route.layout, &route.target)?;
+    let found = match options.preset {
+        Some(_) => route.collections.clone(),
+        None => {
+            let collection = |at: usize| store.get(at).map(|it| it.0);
+            layouts::of_application(options, route.layout.preset, &route.collections, collection)?
+        }
+    };
+    let counted = found.iter().filter_map(|at| store.get(*at));
+    let filled: Vec<&Collection> = counted.filter(|it| it.1 > 0).map(|it| it.0).collect();
+    layouts::check_collections(&route.layout, &route.target, &filled)?;
+    Ok(Route {
+        collections: found,
+        entity_target: route.entity_target.clone().filter(|_| is_ours(&route)),
+        ..route
+    })
+}
+
+/// Whether the table is a content library's.
+fn is_ours(route: &Route) -> bool {
+    route.layout.preset.is_some_and(Preset::is_content_library)
 }
 
 /// Says which collections have tables that are not called as they are.
@@ -241,6 +284,7 @@ impl<'a> Dimensions<'a> {
                 entity_target,
                 shares_entities: false,
                 collections: collections.filter(|at| of(at) == *dimension).collect(),
+                layout: route.layout.clone(),
             })
         });
         let routes: Vec<Route> = routes.collect::<Result<_, Error>>()?;

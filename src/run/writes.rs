@@ -1,16 +1,18 @@
 //! What a call may write: the tables of a run, or of a dry run, found and described or created.
 
 use pgrx::pg_sys;
-use vector_migrate_core::encode::{ContentColumn, EntityColumn};
+use vector_migrate_core::encode::Column;
+use vector_migrate_core::mapping::Word;
 use vector_migrate_core::pipeline::EmbeddingMode;
 
+use super::layouts;
 use super::parts::NAMED;
 use super::routes::{Route, USUAL_DIMENSION};
 use crate::error::Error;
 use crate::message::notice;
 use crate::sink::Described;
 use crate::tables::create::{self, Life};
-use crate::tables::{self, Pgvector, Place, Target, planned};
+use crate::tables::{self, Pgvector, Place, Target, application};
 use crate::{lock, model, pg};
 
 /// What a call may write.
@@ -113,23 +115,45 @@ impl Writes {
         dimension: u32,
         asked: Asked<'_>,
         pgvector: &Pgvector,
-    ) -> Result<Target<ContentColumn>, Error> {
+    ) -> Result<Target, Error> {
+        let layout = &asked.route.layout;
         if let Some(oid) = place.oid {
-            return tables::describe_content(place, oid, pgvector);
+            return tables::describe(place, oid, layout, pgvector);
         }
+        let preset = layout.preset;
+        let preset = preset.ok_or_else(|| Error::NothingToDescribe(place.qualified()))?;
         let user_type = asked.user_type;
-        let made = match self {
-            Writes::Nothing => planned::content(dimension, user_type),
-            _ => {
-                let life = self.life(asked.number);
+        let application = preset.table.as_ref().map(|made| (preset, made));
+        let dimension = match application.and_then(|(_, made)| made.dimension) {
+            Some(usual) => dimension.max(usual),
+            None => dimension,
+        };
+        let life = self.life(asked.number);
+        let made = match (self, application) {
+            (Writes::Nothing, _) => tables::planned(layout, dimension, user_type),
+            (Writes::Permanent, Some(application)) => {
+                let oid = application::create(place, life, application, dimension, pgvector)?;
+                tables::describe(place, oid, layout, pgvector)?
+            }
+            (Writes::Temporary, Some(application)) => {
+                let oid = application::create(place, life, application, dimension, pgvector)?;
+                // It refers to nothing.
+                tables::describe(place, oid, &layout.clone().without_parents(), pgvector)?
+            }
+            (_, None) => {
                 let oid = create::content(place, life, dimension, user_type, pgvector)?;
-                tables::describe_content(place, oid, pgvector)?
+                let made = tables::describe(place, oid, layout, pgvector)?;
+                // A temporary one has no primary key.
+                let key = match made.key.collection {
+                    Some(_) => made.key,
+                    None => return Err(Error::Bug(format!("{} has no key", made.name))),
+                };
+                Target { key, ..made }
             }
         };
         Ok(Target {
             name: place.qualified(),
             created: true,
-            key: vec![tables::KeyPart::Collection, tables::KeyPart::Id],
             ..made
         })
     }
@@ -142,9 +166,9 @@ impl Writes {
         self,
         content_dimension: u32,
         asked: Asked<'_>,
-        content: &Target<ContentColumn>,
+        content: &Target,
         pgvector: &Pgvector,
-    ) -> Result<Option<Target<EntityColumn>>, Error> {
+    ) -> Result<Option<Target>, Error> {
         let Some(name) = &asked.route.entity_target else {
             return Ok(None);
         };
@@ -158,7 +182,7 @@ impl Writes {
             _ => content_dimension,
         };
         let entity = match place.oid {
-            Some(oid) => tables::describe_entity(&place, oid, pgvector)?,
+            Some(oid) => tables::describe(&place, oid, &layouts::entity_layout()?, pgvector)?,
             None => self.new_entity(&place, dimension, asked, content, pgvector)?,
         };
         if entity.vector_required && asked.mode == EmbeddingMode::Stored {
@@ -177,16 +201,16 @@ impl Writes {
         place: &Place,
         dimension: u32,
         asked: Asked<'_>,
-        content: &Target<ContentColumn>,
+        content: &Target,
         pgvector: &Pgvector,
-    ) -> Result<Target<EntityColumn>, Error> {
+    ) -> Result<Target, Error> {
         let made = match self {
-            Writes::Nothing => planned::entity(dimension, content),
+            Writes::Nothing => planned_entity(dimension, content)?,
             _ => {
                 let life = self.life(asked.number);
                 let refers = !asked.route.shares_entities;
                 let oid = create::entity(place, life, dimension, content, refers, pgvector)?;
-                tables::describe_entity(place, oid, pgvector)?
+                tables::describe(place, oid, &layouts::entity_layout()?, pgvector)?
             }
         };
         Ok(Target {
@@ -241,6 +265,26 @@ impl Writes {
         };
         Ok(RowsGo::IntoCopies(content, entity))
     }
+}
+
+/// The entity table that would be made for `content`.
+fn planned_entity(dimension: u32, content: &Target) -> Result<Target, Error> {
+    let made = tables::planned(&layouts::entity_layout()?, dimension, "pg_catalog.int8");
+    let ty = |column: &Column| {
+        let same = content.column(&column.word);
+        same.map_or(column.ty, |it| match column.word {
+            Word::Owner | Word::Id => it.ty,
+            _ => column.ty,
+        })
+    };
+    let columns = made.columns.iter().map(|column| Column {
+        ty: ty(column),
+        ..column.clone()
+    });
+    Ok(Target {
+        columns: columns.collect(),
+        ..made
+    })
 }
 
 impl RowsGo {

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use vector_migrate_core::encode::{EntityColumn, VectorType, vector_field};
+use vector_migrate_core::encode::{VectorType, vector_field};
 use vector_migrate_core::pipeline::EncodedRow;
 use vector_migrate_core::reason::{Reason, Rejection};
 
@@ -53,7 +53,7 @@ const NULL_FIELD: [u8; 4] = [0; 4];
 
 /// A field of a vector.
 fn field(values: &[f32], ty: VectorType) -> Result<Vec<u8>, Rejection> {
-    let mut field = Vec::with_capacity(4 + ty.bytes(values.len()));
+    let mut field = Vec::with_capacity(4 + ty.bytes(ty.components(values.len())));
     vector_field(values, ty, &mut field).map(|()| field)
 }
 
@@ -63,7 +63,7 @@ pub struct RowEmbedder {
     /// The content table's embedding column.
     vector: VectorType,
     /// The entity table, if vectors of its rows are made.
-    entity: Option<Rc<Target<EntityColumn>>>,
+    entity: Option<Rc<Target>>,
 }
 
 impl RowEmbedder {
@@ -190,11 +190,12 @@ fn no_vector(rejection: Rejection) -> Rejection {
 }
 
 /// The model does not fit the entity table.
-fn wrong_dimension(target: &Target<EntityColumn>, has: usize) -> Error {
+fn wrong_dimension(target: &Target, has: usize) -> Error {
     Error::WrongDimension {
         what: "the embedding model".to_owned(),
         has: u32::try_from(has).unwrap_or(u32::MAX),
         target: target.name.clone(),
+        column: target.vector_column.clone(),
         wants: target.vector.dimension.unwrap_or_default(),
         hint: "Name another table with entity_target, or none (NULL), or load entities without \
                vectors by embeddings => 'stored'."

@@ -217,7 +217,7 @@ impl Loader {
         let collides = refused.as_ref().is_some_and(|it| it.code == unique) && !guilty.exists;
         let vanished = guilty.exists && refused.is_none();
         if (collides || vanished) && guilty.tries < MOST_TRIES {
-            let found = existing(content, recorder.name(row.collection), &[row])?;
+            let found = existing(content, &content.key, recorder.key(row.collection), &[row])?;
             let again = Attempt {
                 exists: !found.is_empty(),
                 tries: guilty.tries + 1,
@@ -283,9 +283,9 @@ impl Loader {
             let rows: Vec<&EmbeddedRow> = group.iter().map(|row| row.embedded).collect();
             let Some(first) = rows.first() else { continue };
             let collection = first.row.collection;
-            let (described, name) = (&self.described, recorder.name(collection));
-            let kept = update::keep(described, (collection, name), &rows)?;
-            let changed = update::overwrite(described, &into.content, name, &rows)?;
+            let (described, key) = (&self.described, recorder.key(collection));
+            let kept = update::keep(described, (collection, key), &rows)?;
+            let changed = update::overwrite(described, &into.content, key, &rows)?;
             whole &= changed == group.len() as u64;
             written.before.extend(kept);
             if at_once {

@@ -17,6 +17,7 @@ mod existing;
 mod flow;
 mod limit;
 mod load;
+mod numbers;
 mod pending;
 mod record;
 mod rules;

@@ -73,6 +73,13 @@ impl Recorder {
             .map_or("", |it| it.name.as_str())
     }
 
+    /// What the target's key has for a collection, if it has it.
+    pub fn key(&self, collection: usize) -> &str {
+        self.collections
+            .get(collection)
+            .map_or("", |it| it.key.as_str())
+    }
+
     /// How far the run is, with `coming` rows on their way and `waiting` ones not begun.
     pub(super) fn progress(&self, coming: u64, waiting: usize) -> RunProgress {
         RunProgress {
@@ -210,6 +217,7 @@ impl Recorder {
             collection,
             &WrittenRow {
                 key: &row.key,
+                record: &row.id,
                 user: row.user.as_deref(),
                 entities: row.entities.len(),
                 xid,

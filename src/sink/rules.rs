@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use vector_migrate_core::encode::{ContentColumn, EntityColumn};
+use vector_migrate_core::seen::KnownKeys;
 
 use crate::ledger::Origins;
 use crate::tables::Target;
@@ -31,9 +31,9 @@ impl OnConflict {
 #[derive(Debug, Clone)]
 pub struct Described {
     /// The content table, in which keys are looked up.
-    pub content: Rc<Target<ContentColumn>>,
+    pub content: Rc<Target>,
     /// The entity table.
-    pub entity: Option<Rc<Target<EntityColumn>>>,
+    pub entity: Option<Rc<Target>>,
 }
 
 /// What a sink does with records.
@@ -49,4 +49,8 @@ pub struct Rules {
     pub records: u64,
     /// Which rows of the target came from another store.
     pub origins: Origins,
+    /// The target's keys with the collection of their rows, where the key does not have it and it is known.
+    pub of_collections: Option<KnownKeys>,
+    /// Nothing stays.
+    pub dry_run: bool,
 }

@@ -3,18 +3,19 @@
 use std::collections::HashSet;
 use std::rc::Rc;
 
-use vector_migrate_core::encode::ContentColumn;
 use vector_migrate_core::key::KeySet;
 use vector_migrate_core::pipeline::{Batch, EncodedRow, Item};
 use vector_migrate_core::reason::{Reason, Rejection};
+use vector_migrate_core::seen::KnownKeys;
 
 use super::existing::{TargetKey, existing, key_of};
+use super::numbers::RowNumbers;
 use super::users::Users;
 use super::{OnConflict, Recorder, Rules};
 use crate::error::Error;
 use crate::ledger::Origins;
 use crate::message::warning;
-use crate::tables::{KeyPart, Target};
+use crate::tables::Target;
 
 /// A row that is wanted in the target.
 #[derive(Debug)]
@@ -37,11 +38,14 @@ pub struct Sorted {
 /// Sorts batches out.
 #[derive(Debug)]
 pub struct Sorter {
-    content: Rc<Target<ContentColumn>>,
+    content: Rc<Target>,
     on_conflict: OnConflict,
     strict: bool,
     /// Which rows of the target came from another store.
     origins: Origins,
+    /// The target's keys with the collection of their rows, where the key does not have it and it is known.
+    of_collections: Option<KnownKeys>,
+    numbers: Option<RowNumbers>,
     users: Users,
     /// Places in the target that rows of this run take.
     seen: KeySet,
@@ -49,7 +53,8 @@ pub struct Sorter {
 
 impl Sorter {
     /// For rows that the content table is to get.
-    pub fn new(content: Rc<Target<ContentColumn>>, rules: Rules) -> Sorter {
+    pub fn new(content: Rc<Target>, rules: Rules) -> Sorter {
+        let numbers = RowNumbers::of(&content, rules.dry_run);
         let mut seen = KeySet::default();
         seen.reserve(usize::try_from(rules.records).unwrap_or(0));
         Sorter {
@@ -57,6 +62,8 @@ impl Sorter {
             on_conflict: rules.on_conflict,
             strict: rules.strict,
             origins: rules.origins,
+            of_collections: rules.of_collections,
+            numbers,
             users: Users::default(),
             seen,
         }
@@ -105,10 +112,12 @@ impl Sorter {
         }
         let rows = self.without_unknown_users(rows, recorder)?;
         let rows = self.without_collisions(rows, recorder);
-        Ok(Sorted {
-            rows: self.without_existing(rows, recorder)?,
-            tuples: batch.tuples,
-        })
+        let mut rows = self.without_existing(rows, recorder)?;
+        let mut tuples = batch.tuples;
+        if let Some(numbers) = &self.numbers {
+            numbers.give(&mut rows, &mut tuples)?;
+        }
+        Ok(Sorted { rows, tuples })
     }
 
     fn without_unknown_users(
@@ -153,11 +162,12 @@ impl Sorter {
             new
         });
         // What would let in the records of another collection.
-        let way_out = match self.content.key.contains(&KeyPart::Collection) {
-            true => "",
-            false => {
+        let way_out = match (self.content.per_collection(), self.content.is_content_library) {
+            (true, _) => "",
+            (false, true) => {
                 ", whose key has no chroma_collection: give it one, or migrate each collection into a target of its own"
             }
+            (false, false) => ", whose key is the id alone",
         };
         for (collection, record_id, user, key) in doubles {
             let message = format!(
@@ -181,20 +191,43 @@ impl Sorter {
             return Ok(rows.into_iter().map(new).collect());
         }
         let mut there: HashSet<(usize, TargetKey)> = HashSet::new();
+        let mut strangers: HashSet<(usize, TargetKey)> = HashSet::new();
         for group in rows.chunk_by(|a, b| a.collection == b.collection) {
             let Some(first) = group.first() else { continue };
             let group: Vec<&EncodedRow> = group.iter().filter(|row| row.exists.is_none()).collect();
             if group.is_empty() {
                 continue;
             }
-            let found = existing(&self.content, recorder.name(first.collection), &group)?;
-            there.extend(found.into_iter().map(|key| (first.collection, key)));
+            let (of, key) = (first.collection, recorder.key(first.collection));
+            let found = existing(&self.content, &self.content.key, key, &group)?;
+            if let Some(beside) = self.content.key_with_collection()
+                && !found.is_empty()
+            {
+                let ours = existing(&self.content, &beside, key, &group)?;
+                strangers.extend(found.difference(&ours).map(|it| (of, it.clone())));
+            }
+            there.extend(found.into_iter().map(|key| (of, key)));
         }
         let mut left = Vec::with_capacity(rows.len());
         for row in rows {
-            let exists = row
-                .exists
-                .unwrap_or_else(|| there.contains(&(row.collection, key_of(&self.content, &row))));
+            let key = || (row.collection, key_of(&self.content, &row));
+            let exists = row.exists.unwrap_or_else(|| there.contains(&key()));
+            let of_another = exists
+                && match (&self.of_collections, row.exists) {
+                    (Some(known), Some(_)) => {
+                        let collection = recorder.key(row.collection);
+                        !known.contains(collection, &row.key, row.user.as_deref())
+                    }
+                    _ => strangers.contains(&key()),
+                };
+            if of_another {
+                let message = format!(
+                    "{} has a row of another collection with the key \"{}\"",
+                    self.content.name, row.key
+                );
+                recorder.reject_row(&row, Reason::IdCollision, message);
+                continue;
+            }
             if exists
                 && matches!(self.on_conflict, OnConflict::Skip | OnConflict::Update)
                 && let Some(message) = self.in_other_store(&row)
@@ -222,7 +255,7 @@ impl Sorter {
     /// That the row of this key came from another store, if it did.
     fn in_other_store(&self, row: &EncodedRow) -> Option<String> {
         let origin = self.origins.elsewhere(&row.place)?;
-        let way_out = match self.content.key.contains(&KeyPart::Collection) {
+        let way_out = match self.content.key.collection.is_some() {
             true => "a target of its own or source_name => '...' keeps them apart",
             false => "a target of its own keeps them apart",
         };
@@ -237,7 +270,7 @@ impl Sorter {
 
 /// The error of a row whose key the target has; `elsewhere`: that it came from another store.
 pub fn already_exists(
-    content: &Target<ContentColumn>,
+    content: &Target,
     row: &EncodedRow,
     elsewhere: Option<String>,
     recorder: &Recorder,

@@ -3,14 +3,15 @@
 use std::collections::{BTreeSet, HashMap};
 
 use pgrx::spi::{SpiHeapTupleData, SpiResult};
-use vector_migrate_core::encode::{ContentColumn, EntityColumn, TableColumn};
+use vector_migrate_core::encode::Column;
+use vector_migrate_core::mapping::Word;
 
 use super::Described;
 use super::embed::EmbeddedRow;
 use super::existing::{self, TargetKey, key_of};
 use crate::error::Error;
 use crate::load::Destination;
-use crate::tables::{KeyPart, Known, Lookup, RunKeys, RunTable, Target};
+use crate::tables::{KeyColumn, Known, Lookup, RunKeys, RunTable, Target};
 use crate::{settings, spi};
 
 /// What was there, by the record that overwrites it (its collection's index, and its key): the `xmin` (as text) and what
@@ -20,7 +21,7 @@ use crate::{settings, spi};
 /// collections overwrite two rows; where it is not, one run takes only one of them (`id_collision`).
 pub type Before = HashMap<(usize, TargetKey), (String, String)>;
 
-/// Keeps what `rows`, all of one collection (of this index and name), are about to overwrite, and locks it.
+/// Keeps what `rows`, all of one collection (of this index, and what the key has for it), are about to overwrite, and locks it.
 ///
 /// # Errors
 /// The server's own.
@@ -31,11 +32,7 @@ pub fn keep(
 ) -> Result<Before, Error> {
     let content = described.content.as_ref();
     let table = content_table(content)?;
-    let user = if content.key.contains(&KeyPart::User) {
-        "t.user_id::pg_catalog.text"
-    } else {
-        "NULL::pg_catalog.text"
-    };
+    let (id, user) = existing::shown_key(&content.key);
     let (xid, lock) = if content.versioned {
         ("t.xmin::pg_catalog.text", "FOR UPDATE OF t")
     } else {
@@ -43,7 +40,7 @@ pub fn keep(
     };
     let lookup = existing::lookup(content)?;
     let sql = format!(
-        "SELECT t.id::pg_catalog.text, {user}, {xid}, {row}::pg_catalog.text \
+        "SELECT {id}, {user}, {xid}, {row}::pg_catalog.text \
            FROM {keys} JOIN {name} t ON {condition} {lock}",
         row = table.row_as_text("t"),
         keys = existing::KEYS,
@@ -100,23 +97,23 @@ const NOW: Known = Known {
     xmin: true,
 };
 
-fn content_table(content: &Target<ContentColumn>) -> Result<RunTable, Error> {
-    RunTable::content(content.oid, NOW)?.ok_or_else(|| gone(&content.name))
+fn content_table(content: &Target) -> Result<RunTable, Error> {
+    RunTable::content(content.oid, &content.roles(), NOW)?.ok_or_else(|| gone(&content.name))
 }
 
-fn entity_table(entity: &Target<EntityColumn>, content: &RunTable) -> Result<RunTable, Error> {
+fn entity_table(entity: &Target, content: &RunTable) -> Result<RunTable, Error> {
     RunTable::entity(entity.oid, content, NOW)?.ok_or_else(|| gone(&entity.name))
 }
 
 /// The keys of `rows`, each once.
-fn owners(content: &Target<ContentColumn>, rows: &[&EmbeddedRow]) -> BTreeSet<TargetKey> {
+fn owners(content: &Target, rows: &[&EmbeddedRow]) -> BTreeSet<TargetKey> {
     let keys = rows.iter().map(|embedded| key_of(content, &embedded.row));
     keys.collect()
 }
 
 /// The content rows of these keys, numbered in order, as entity rows refer to them.
 fn keys_of(
-    content: &Target<ContentColumn>,
+    content: &Target,
     collection: &str,
     owners: &BTreeSet<TargetKey>,
 ) -> RunKeys {
@@ -125,7 +122,7 @@ fn keys_of(
         collection: collection.to_owned(),
         number: (0..).take(owners.len()).collect(),
         key: owners.iter().map(|(id, _)| id.clone()).collect(),
-        user: content.key.contains(&KeyPart::User).then_some(users),
+        user: content.key.user.as_ref().map(|_| users),
         ..RunKeys::default()
     }
 }
@@ -154,30 +151,30 @@ pub fn overwrite(
 }
 
 /// UPDATE of every column but the key's from `rows`, a subquery that can be read once: a join may read its result again.
-fn statement(content: &Target<ContentColumn>, lookup: &Lookup, rows: &str) -> String {
-    let in_key = |column: ContentColumn| match column {
-        ContentColumn::Id => true,
-        ContentColumn::ChromaCollection => content.key.contains(&KeyPart::Collection),
-        ContentColumn::UserId => content.key.contains(&KeyPart::User),
-        _ => false,
+fn statement(content: &Target, lookup: &Lookup, rows: &str) -> String {
+    let key = &content.key;
+    let parts = [Some(&key.id), key.collection.as_ref(), key.user.as_ref()];
+    let parts: Vec<&str> = parts.into_iter().flatten().map(|it| it.name.as_str()).collect();
+    // A row keeps the uuid that it got when it came.
+    let stays = |column: &&Column| {
+        parts.contains(&column.name.as_str()) || column.word == Word::NewUuid
     };
-    let columns = content.columns.iter().map(|column| column.column);
+    let columns = content.columns.iter().filter(|column| !stays(column));
     let set: Vec<String> = columns
-        .filter(|column| !in_key(*column))
-        .map(|column| spi::ident(column.name()))
+        .map(|column| spi::ident(&column.name))
         .map(|name| format!("{name} = u.{name}"))
         .collect();
-    let mut same = vec!["t.id OPERATOR(pg_catalog.=) u.id".to_owned()];
-    if content.key.contains(&KeyPart::Collection) {
-        same.push("t.chroma_collection OPERATOR(pg_catalog.=) u.chroma_collection".into());
-    }
-    if content.key.contains(&KeyPart::User) {
-        same.push(lookup.same_user.to_owned());
-    }
+    let same = |column: &KeyColumn| {
+        let name = spi::ident(&column.name);
+        format!("t.{name} OPERATOR(pg_catalog.=) u.{name}")
+    };
+    let mut all = vec![same(&key.id)];
+    all.extend(key.collection.as_ref().map(same));
+    all.extend(key.user.as_ref().map(|_| lookup.same_user.clone()));
     format!(
         "WITH u AS MATERIALIZED ({rows}) UPDATE {} t SET {} FROM u WHERE {}",
         content.name,
         set.join(", "),
-        same.join(" AND ")
+        all.join(" AND ")
     )
 }

@@ -15,6 +15,8 @@ pub struct Attribute {
     /// Base type: domains are looked through.
     pub base: pg_sys::Oid,
     pub typmod: i32,
+    /// The base type's name.
+    pub type_word: String,
     pub category: String,
     pub is_enum: bool,
     pub element: pg_sys::Oid,
@@ -82,7 +84,7 @@ pub fn attributes(oid: pg_sys::Oid) -> Result<Vec<Attribute>, Error> {
                      AND p.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass), \
                 pg_catalog.format_type(a.atttypid, a.atttypmod), \
                 pg_catalog.quote_ident(n.nspname) OPERATOR(pg_catalog.||) '.' \
-                  OPERATOR(pg_catalog.||) pg_catalog.quote_ident(d.typname) \
+                  OPERATOR(pg_catalog.||) pg_catalog.quote_ident(d.typname), t.typname::pg_catalog.text \
            FROM pg_catalog.pg_attribute a \
            JOIN pg_catalog.pg_type d ON d.oid OPERATOR(pg_catalog.=) a.atttypid \
            JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) d.typnamespace \
@@ -119,6 +121,7 @@ pub fn attributes(oid: pg_sys::Oid) -> Result<Vec<Attribute>, Error> {
                 sequenced: row.get(11)?.unwrap_or_default(),
                 shown: row.get(12)?.unwrap_or_default(),
                 qualified: row.get(13)?.unwrap_or_default(),
+                type_word: row.get(14)?.unwrap_or_default(),
             })
         },
     )
@@ -131,32 +134,48 @@ impl Attribute {
         (half || self.base == pgvector.vector).then(|| VectorType {
             half,
             dimension: u32::try_from(self.typmod).ok().filter(|n| *n > 0),
+            padded: false,
         })
     }
 }
 
-/// The column `embedding` among those of the table that `name` is in errors, and the type of its vectors.
+/// The column with the vectors among those of the table that `name` is in errors, and their type: the one called `embedding`
+/// if it has vectors, else the only one that has.
 ///
 /// # Errors
-/// [`Error::MissingColumn`], [`Error::ColumnType`].
-pub fn embedding<'a>(
+/// [`Error::SeveralVectorColumns`]; without any [`Error::ColumnType`] if there is a column `embedding`, else
+/// [`Error::MissingColumn`].
+pub fn vector_column<'a>(
     columns: &'a [Attribute],
     name: &str,
     pgvector: &Pgvector,
 ) -> Result<(&'a Attribute, VectorType), Error> {
-    let column = columns.iter().find(|column| column.name == "embedding");
-    let column = column.ok_or_else(|| Error::MissingColumn {
-        target: name.to_owned(),
-        column: "embedding",
-    })?;
-    let ty = column.vector_type(pgvector);
-    let ty = ty.ok_or_else(|| Error::ColumnType {
-        target: name.to_owned(),
-        column: "embedding",
-        has: column.shown.clone(),
-        wanted: "vector or halfvec",
-    })?;
-    Ok((column, ty))
+    const USUAL: &str = "embedding";
+    let vectors: Vec<_> = columns
+        .iter()
+        .filter_map(|column| Some((column, column.vector_type(pgvector)?)))
+        .collect();
+    if let Some(usual) = vectors.iter().find(|(column, _)| column.name == USUAL) {
+        return Ok(*usual);
+    }
+    let usual = columns.iter().find(|column| column.name == USUAL);
+    match (vectors.as_slice(), usual) {
+        ([only], _) => Ok(*only),
+        ([], Some(usual)) => Err(Error::ColumnType {
+            target: name.to_owned(),
+            column: USUAL.to_owned(),
+            has: usual.shown.clone(),
+            wanted: "vector or halfvec".to_owned(),
+        }),
+        ([], None) => Err(Error::MissingColumn {
+            target: name.to_owned(),
+            column: USUAL.to_owned(),
+        }),
+        (several, _) => Err(Error::SeveralVectorColumns {
+            target: name.to_owned(),
+            columns: several.iter().map(|(it, _)| it.name.clone()).collect(),
+        }),
+    }
 }
 
 /// The type that rows are encoded for; `None`: rows cannot fill it.
@@ -166,7 +185,9 @@ pub fn column_type(attribute: &Attribute, pgvector: &Pgvector) -> Option<ColumnT
         pg_sys::INT2OID => ColumnType::Int2,
         pg_sys::INT4OID => ColumnType::Int4,
         pg_sys::INT8OID => ColumnType::Int8,
+        pg_sys::FLOAT4OID => ColumnType::Float4,
         pg_sys::FLOAT8OID => ColumnType::Float8,
+        pg_sys::NUMERICOID => ColumnType::Numeric,
         pg_sys::UUIDOID => ColumnType::Uuid,
         pg_sys::JSONOID => ColumnType::Json,
         pg_sys::JSONBOID => ColumnType::Jsonb,

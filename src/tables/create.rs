@@ -1,10 +1,10 @@
 //! The tables that we create, and the statements for it.
 
 use pgrx::pg_sys;
-use vector_migrate_core::encode::ContentColumn;
+use vector_migrate_core::mapping::Word;
 use vector_migrate_core::survey::CONTENT_TOAST_TARGET;
 
-use super::{KeyPart, Pgvector, Place, Target};
+use super::{Key, Pgvector, Place, Target};
 use crate::error::Error;
 use crate::{settings, spi};
 
@@ -21,7 +21,7 @@ pub enum Life {
 /// Most dimensions that pgvector's `vector` can have.
 const MAX_DIMENSIONS: u32 = 16_000;
 
-fn check_dimensions(dimensions: u32) -> Result<(), Error> {
+pub(super) fn check_dimensions(dimensions: u32) -> Result<(), Error> {
     if (1..=MAX_DIMENSIONS).contains(&dimensions) {
         Ok(())
     } else {
@@ -103,7 +103,7 @@ pub fn entity(
     place: &Place,
     life: Life,
     dimensions: u32,
-    content: &Target<ContentColumn>,
+    content: &Target,
     refers: bool,
     pgvector: &Pgvector,
 ) -> Result<pg_sys::Oid, Error> {
@@ -113,23 +113,31 @@ pub fn entity(
         Life::Temporary(number) => shadow_name("entity", number),
     };
     let user_id_type = content
-        .sql_type(ContentColumn::UserId)
+        .sql_type(&Word::Owner)
         .unwrap_or("pg_catalog.int8");
     let id_type = content
-        .sql_type(ContentColumn::Id)
+        .sql_type(&Word::Id)
         .unwrap_or("pg_catalog.text");
     let vector = &pgvector.schema;
     // A foreign key where the content table has the unique key for it.
-    let reference = match content.key.as_slice() {
+    let Key {
+        id,
+        collection,
+        user,
+    } = &content.key;
+    let has_collection = content.columns.iter().any(|it| it.word.is_of_collection());
+    let id = spi::ident(&id.name);
+    let reference = match (collection, user) {
         _ if life != Life::Permanent || !refers || !content.versioned => String::new(),
-        [KeyPart::Id] if !content.has(ContentColumn::ChromaCollection) => format!(
-            ", FOREIGN KEY (content_id) REFERENCES {} (id) ON DELETE CASCADE",
+        (None, None) if !has_collection => format!(
+            ", FOREIGN KEY (content_id) REFERENCES {} ({id}) ON DELETE CASCADE",
             content.name
         ),
-        key if key.len() == 2 && key.contains(&KeyPart::Collection) => format!(
+        (Some(collection), None) => format!(
             ", FOREIGN KEY (chroma_collection, content_id) \
-               REFERENCES {} (chroma_collection, id) ON DELETE CASCADE",
-            content.name
+               REFERENCES {} ({}, {id}) ON DELETE CASCADE",
+            content.name,
+            spi::ident(&collection.name)
         ),
         _ => String::new(),
     };
@@ -163,7 +171,7 @@ pub fn entity(
 ///
 /// # Errors
 /// The server's own.
-pub fn shadow<C>(target: &Target<C>, which: &str, number: usize) -> Result<pg_sys::Oid, Error> {
+pub fn shadow(target: &Target, which: &str, number: usize) -> Result<pg_sys::Oid, Error> {
     let name = shadow_name(which, number);
     let like = format!(
         "CREATE TEMPORARY TABLE {name} (LIKE {} INCLUDING CONSTRAINTS INCLUDING GENERATED INCLUDING INDEXES)",
@@ -219,11 +227,11 @@ fn without_needless_indexes(oid: pg_sys::Oid, name: &str, empty: &[String]) -> R
     Ok(())
 }
 
-fn shadow_name(which: &str, number: usize) -> String {
+pub(super) fn shadow_name(which: &str, number: usize) -> String {
     format!("pg_temp.vector_migrate_dry_run_{which}_{number}")
 }
 
-fn oid_of(name: &str) -> Result<pg_sys::Oid, Error> {
+pub(super) fn oid_of(name: &str) -> Result<pg_sys::Oid, Error> {
     spi::read_one(
         "SELECT pg_catalog.to_regclass($1)::pg_catalog.oid",
         &[name.into()],
@@ -234,7 +242,15 @@ fn oid_of(name: &str) -> Result<pg_sys::Oid, Error> {
 }
 
 /// Whether a unique, not deferrable index of `content` has exactly its key columns.
-fn has_unique_key(content: &Target<ContentColumn>) -> Result<bool, Error> {
+fn has_unique_key(content: &Target) -> Result<bool, Error> {
+    let Key {
+        id,
+        collection,
+        user,
+    } = &content.key;
+    let parts = [Some(id), collection.as_ref(), user.as_ref()];
+    let parts = parts.into_iter().flatten();
+    let columns: Vec<String> = parts.map(|it| it.name.clone()).collect();
     let found = spi::read_one(
         "SELECT true FROM pg_catalog.pg_index i \
           WHERE i.indrelid OPERATOR(pg_catalog.=) $1 AND i.indisunique AND i.indimmediate \
@@ -246,17 +262,8 @@ fn has_unique_key(content: &Target<ContentColumn>) -> Result<bool, Error> {
                     AND a.attname OPERATOR(pg_catalog.<>) ALL ($3::pg_catalog.name[]))",
         &[
             content.oid.into(),
-            i16::try_from(content.key.len()).unwrap_or(i16::MAX).into(),
-            content
-                .key
-                .iter()
-                .map(|part| match part {
-                    KeyPart::Collection => "chroma_collection".to_owned(),
-                    KeyPart::User => "user_id".to_owned(),
-                    KeyPart::Id => "id".to_owned(),
-                })
-                .collect::<Vec<_>>()
-                .into(),
+            i16::try_from(columns.len()).unwrap_or(i16::MAX).into(),
+            columns.into(),
         ],
         |row| row.get::<bool>(1),
     )?;

@@ -1,104 +1,38 @@
 //! An existing table, as far as filling it goes.
 
 use pgrx::pg_sys;
-use vector_migrate_core::encode::{
-    Column, ColumnType, ContentColumn, EntityColumn, TableColumn, VectorType,
-};
+use vector_migrate_core::encode::{Column, ColumnType, Kind, VectorType, constant_fits};
+use vector_migrate_core::mapping::layout::Misfit;
+use vector_migrate_core::mapping::{Layout, Preset, Sight, Word};
+use vector_migrate_core::pipeline::Identity;
 
 use super::attributes::{Attribute, attributes, column_type};
+use super::key::{Roles, StandIn, stand_in};
 use super::privileges::check_insert_privilege;
 use super::versions::{is_on_citus, is_versioned};
-use super::{KeyPart, Pgvector, Place, Target, UserTable};
+use super::{Key, KeyColumn, Parent, Pgvector, Place, Target, UserTable};
 use crate::error::Error;
 use crate::load::SequenceSubstitute;
 use crate::{pg, spi};
 
-/// Describes the content table at `place`.
+/// Describes the table at `place`, whose columns take what `layout` says.
 ///
 /// # Errors
-/// [`Error::NotATable`], [`Error::MissingColumn`], [`Error::ColumnType`], [`Error::Unfillable`],
-/// [`Error::NoPrivilege`].
-pub fn describe_content(
+/// [`Error::NotATable`], [`Error::MissingColumn`], [`Error::ColumnType`], [`Error::Unfillable`], [`Error::NoVectorColumn`],
+/// [`Error::NoKey`], [`Error::NoParent`], [`Error::NoPrivilege`].
+pub fn describe(
     place: &Place,
     oid: pg_sys::Oid,
+    layout: &Layout,
     pgvector: &Pgvector,
-) -> Result<Target<ContentColumn>, Error> {
-    let (mut target, attributes) = describe::<ContentColumn>(place, oid, pgvector)?;
-    target.key = key_of_table(oid, target.has(ContentColumn::ChromaCollection))?;
-    let user = attributes
-        .iter()
-        .find(|a| a.name == ContentColumn::UserId.name());
-    if let Some(user) = user {
-        target.users = users(oid, user.number)?;
-        target.user_required = user.not_null;
-    }
-    Ok(target)
-}
-
-/// Describes the entity table at `place`.
-///
-/// # Errors
-/// As [`describe_content`].
-pub fn describe_entity(
-    place: &Place,
-    oid: pg_sys::Oid,
-    pgvector: &Pgvector,
-) -> Result<Target<EntityColumn>, Error> {
-    Ok(describe::<EntityColumn>(place, oid, pgvector)?.0)
-}
-
-fn describe<C: TableColumn>(
-    place: &Place,
-    oid: pg_sys::Oid,
-    pgvector: &Pgvector,
-) -> Result<(Target<C>, Vec<Attribute>), Error> {
+) -> Result<Target, Error> {
     let name = place.qualified();
     let kind = relation_kind(oid)?;
     check_is_fillable(&kind, place)?;
     let attributes = attributes(oid)?;
-    let mut columns = Vec::new();
-    let mut types = Vec::new();
-    let mut lengths = Vec::new();
-    let mut vector = VectorType {
-        half: false,
-        dimension: None,
-    };
-    let mut vector_required = false;
-    for &column in C::ALL {
-        let found = attributes
-            .iter()
-            .find(|a| a.name == column.name() && !a.generated);
-        let Some(found) = found else {
-            if column.required() {
-                return Err(Error::MissingColumn {
-                    target: name,
-                    column: column.name(),
-                });
-            }
-            continue;
-        };
-        let ty = column_type(found, pgvector).filter(|&ty| column.kind().fits(ty));
-        let Some(ty) = ty else {
-            return Err(Error::ColumnType {
-                target: name,
-                column: column.name(),
-                has: found.shown.clone(),
-                wanted: column.kind().wanted(),
-            });
-        };
-        if column == C::EMBEDDING {
-            let dimension = u32::try_from(found.typmod).ok().filter(|&n| n > 0);
-            vector = VectorType {
-                half: ty == ColumnType::HalfVec,
-                dimension,
-            };
-            vector_required = found.not_null;
-        }
-        columns.push(Column { column, ty });
-        types.push(found.qualified.clone());
-        lengths.push(found.length());
-    }
-    let filled = |a: &&Attribute| C::ALL.iter().any(|column| column.name() == a.name);
+    let words = resolve(&name, layout, &attributes, pgvector)?;
+    let found = columns(&name, layout, &words, &attributes, pgvector)?;
+    let filled = |a: &&Attribute| found.iter().any(|it| it.column.name == a.name);
     for attribute in attributes.iter().filter(|a| a.not_null && !filled(a)) {
         if !attribute.has_default && !attribute.generated {
             return Err(Error::Unfillable {
@@ -107,6 +41,16 @@ fn describe<C: TableColumn>(
             });
         }
     }
+    let roles = Roles::of(&found.iter().map(|it| it.column.clone()).collect::<Vec<_>>());
+    let typed = |name: &str| {
+        let column = attributes.iter().find(|it| it.name == name);
+        column.map(|it| it.qualified.as_str())
+    };
+    let (key, found, identity, sequence) = match roles.key(oid, typed)? {
+        Some(key) => (key, found, Identity::Record, None),
+        None => with_stand_in(&name, oid, found, &attributes, &words, pgvector)?,
+    };
+    let filled = |a: &&Attribute| found.iter().any(|it| it.column.name == a.name);
     let defaulted = attributes
         .iter()
         .filter(|a| a.not_null && !a.generated && !filled(a))
@@ -122,31 +66,239 @@ fn describe<C: TableColumn>(
     check_insert_privilege(
         oid,
         &name,
-        columns.iter().map(|column| column.column.name()),
+        found.iter().map(|it| it.column.name.clone()).collect(),
     )?;
+    let with = |wanted: &dyn Fn(&Word) -> bool| found.iter().find(|it| wanted(&it.column.word));
+    let owner = with(&|word| *word == Word::Owner).map(|it| it.attribute);
+    let referring = with(&|word| matches!(word, Word::Parent(_))).map(|it| it.attribute);
+    let vector = with(&|word| matches!(word, Word::Vector { .. }));
+    let vector = vector.ok_or_else(|| Error::Bug(format!("{name} has no vector column")))?;
+    let padded = vector.column.word == Word::Vector { padded: true };
+    let ty = vector.attribute.vector_type(pgvector);
     let distributed = distributed_by(oid)?;
     let ordinary = kind == "r" && distributed.is_none() && !pg::row_security_applies(oid);
-    let target = Target {
+    let own = OwnColumns {
+        id: &key.id.name,
+        referring: [owner, referring]
+            .into_iter()
+            .flatten()
+            .map(|it| it.name.clone())
+            .chain(["content_id".to_owned()])
+            .collect(),
+    };
+    let is_content_library = layout.preset.is_some_and(Preset::is_content_library);
+    let beside = roles.collection.iter().find(|_| {
+        key.collection.is_none() && identity == Identity::Record && !is_content_library
+    });
+    let collection_beside = beside.and_then(|name| {
+        typed(name).map(|ty| KeyColumn {
+            name: name.clone(),
+            ty: ty.to_owned(),
+        })
+    });
+    Ok(Target {
         oid,
-        name,
-        columns,
-        types,
-        lengths,
-        vector,
-        vector_required,
-        user_required: false,
+        vector: VectorType {
+            padded,
+            ..ty.unwrap_or(ANY_VECTOR)
+        },
+        vector_column: vector.column.name.clone(),
+        vector_required: vector.attribute.not_null,
+        user_required: owner.is_some_and(|it| it.not_null),
+        users: match owner {
+            Some(owner) => users(oid, owner.number)?,
+            None => None,
+        },
+        parent: match referring {
+            Some(it) => Some(Parent::find(oid, it.number, (&name, &it.name))?),
+            None => None,
+        },
+        columns: found.iter().map(|it| it.column.clone()).collect(),
+        types: found.iter().map(|it| it.attribute.qualified.clone()).collect(),
+        lengths: found.iter().map(|it| it.attribute.length()).collect(),
         distributed: distributed.is_some(),
+        preset: layout.preset,
+        is_content_library,
+        collection_beside,
         created: false,
         versioned: is_versioned(oid)?,
-        key: vec![KeyPart::Id],
-        users: None,
+        identity,
+        sequence,
         defaulted,
         substitutes,
         draws_numbers,
         overwritable: distributed != Some(Distributor::Citus),
-        copyable: ordinary && !has_rules_of_its_own(oid)?,
+        copyable: ordinary && !has_rules_of_its_own(oid, &own)?,
+        name,
+        key,
+    })
+}
+
+/// A vector column without a modifier.
+const ANY_VECTOR: VectorType = VectorType {
+    half: false,
+    dimension: None,
+    padded: false,
+};
+
+/// A column that rows fill.
+#[derive(Debug, Clone)]
+struct Found<'a> {
+    column: Column,
+    attribute: &'a Attribute,
+}
+
+/// The columns of a table as its application is told by. Generated ones are nobody's.
+pub fn sights(attributes: &[Attribute], pgvector: &Pgvector) -> Vec<Sight> {
+    let there = attributes.iter().filter(|it| !it.generated);
+    let takes_values = |it: &Attribute| {
+        column_type(it, pgvector).is_some_and(|ty| Kind::Value.fits(ty))
     };
-    Ok((target, attributes))
+    there
+        .map(|it| Sight {
+            name: it.name.clone(),
+            ty: it.type_word.clone(),
+            takes_values: takes_values(it),
+        })
+        .collect()
+}
+
+fn resolve(
+    name: &str,
+    layout: &Layout,
+    attributes: &[Attribute],
+    pgvector: &Pgvector,
+) -> Result<Vec<(String, Word)>, Error> {
+    let refuses = layout.preset.map_or(&[][..], |it| &it.refuses);
+    for attribute in attributes {
+        let named = layout.has_column(&attribute.name);
+        let refused = refuses.iter().find(|it| named && it.ty == attribute.type_word);
+        if let Some(refused) = refused {
+            return Err(Error::RefusedColumn {
+                target: name.to_owned(),
+                column: attribute.name.clone(),
+                has: attribute.shown.clone(),
+                why: refused.why.clone(),
+            });
+        }
+    }
+    layout
+        .resolve(&sights(attributes, pgvector))
+        .map_err(|misfit| match misfit {
+            Misfit::Missing(column) => Error::MissingColumn {
+                target: name.to_owned(),
+                column,
+            },
+            Misfit::NoVector => Error::NoVectorColumn {
+                target: name.to_owned(),
+                also: None,
+            },
+            Misfit::Vectors(one, other) => Error::NoVectorColumn {
+                target: name.to_owned(),
+                also: Some((one, other)),
+            },
+        })
+}
+
+/// The columns with their types, the vector's last.
+fn columns<'a>(
+    name: &str,
+    layout: &Layout,
+    words: &[(String, Word)],
+    attributes: &'a [Attribute],
+    pgvector: &Pgvector,
+) -> Result<Vec<Found<'a>>, Error> {
+    let mut found = Vec::with_capacity(words.len());
+    for (column, word) in words {
+        let Some(attribute) = attributes.iter().find(|it| it.name == *column) else {
+            continue;
+        };
+        let kind = word.kind().unwrap_or(Kind::Value);
+        let ty = column_type(attribute, pgvector).filter(|ty| kind.fits(*ty));
+        let ty = ty.ok_or_else(|| Error::ColumnType {
+            target: name.to_owned(),
+            column: column.clone(),
+            has: attribute.shown.clone(),
+            wanted: match layout.preset {
+                Some(preset) if !preset.is_content_library() => {
+                    format!("{} for the word \"{word}\" of preset {}", kind.wanted(), preset.name)
+                }
+                Some(_) => kind.wanted().to_owned(),
+                None => format!("{} for the word \"{word}\"", kind.wanted()),
+            },
+        })?;
+        check_constant(name, column, word, ty)?;
+        found.push(Found {
+            column: Column {
+                name: column.clone(),
+                word: word.clone(),
+                ty,
+            },
+            attribute,
+        });
+    }
+    found.sort_by_key(|it| it.column.is_vector());
+    Ok(found)
+}
+
+/// A constant that does not fit would fail for each record.
+fn check_constant(name: &str, column: &str, word: &Word, ty: ColumnType) -> Result<(), Error> {
+    match word {
+        Word::Const(value) if !constant_fits(column, value, ty) => Err(Error::BadArgument {
+            argument: "columns",
+            value: word.to_string(),
+            hint: format!("Column \"{column}\" of {name} cannot hold it."),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Adds the column that stands for the record's id, where no column takes that.
+#[allow(clippy::type_complexity)] // taken apart at once
+fn with_stand_in<'a>(
+    name: &str,
+    oid: pg_sys::Oid,
+    mut found: Vec<Found<'a>>,
+    attributes: &'a [Attribute],
+    words: &[(String, Word)],
+    pgvector: &Pgvector,
+) -> Result<(Key, Vec<Found<'a>>, Identity, Option<pg_sys::Oid>), Error> {
+    let none = || Error::NoKey(name.to_owned());
+    let StandIn {
+        name: column,
+        identity,
+        sequence,
+    } = stand_in(oid, attributes, words)?.ok_or_else(none)?;
+    let attribute = attributes.iter().find(|it| it.name == column);
+    let attribute = attribute.ok_or_else(none)?;
+    let ty = column_type(attribute, pgvector).ok_or_else(none)?;
+    if !found.iter().any(|it| it.column.name == column) {
+        let word = match identity {
+            Identity::Number => Word::Number,
+            _ => Word::NewUuid,
+        };
+        // A number is looked for in a tuple's first field.
+        found.insert(
+            0,
+            Found {
+                column: Column {
+                    name: column.clone(),
+                    word,
+                    ty,
+                },
+                attribute,
+            },
+        );
+    }
+    let key = Key {
+        id: KeyColumn {
+            name: column,
+            ty: attribute.qualified.clone(),
+        },
+        collection: None,
+        user: None,
+    };
+    Ok((key, found, identity, sequence))
 }
 
 /// Whether the table has triggers that somebody made: not those of constraints.
@@ -163,10 +315,18 @@ pub fn has_triggers(oid: pg_sys::Oid) -> Result<bool, Error> {
     Ok(found.flatten().unwrap_or(true))
 }
 
+/// Columns whose rules a run looks at by itself.
+struct OwnColumns<'a> {
+    /// The key's, whose indexes it knows.
+    id: &'a str,
+    /// Those whose foreign keys it follows: the owner's, the parent's, an entity's content.
+    referring: Vec<String>,
+}
+
 /// Whether the table refuses or changes rows in ways that a plain copy of it would not show: triggers, rules for INSERT ('3' is
-/// CMD_INSERT in nodes.h), foreign keys other than that of `user_id` or to the content row, unique indexes other than the key's, checks of system
+/// CMD_INSERT in nodes.h), foreign keys other than those that are looked at by themselves, unique indexes other than the key's, checks of system
 /// columns (their numbers are below zero), as of the table that a row is in.
-fn has_rules_of_its_own(oid: pg_sys::Oid) -> Result<bool, Error> {
+fn has_rules_of_its_own(oid: pg_sys::Oid, own: &OwnColumns<'_>) -> Result<bool, Error> {
     let found = spi::look_up_one(
         "SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger \
                          WHERE tgrelid OPERATOR(pg_catalog.=) $1 AND NOT tgisinternal) \
@@ -183,8 +343,7 @@ fn has_rules_of_its_own(oid: pg_sys::Oid) -> Result<bool, Error> {
                            AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a \
                                  WHERE a.attrelid OPERATOR(pg_catalog.=) $1 \
                                    AND a.attnum OPERATOR(pg_catalog.=) ANY (c.conkey) \
-                                   AND a.attname OPERATOR(pg_catalog.=) \
-                                       ANY (ARRAY['user_id', 'content_id']))) \
+                                   AND a.attname OPERATOR(pg_catalog.=) ANY ($2::pg_catalog.name[]))) \
              OR EXISTS (SELECT FROM pg_catalog.pg_index i \
                          WHERE i.indrelid OPERATOR(pg_catalog.=) $1 \
                            AND (i.indisunique OR i.indisexclusion) \
@@ -192,8 +351,8 @@ fn has_rules_of_its_own(oid: pg_sys::Oid) -> Result<bool, Error> {
                                  SELECT FROM pg_catalog.pg_attribute a \
                                   WHERE a.attrelid OPERATOR(pg_catalog.=) $1 \
                                     AND a.attnum OPERATOR(pg_catalog.=) ANY (i.indkey::pg_catalog.int2[]) \
-                                    AND a.attname OPERATOR(pg_catalog.=) 'id')))",
-        &[oid.into()],
+                                    AND a.attname OPERATOR(pg_catalog.=) $3)))",
+        &[oid.into(), own.referring.clone().into(), own.id.into()],
         |row| row.get::<bool>(1),
     )?;
     Ok(found.flatten().unwrap_or(true))
@@ -278,43 +437,6 @@ fn distributed_by(oid: pg_sys::Oid) -> Result<Option<Distributor>, Error> {
         return Ok(Some(Distributor::Timescale));
     }
     Ok(is_on_citus(oid)?.then_some(Distributor::Citus))
-}
-
-/// The columns of the smallest unique index made of our key columns, the primary key first; without one,
-/// what tells records apart in Chroma: collection (if the table has it) and id.
-pub fn key_of_table(oid: pg_sys::Oid, has_collection: bool) -> Result<Vec<KeyPart>, Error> {
-    let indexes = spi::look_up(
-        "SELECT ARRAY(SELECT a.attname::pg_catalog.text FROM pg_catalog.pg_attribute a \
-                       WHERE a.attrelid OPERATOR(pg_catalog.=) i.indrelid \
-                         AND a.attnum OPERATOR(pg_catalog.=) ANY ((i.indkey::pg_catalog.int2[]) \
-                             [0:i.indnkeyatts OPERATOR(pg_catalog.-) 1]) \
-                       ORDER BY a.attname) \
-           FROM pg_catalog.pg_index i \
-          WHERE i.indrelid OPERATOR(pg_catalog.=) $1 AND i.indisunique AND i.indisvalid \
-            AND i.indpred IS NULL AND i.indexprs IS NULL \
-          ORDER BY i.indisprimary DESC, i.indnkeyatts, i.indexrelid",
-        &[oid.into()],
-        |row| row.get::<Vec<String>>(1),
-    )?;
-    for index in indexes.into_iter().flatten() {
-        let parts: Option<Vec<KeyPart>> = index
-            .iter()
-            .map(|column| match column.as_str() {
-                "chroma_collection" => Some(KeyPart::Collection),
-                "id" => Some(KeyPart::Id),
-                "user_id" => Some(KeyPart::User),
-                _ => None,
-            })
-            .collect();
-        if let Some(parts) = parts.filter(|parts| parts.contains(&KeyPart::Id)) {
-            return Ok(parts);
-        }
-    }
-    Ok(if has_collection {
-        vec![KeyPart::Collection, KeyPart::Id]
-    } else {
-        vec![KeyPart::Id]
-    })
 }
 
 /// The table that a foreign key on `user_id` alone refers to.

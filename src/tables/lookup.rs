@@ -2,20 +2,10 @@
 
 use pgrx::pg_sys;
 
+use super::{Key, KeyColumn};
 use crate::error::Error;
 use crate::settings::{self, Setting};
 use crate::spi;
-
-/// Which columns are a row's key, as far as the ledger and the records have them.
-#[derive(Debug, Clone, Copy)]
-pub struct KeyColumns<'a> {
-    /// The column that has the id, and its type as SQL.
-    pub id: (&'a str, &'a str),
-    /// `chroma_collection` is part of it.
-    pub collection: bool,
-    /// `user_id` is part of it: its type as SQL.
-    pub user: Option<&'a str>,
-}
 
 /// Finding rows `t` of a table by rows `r(key, collection, user_id)` of texts.
 #[derive(Debug)]
@@ -28,8 +18,8 @@ pub struct Lookup {
     pub unique: bool,
     /// The settings under which statements with [`Lookup::condition`] are planned.
     pub settings: &'static [Setting<'static>],
-    /// The same for `user_id` given as its own type in `u`.
-    pub same_user: &'static str,
+    /// The owner's part of it, for owners given as their own type in the column of that name of `u`; empty where they are no part.
+    pub same_user: String,
 }
 
 impl Lookup {
@@ -37,30 +27,36 @@ impl Lookup {
     ///
     /// # Errors
     /// The server's own.
-    pub fn new(table: pg_sys::Oid, parts: KeyColumns<'_>) -> Result<Lookup, Error> {
-        let (id, ty) = parts.id;
+    pub fn new(table: pg_sys::Oid, key: &Key) -> Result<Lookup, Error> {
+        let (id, ty) = (spi::ident(&key.id.name), &key.id.ty);
         let mut condition = format!("t.{id} OPERATOR(pg_catalog.=) r.key::{ty}");
-        let mut columns = vec![id.to_owned()];
+        let mut columns = vec![key.id.name.clone()];
         let mut indexable = true;
-        if parts.collection {
+        if let Some(KeyColumn { name, ty }) = &key.collection {
             // Compared with a column of `r`, not with a constant: the planner must not take an index on the
             // collection alone for selective.
-            condition += " AND t.chroma_collection OPERATOR(pg_catalog.=) r.collection";
-            columns.push("chroma_collection".to_owned());
+            let column = spi::ident(name);
+            condition += &format!(" AND t.{column} OPERATOR(pg_catalog.=) r.collection::{ty}");
+            columns.push(name.clone());
         }
         // IS NOT DISTINCT FROM would take its operator from the caller's search_path.
-        let mut same_user = "(t.user_id OPERATOR(pg_catalog.=) u.user_id \
-                              OR t.user_id IS NULL AND u.user_id IS NULL)";
-        if let Some(ty) = parts.user {
-            columns.push("user_id".to_owned());
-            if user_is_required(table)? {
+        let mut same_user = String::new();
+        if let Some(KeyColumn { name, ty }) = &key.user {
+            let user = spi::ident(name);
+            columns.push(name.clone());
+            if is_required(table, name)? {
                 // An index can serve this one.
-                condition += &format!(" AND t.user_id OPERATOR(pg_catalog.=) r.user_id::{ty}");
-                same_user = "t.user_id OPERATOR(pg_catalog.=) u.user_id";
+                condition += &format!(" AND t.{user} OPERATOR(pg_catalog.=) r.user_id::{ty}");
+                same_user = format!("t.{user} OPERATOR(pg_catalog.=) u.{user}");
             } else {
                 indexable = false;
-                condition += " AND (t.user_id::pg_catalog.text OPERATOR(pg_catalog.=) r.user_id \
-                               OR t.user_id IS NULL AND r.user_id IS NULL)";
+                condition += &format!(
+                    " AND (t.{user}::pg_catalog.text OPERATOR(pg_catalog.=) r.user_id \
+                               OR t.{user} IS NULL AND r.user_id IS NULL)"
+                );
+                same_user = format!(
+                    "(t.{user} OPERATOR(pg_catalog.=) u.{user} OR t.{user} IS NULL AND u.{user} IS NULL)"
+                );
             }
         }
         let indexed = columns.len() - usize::from(!indexable);
@@ -75,11 +71,11 @@ impl Lookup {
     }
 }
 
-fn user_is_required(table: pg_sys::Oid) -> Result<bool, Error> {
+fn is_required(table: pg_sys::Oid, column: &str) -> Result<bool, Error> {
     let required = spi::look_up_one(
         "SELECT a.attnotnull FROM pg_catalog.pg_attribute a \
-          WHERE a.attrelid OPERATOR(pg_catalog.=) $1 AND a.attname OPERATOR(pg_catalog.=) 'user_id'",
-        &[table.into()],
+          WHERE a.attrelid OPERATOR(pg_catalog.=) $1 AND a.attname OPERATOR(pg_catalog.=) $2",
+        &[table.into(), column.into()],
         |row| row.get::<bool>(1),
     )?;
     Ok(required.flatten().unwrap_or_default())

@@ -2,6 +2,7 @@
 //!
 //! Promise: an existing table is taken as it is; what does not fit is an error before anything is read.
 
+pub mod application;
 mod attributes;
 pub mod create;
 mod describe;
@@ -9,29 +10,37 @@ mod empty;
 mod foreign_keys;
 mod lookup;
 mod name;
+mod key;
 mod nearest;
+mod parent;
 mod pgvector;
-pub mod planned;
+mod planned;
 mod privileges;
 mod put_back;
 mod remote;
 mod run_table;
 mod versions;
 
-pub use attributes::{Attribute, attributes, embedding, type_name};
-pub use describe::{describe_content, describe_entity, has_triggers};
-pub use empty::is_empty;
+pub use attributes::{Attribute, attributes, type_name, vector_column};
+pub use describe::{describe, has_triggers, sights};
+pub use key::Roles;
+pub use parent::{Parent, ParentRow};
+pub use empty::rows_up_to;
 pub use foreign_keys::ForeignKey;
-pub use lookup::{KeyColumns, Lookup};
+pub use lookup::Lookup;
 pub use name::{Place, find, find_locked, named};
 pub use nearest::Nearest;
 pub use pgvector::Pgvector;
+pub use planned::planned;
 pub use privileges::{check_may_insert, check_update_privilege};
 pub use remote::elsewhere;
 pub use run_table::{Entities, KEYS, Known, RunKeys, RunTable};
 
 use pgrx::pg_sys;
-use vector_migrate_core::encode::{Column, TableColumn, VectorType};
+use vector_migrate_core::encode::{Column, VectorType};
+use vector_migrate_core::map::CollectionFields;
+use vector_migrate_core::mapping::{Preset, Word};
+use vector_migrate_core::pipeline::Identity;
 
 use crate::load::SequenceSubstitute;
 
@@ -47,45 +56,69 @@ pub struct UserTable {
 }
 
 /// A column that tells rows apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeyPart {
-    /// `chroma_collection`.
-    Collection,
-    /// `user_id`.
-    User,
-    /// `id`.
-    Id,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyColumn {
+    /// Its name, as the catalog has it.
+    pub name: String,
+    /// Its type as SQL, qualified, without its modifier.
+    pub ty: String,
+}
+
+/// The columns that tell rows apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// The one with the record's id, or what stands for it ([`Identity`]).
+    pub id: KeyColumn,
+    /// One that all rows of a collection have the same in.
+    pub collection: Option<KeyColumn>,
+    /// The owner's.
+    pub user: Option<KeyColumn>,
 }
 
 /// A table that rows go into.
 #[derive(Debug, Clone)]
-pub struct Target<C> {
+pub struct Target {
     /// The table.
     pub oid: pg_sys::Oid,
     /// Qualified and quoted name.
     pub name: String,
-    /// The columns that rows fill, the embedding last.
-    pub columns: Vec<Column<C>>,
+    /// The columns that rows fill, the vector's last.
+    pub columns: Vec<Column>,
     /// Each column's type as SQL, in the same order, without its modifier.
     pub types: Vec<String>,
     /// Characters that each column takes, in the same order; `None`: no limit.
     pub lengths: Vec<Option<usize>>,
-    /// The embedding column.
+    /// The type of the vector column.
     pub vector: VectorType,
-    /// The embedding column is NOT NULL.
+    /// The name of the vector column.
+    pub vector_column: String,
+    /// The vector column is NOT NULL.
     pub vector_required: bool,
-    /// The column `user_id` is NOT NULL.
+    /// The owner's column is NOT NULL.
     pub user_required: bool,
     /// Another extension keeps its rows: on other servers, or in tables of its own.
     pub distributed: bool,
+    /// The preset whose table it is; `None`: the caller describes it.
+    pub preset: Option<&'static Preset>,
+    /// It is a content library's.
+    pub is_content_library: bool,
     /// This run created it.
     pub created: bool,
     /// `xmin` tells whether a row has changed since.
     pub versioned: bool,
-    /// The columns that tell rows apart; always has [`KeyPart::Id`].
-    pub key: Vec<KeyPart>,
-    /// Where users are, if `user_id` refers to a table.
+    /// The columns that tell rows apart.
+    pub key: Key,
+    /// A column that all rows of a collection have the same in, where the key has none: in an application's table, a row of another
+    /// collection is not the record's.
+    pub collection_beside: Option<KeyColumn>,
+    /// What the key's id column has.
+    pub identity: Identity,
+    /// The sequence of that column, where numbers are drawn from it.
+    pub sequence: Option<pg_sys::Oid>,
+    /// Where users are, if the owner's column refers to a table.
     pub users: Option<UserTable>,
+    /// The table that a column with the word `parent` refers to.
+    pub parent: Option<Parent>,
     /// Columns that rows do not fill but that are NOT NULL with a default or identity: a shadow of the
     /// table must not demand them.
     pub defaulted: Vec<String>,
@@ -99,18 +132,59 @@ pub struct Target<C> {
     pub copyable: bool,
 }
 
-impl<C: TableColumn> Target<C> {
-    /// The type of a column as SQL, if rows fill it.
-    pub fn sql_type(&self, column: C) -> Option<&str> {
+impl Target {
+    /// The column with this word.
+    pub fn column(&self, word: &Word) -> Option<&Column> {
+        self.columns.iter().find(|column| column.word == *word)
+    }
+
+    /// The type as SQL of the column with this word.
+    pub fn sql_type(&self, word: &Word) -> Option<&str> {
         let at = self
             .columns
             .iter()
-            .position(|there| there.column == column)?;
+            .position(|column| column.word == *word)?;
         self.types.get(at).map(String::as_str)
     }
 
-    /// Whether rows fill this column.
-    pub fn has(&self, column: C) -> bool {
-        self.columns.iter().any(|there| there.column == column)
+    /// What columns may tell its rows apart.
+    pub fn roles(&self) -> Roles {
+        match self.identity {
+            Identity::Record => Roles::of(&self.columns),
+            Identity::NewUuid | Identity::Number => Roles {
+                id: vec![self.key.id.name.clone()],
+                ..Roles::default()
+            },
+        }
+    }
+
+    /// Whether records have owners: those of a content library do, also where its table has no column for them.
+    pub fn has_owner(&self) -> bool {
+        self.is_content_library || self.column(&Word::Owner).is_some()
+    }
+
+    /// Whether rows of different collections with one id are different rows.
+    pub fn per_collection(&self) -> bool {
+        self.key.collection.is_some() || self.identity != Identity::Record
+    }
+
+    /// The key with the collection, where it does not have that.
+    pub fn key_with_collection(&self) -> Option<Key> {
+        self.collection_beside.as_ref().map(|column| Key {
+            collection: Some(column.clone()),
+            ..self.key.clone()
+        })
+    }
+
+    /// What the table has for the collection with these fields, or what the ledger knows it by.
+    pub fn collection_key(&self, fields: &CollectionFields) -> String {
+        match self.key.collection.as_ref().or(self.collection_beside.as_ref()) {
+            Some(column) => {
+                let mut words = self.columns.iter().filter(|it| it.name == column.name);
+                let word = words.next().and_then(|it| fields.of_word(&it.word));
+                word.unwrap_or_default().to_owned()
+            }
+            None => fields.uuid.clone(),
+        }
     }
 }

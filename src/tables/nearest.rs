@@ -1,18 +1,22 @@
-//! How a table's embeddings are compared with a query: by the expression and the operator of its vector index.
+//! How a table's vectors are compared with a query's: by the expression and the operator of its vector index.
 //!
 //! Promise: `ORDER BY` [`Nearest::order`] is what the index is built on, so that the planner can use it; without an
 //! index it is the cosine distance.
 
 use pgrx::pg_sys;
 
-use super::attributes::{Attribute, embedding};
+use super::attributes::{Attribute, vector_column};
 use super::pgvector::Pgvector;
 use crate::error::Error;
 use crate::spi;
 
-/// The embedding column of a table `t`, as SQL over the query's embedding in `$1` (float4[]).
+/// The column with the vectors of a table `t`, as SQL over the query's vector in `$1` (float4[]).
 #[derive(Debug)]
 pub struct Nearest {
+    /// The column's name, not quoted.
+    pub name: String,
+    /// The column, as SQL: `t.embedding`.
+    pub column: String,
     /// What candidates are ordered by, the nearest first.
     pub order: String,
     /// The cosine distance.
@@ -27,14 +31,15 @@ impl Nearest {
     /// Looks up the index of the table `oid` with these columns, which `name` is in errors.
     ///
     /// # Errors
-    /// [`Error::MissingColumn`] without a column `embedding`, [`Error::ColumnType`] if it has no vectors.
+    /// As [`vector_column`].
     pub fn find(
         oid: pg_sys::Oid,
         columns: &[Attribute],
         name: &str,
         pgvector: &Pgvector,
     ) -> Result<Nearest, Error> {
-        let (column, ty) = embedding(columns, name, pgvector)?;
+        let (column, ty) = vector_column(columns, name, pgvector)?;
+        let vectors = format!("t.{}", spi::ident(&column.name));
         let own = if ty.half { "halfvec" } else { "vector" };
         let schema = &pgvector.schema;
         let distance = |expression: &str, operator: &str, ty: &str| {
@@ -43,19 +48,18 @@ impl Nearest {
             )
         };
         let dimension = ty.dimension;
-        let cosine = distance("t.embedding", "<=>", own);
-        let order = match (
-            index_on(oid, column.number, dimension, pgvector)?,
-            dimension,
-        ) {
-            (Some((false, operator)), _) => distance("t.embedding", operator, own),
+        let cosine = distance(&vectors, "<=>", own);
+        let order = match (index_on(oid, column, dimension, pgvector)?, dimension) {
+            (Some((false, operator)), _) => distance(&vectors, operator, own),
             (Some((true, operator)), Some(n)) => {
-                let expression = format!("(t.embedding::{schema}.halfvec({n}))");
+                let expression = format!("({vectors}::{schema}.halfvec({n}))");
                 distance(&expression, operator, "halfvec")
             }
             _ => cosine.clone(),
         };
         Ok(Nearest {
+            name: column.name.clone(),
+            column: vectors,
             order,
             cosine,
             dimension,
@@ -64,16 +68,17 @@ impl Nearest {
     }
 }
 
-/// The best vector index on the column `number`: whether it is on the column's cast to halfvec, and the operator that
+/// The best vector index on the column: whether it is on the column's cast to halfvec, and the operator that
 /// it serves. Cosine before the others, HNSW before IVFFlat. A partial index has not all rows.
 fn index_on(
     oid: pg_sys::Oid,
-    number: i16,
+    column: &Attribute,
     dimension: Option<u32>,
     pgvector: &Pgvector,
 ) -> Result<Option<(bool, &'static str)>, Error> {
     let dimension = dimension.and_then(|n| i32::try_from(n).ok()).unwrap_or(-1);
-    // format_type writes the type as pg_get_expr does: qualified if search_path does not have it.
+    // quote_ident and format_type write the name and the type as pg_get_expr does: quoted where it has to be, qualified if
+    // search_path does not have it.
     let found = spi::look_up_one(
         "SELECT i.indkey[0] OPERATOR(pg_catalog.=) 0, o.opcname::pg_catalog.text \
            FROM pg_catalog.pg_index i \
@@ -87,14 +92,16 @@ fn index_on(
                  'vector_l2_ops', 'halfvec_cosine_ops', 'halfvec_ip_ops', 'halfvec_l2_ops']) \
             AND (i.indkey[0] OPERATOR(pg_catalog.=) $2 \
                  OR pg_catalog.pg_get_expr(i.indexprs, i.indrelid) OPERATOR(pg_catalog.=) \
-                    ('(embedding)::' OPERATOR(pg_catalog.||) pg_catalog.format_type($5, $3))) \
+                    ('(' OPERATOR(pg_catalog.||) pg_catalog.quote_ident($6) OPERATOR(pg_catalog.||) ')::' \
+                     OPERATOR(pg_catalog.||) pg_catalog.format_type($5, $3))) \
           ORDER BY o.opcname OPERATOR(pg_catalog.~~) '%cosine%' DESC, m.amname, i.indexrelid LIMIT 1",
         &[
             oid.into(),
-            number.into(),
+            column.number.into(),
             dimension.into(),
             pgvector.vector.into(),
             pgvector.halfvec.into(),
+            column.name.as_str().into(),
         ],
         |row| Ok((row.get::<bool>(1)?, row.get::<String>(2)?)),
     )?;

@@ -37,9 +37,8 @@ fn missing_insert(name: &str) -> Error {
 pub fn check_insert_privilege(
     oid: pg_sys::Oid,
     name: &str,
-    columns: impl Iterator<Item = &'static str>,
+    columns: Vec<String>,
 ) -> Result<(), Error> {
-    let columns: Vec<String> = columns.map(str::to_owned).collect();
     let allowed = spi::look_up_one(
         "SELECT pg_catalog.has_table_privilege($1, 'INSERT') OR \
                 pg_catalog.bool_and(pg_catalog.has_column_privilege($1, c, 'INSERT')) \
@@ -59,7 +58,7 @@ pub fn check_insert_privilege(
 ///
 /// # Errors
 /// [`Error::NoPrivilege`].
-pub fn check_update_privilege<C>(target: &Target<C>, privilege: &'static str) -> Result<(), Error> {
+pub fn check_update_privilege(target: &Target, privilege: &'static str) -> Result<(), Error> {
     let allowed = spi::look_up_one(
         "SELECT pg_catalog.has_table_privilege($1, 'SELECT') \
             AND pg_catalog.has_table_privilege($1, $2)",

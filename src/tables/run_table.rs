@@ -4,16 +4,16 @@
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys;
 
-use super::describe::key_of_table;
+use super::key::Roles;
 use super::versions::is_versioned;
-use super::{KeyColumns, KeyPart, Lookup};
+use super::{Key, KeyColumn, Lookup};
 use crate::error::Error;
 use crate::{pg, settings, spi};
 
 /// Keys of rows of one collection, as parallel arrays.
 #[derive(Debug, Default)]
 pub struct RunKeys {
-    /// The content rows' collection.
+    /// What the key has for the content rows' collection.
     pub collection: String,
     /// A number for each, by which answers name it.
     pub number: Vec<i64>,
@@ -98,15 +98,26 @@ pub struct RunTable {
 }
 
 impl RunTable {
-    /// The content table, its rows found by its key; `None` if it is gone.
+    /// The content table, its rows found by its key of columns with these roles; `None` if it is gone.
     ///
     /// # Errors
     /// The server's own.
-    pub fn content(oid: pg_sys::Oid, known: Known) -> Result<Option<RunTable>, Error> {
-        RunTable::find(oid, "id", known.xmin, |has| {
-            let key = key_of_table(oid, has("chroma_collection"))?;
-            let user = known.users.unwrap_or(key.contains(&KeyPart::User));
-            Ok((key.contains(&KeyPart::Collection), user))
+    pub fn content(
+        oid: pg_sys::Oid,
+        roles: &Roles,
+        known: Known,
+    ) -> Result<Option<RunTable>, Error> {
+        RunTable::find(oid, known.xmin, |columns| {
+            let typed = |name: &str| type_of(columns, name);
+            let key = roles.key(oid, typed)?;
+            Ok(key.map(|key| {
+                let with_users = known.users.unwrap_or(key.user.is_some());
+                let owner = || roles.user.iter().find_map(|name| key_column(columns, name));
+                Key {
+                    user: key.user.clone().or_else(owner).filter(|_| with_users),
+                    ..key
+                }
+            }))
         })
     }
 
@@ -120,16 +131,21 @@ impl RunTable {
         content: &RunTable,
         known: Known,
     ) -> Result<Option<RunTable>, Error> {
-        RunTable::find(oid, "content_id", known.xmin, |_| {
-            Ok((content.per_collection, content.per_user))
+        RunTable::find(oid, known.xmin, |columns| {
+            let part = |name, wanted: bool| key_column(columns, name).filter(|_| wanted);
+            let id = key_column(columns, "content_id");
+            Ok(id.map(|id| Key {
+                id,
+                collection: part("chroma_collection", content.per_collection),
+                user: part("user_id", content.per_user),
+            }))
         })
     }
 
     fn find(
         oid: pg_sys::Oid,
-        id: &'static str,
         xmin: bool,
-        key: impl FnOnce(&dyn Fn(&str) -> bool) -> Result<(bool, bool), Error>,
+        key: impl FnOnce(&[ColumnOf]) -> Result<Option<Key>, Error>,
     ) -> Result<Option<RunTable>, Error> {
         let found = spi::look_up_one(
             "SELECT pg_catalog.quote_ident(n.nspname) OPERATOR(pg_catalog.||) '.' \
@@ -151,26 +167,16 @@ impl RunTable {
             return Ok(None);
         };
         let columns = columns_of(oid)?;
-        let type_of = |name: &str| {
-            let column = columns.iter().find(|column| column.name == name);
-            column.map(|column| column.ty.as_str())
-        };
-        let Some(id_type) = type_of(id) else {
+        let Some(key) = key(&columns)? else {
             return Ok(None);
-        };
-        let (collection, user) = key(&|name| type_of(name).is_some())?;
-        let parts = KeyColumns {
-            id: (id, id_type),
-            collection: collection && type_of("chroma_collection").is_some(),
-            user: type_of("user_id").filter(|_| user),
         };
         let has_xmin = is_versioned(oid)?;
         Ok(Some(RunTable {
             oid,
             owner,
-            per_collection: parts.collection,
-            per_user: parts.user.is_some(),
-            lookup: Lookup::new(oid, parts)?,
+            per_collection: key.collection.is_some(),
+            per_user: key.user.is_some(),
+            lookup: Lookup::new(oid, &key)?,
             name,
             shown,
             columns,
@@ -321,6 +327,18 @@ impl RunTable {
         )?;
         Ok(counted.into_iter().next().unwrap_or(0))
     }
+}
+
+fn type_of<'c>(columns: &'c [ColumnOf], name: &str) -> Option<&'c str> {
+    let column = columns.iter().find(|column| column.name == name);
+    column.map(|column| column.ty.as_str())
+}
+
+fn key_column(columns: &[ColumnOf], name: &str) -> Option<KeyColumn> {
+    type_of(columns, name).map(|ty| KeyColumn {
+        name: name.to_owned(),
+        ty: ty.to_owned(),
+    })
 }
 
 /// The columns that INSERT and UPDATE may name.

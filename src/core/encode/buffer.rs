@@ -10,7 +10,7 @@
 
 use super::array::ArrayImage;
 use super::vector::{VectorType, append_vector};
-use super::{jsonb, varlena};
+use super::{jsonb, numeric, varlena};
 use crate::reason::{Reason, Rejection};
 
 /// Tuples under construction, one behind the other.
@@ -83,6 +83,27 @@ impl TupleBuffer {
         })
     }
 
+    /// Appends a `jsonb` field of any valid JSON.
+    ///
+    /// # Errors
+    /// As [`TupleBuffer::jsonb`].
+    pub fn jsonb_value(&mut self, text: &str) -> Result<(), Rejection> {
+        if text.starts_with(['{', '[']) {
+            return self.jsonb(text);
+        }
+        self.value(|out| {
+            jsonb::append_scalar(text, out)
+                .ok_or_else(|| Rejection::new(Reason::BadContent, "a value does not fit jsonb"))
+        })
+    }
+
+    /// Appends a `numeric` field; `None`, with nothing appended, if the text is no number that `numeric` holds.
+    pub fn numeric(&mut self, text: &str) -> Option<Result<(), Rejection>> {
+        numeric::append(text, &mut self.bytes)?;
+        self.end_field();
+        Some(Ok(()))
+    }
+
     /// Appends a field whose length is known when it is written.
     fn value(
         &mut self,
@@ -124,7 +145,7 @@ fn header(length: usize) -> Result<[u8; 4], Rejection> {
 /// As [`check_vector`](super::check_vector); then nothing is appended.
 pub fn vector_field(values: &[f32], ty: VectorType, tuple: &mut Vec<u8>) -> Result<(), Rejection> {
     let start = tuple.len();
-    tuple.extend_from_slice(&header(ty.bytes(values.len()))?);
+    tuple.extend_from_slice(&header(ty.bytes(ty.components(values.len())))?);
     let appended = append_vector(values, ty, tuple);
     if appended.is_err() {
         tuple.truncate(start);

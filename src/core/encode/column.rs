@@ -1,4 +1,6 @@
-//! The columns that rows have by name, and the column types that they can be written to.
+//! The columns that rows fill, and the column types that values can be written to.
+
+use crate::mapping::Word;
 
 /// A type that a target's column may have, as far as its values are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -11,8 +13,12 @@ pub enum ColumnType {
     Int4,
     /// `bigint`.
     Int8,
+    /// `real`.
+    Float4,
     /// `double precision`.
     Float8,
+    /// `numeric`.
+    Numeric,
     /// `boolean`.
     Bool,
     /// `uuid`.
@@ -57,6 +63,10 @@ pub enum Kind {
     Count,
     /// A moment.
     Time,
+    /// A uuid.
+    Uuid,
+    /// A metadata value: whatever type it is of.
+    Value,
     /// An embedding.
     Embedding,
 }
@@ -73,7 +83,22 @@ impl Kind {
             Kind::Bool => column == C::Bool,
             Kind::Count => matches!(column, C::Int2 | C::Int4 | C::Int8 | C::Float8),
             Kind::Time => matches!(column, C::Timestamp | C::TimestampTz | C::Date),
+            Kind::Uuid => matches!(column, C::Uuid | C::Text),
+            Kind::Value => !matches!(column, C::Oid | C::Vector | C::HalfVec),
             Kind::Embedding => matches!(column, C::Vector | C::HalfVec),
+        }
+    }
+
+    /// The type that a table of our own has for values of this kind.
+    pub fn usual(self) -> ColumnType {
+        match self {
+            Kind::Key | Kind::Text | Kind::Value => ColumnType::Text,
+            Kind::List | Kind::Object => ColumnType::Jsonb,
+            Kind::Bool => ColumnType::Bool,
+            Kind::Count => ColumnType::Int8,
+            Kind::Time => ColumnType::TimestampTz,
+            Kind::Uuid => ColumnType::Uuid,
+            Kind::Embedding => ColumnType::Vector,
         }
     }
 
@@ -87,98 +112,29 @@ impl Kind {
             Kind::Bool => "boolean",
             Kind::Count => "bigint, integer or double precision",
             Kind::Time => "timestamptz, timestamp or date",
+            Kind::Uuid => "uuid or text",
+            Kind::Value => {
+                "text, an integer type, numeric, double precision, boolean, uuid, jsonb, timestamptz, date or text[]"
+            }
             Kind::Embedding => "vector or halfvec",
         }
     }
 }
 
-/// The columns that a table of one sort can have.
-pub trait TableColumn: Copy + PartialEq + 'static {
-    /// Every column, the embedding last.
-    const ALL: &'static [Self];
-    /// The embedding.
-    const EMBEDDING: Self;
-
-    /// The column's name in SQL.
-    fn name(self) -> &'static str;
-
-    /// What sort of value it takes.
-    fn kind(self) -> Kind;
-
-    /// Whether a target without it is refused.
-    fn required(self) -> bool;
-}
-
-macro_rules! columns {
-    ($(#[$doc:meta])* $name:ident { $($variant:ident $sql:literal $kind:ident $required:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        #[allow(missing_docs)] // each variant is the column that it names
-        pub enum $name { $($variant,)* }
-
-        impl TableColumn for $name {
-            const ALL: &'static [$name] = &[$($name::$variant,)*];
-            const EMBEDDING: $name = $name::Embedding;
-
-            fn name(self) -> &'static str {
-                match self { $($name::$variant => $sql,)* }
-            }
-
-            fn kind(self) -> Kind {
-                match self { $($name::$variant => Kind::$kind,)* }
-            }
-
-            fn required(self) -> bool {
-                match self { $($name::$variant => $required,)* }
-            }
-        }
-    };
-}
-
-columns! {
-    /// The columns of a content table.
-    ContentColumn {
-        ChromaCollection "chroma_collection" Text false,
-        Id "id" Key true,
-        UserId "user_id" Key true,
-        Title "title" Text true,
-        ContentType "content_type" Text false,
-        Mode "mode" Text false,
-        Summary "summary" Text false,
-        Topics "topics" List false,
-        Tags "tags" List false,
-        Collections "collections" List false,
-        SourceUrl "source_url" Text false,
-        HasTranscript "has_transcript" Bool false,
-        FullContent "full_content" Object true,
-        FileSizeBytes "file_size_bytes" Count false,
-        SearchableText "searchable_text" Text true,
-        Metadata "metadata" Object false,
-        Uri "uri" Text false,
-        CreatedAt "created_at" Time false,
-        UpdatedAt "updated_at" Time false,
-        Embedding "embedding" Embedding true,
-    }
-}
-
-columns! {
-    /// The columns of an entity table; its `id` is the table's own business.
-    EntityColumn {
-        ChromaCollection "chroma_collection" Text false,
-        UserId "user_id" Key false,
-        ContentId "content_id" Key true,
-        Name "entity_name" Text true,
-        Type "entity_type" Text false,
-        CreatedAt "created_at" Time false,
-        Embedding "embedding" Embedding true,
-    }
-}
-
-/// A column of a target that rows fill: which one, and its real type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Column<C> {
-    /// Which column it is.
-    pub column: C,
-    /// Its type in the target.
+/// A column of a target that rows fill.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Its name, as the catalog has it.
+    pub name: String,
+    /// What goes into it.
+    pub word: Word,
+    /// Its type.
     pub ty: ColumnType,
+}
+
+impl Column {
+    /// Whether it takes the vector, which comes last in a tuple.
+    pub fn is_vector(&self) -> bool {
+        matches!(self.word, Word::Vector { .. })
+    }
 }

@@ -7,6 +7,8 @@ use serde_json::value::RawValue;
 use super::array::ArrayImage;
 use super::buffer::TupleBuffer;
 use super::column::ColumnType;
+use super::value;
+use crate::map::Field;
 use crate::reason::{Reason, Rejection};
 
 /// Microseconds from 1970-01-01 to 2000-01-01, PostgreSQL's epoch.
@@ -32,6 +34,37 @@ pub fn canonical_key(ty: ColumnType, text: &str) -> Result<Cow<'_, str>, String>
             .map_err(|_| format!("\"{text}\" is not of type uuid")),
         _ if text.contains('\0') => Err("it holds U+0000, which PostgreSQL cannot store".into()),
         _ => Ok(Cow::Borrowed(text)),
+    }
+}
+
+/// Appends a field of the column `name` of type `ty`.
+///
+/// # Errors
+/// What the type cannot hold.
+pub(super) fn append(
+    out: &mut TupleBuffer,
+    name: &str,
+    ty: ColumnType,
+    field: Field<'_>,
+) -> Result<(), Rejection> {
+    match field {
+        Field::Null => {
+            out.null();
+            Ok(())
+        }
+        Field::Key(text) => key(out, ty, &text, Reason::BadId),
+        Field::Owner(text) => key(out, ty, text, Reason::BadUserId),
+        Field::Text(text) => out.field(text.as_bytes()),
+        Field::Json(text) => json(out, ty, &text),
+        Field::Bool(yes) => out.field(&[u8::from(yes)]),
+        Field::Count(bytes) => count(out, name, ty, bytes),
+        Field::Time(micros) => time(out, name, ty, micros),
+        Field::Value(key, value) => value::append(out, (name, key), ty, &value),
+        Field::Number => match ty {
+            ColumnType::Int2 => out.field(&[0; 2]),
+            ColumnType::Int4 => out.field(&[0; 4]),
+            _ => out.field(&[0; 8]),
+        },
     }
 }
 
@@ -75,7 +108,7 @@ pub(super) fn json(out: &mut TupleBuffer, ty: ColumnType, text: &str) -> Result<
 }
 
 /// Appends a JSON array as an array of text: strings bare, everything else as its JSON.
-fn text_array(out: &mut TupleBuffer, element: u32, text: &str) -> Result<(), Rejection> {
+pub(super) fn text_array(out: &mut TupleBuffer, element: u32, text: &str) -> Result<(), Rejection> {
     let bad = |e: serde_json::Error| Rejection::new(Reason::BadContent, e.to_string());
     let items: Vec<&RawValue> = serde_json::from_str(text).map_err(bad)?;
     let mut array = ArrayImage::new(element);
@@ -96,11 +129,16 @@ fn text_array(out: &mut TupleBuffer, element: u32, text: &str) -> Result<(), Rej
 ///
 /// # Errors
 /// [`Reason::Constraint`] if the column's type is too narrow.
-pub(super) fn count(out: &mut TupleBuffer, ty: ColumnType, value: i64) -> Result<(), Rejection> {
+pub(super) fn count(
+    out: &mut TupleBuffer,
+    column: &str,
+    ty: ColumnType,
+    value: i64,
+) -> Result<(), Rejection> {
     let narrow = |name: &str| {
         Rejection::new(
             Reason::Constraint,
-            format!("file_size_bytes {value} is out of range for type {name}"),
+            format!("{column} {value} is out of range for type {name}"),
         )
     };
     match ty {
@@ -128,14 +166,19 @@ pub(super) fn count(out: &mut TupleBuffer, ty: ColumnType, value: i64) -> Result
 }
 
 /// Appends a moment, given in microseconds since 1970-01-01 UTC.
-pub(super) fn time(out: &mut TupleBuffer, ty: ColumnType, micros: i64) -> Result<(), Rejection> {
+pub(super) fn time(
+    out: &mut TupleBuffer,
+    column: &str,
+    ty: ColumnType,
+    micros: i64,
+) -> Result<(), Rejection> {
     let since_2000 = micros.saturating_sub(PG_EPOCH_MICROS);
     match ty {
         ColumnType::Date => {
             let days = i32::try_from(since_2000.div_euclid(MICROS_PER_DAY)).map_err(|_| {
                 Rejection::new(
                     Reason::Constraint,
-                    "created_at is out of range for type date",
+                    format!("{column} is out of range for type date"),
                 )
             })?;
             out.field(&days.to_ne_bytes())
@@ -164,8 +207,8 @@ mod tests {
     #[test]
     fn times_count_from_2000() {
         let mut out = TupleBuffer::behind(Vec::new());
-        time(&mut out, ColumnType::TimestampTz, PG_EPOCH_MICROS + 5).unwrap();
-        time(&mut out, ColumnType::Date, PG_EPOCH_MICROS - 1).unwrap();
+        time(&mut out, "t", ColumnType::TimestampTz, PG_EPOCH_MICROS + 5).unwrap();
+        time(&mut out, "t", ColumnType::Date, PG_EPOCH_MICROS - 1).unwrap();
         let bytes = out.into_bytes();
         assert_eq!(bytes[4..12], 5i64.to_ne_bytes());
         assert_eq!(bytes[16..20], (-1i32).to_ne_bytes());

@@ -19,6 +19,7 @@ use super::numeric;
 
 const ARRAY: u32 = 0x4000_0000;
 const OBJECT: u32 = 0x2000_0000;
+const SCALAR: u32 = 0x1000_0000;
 
 const IS_STRING: u32 = 0x0000_0000;
 const IS_NUMERIC: u32 = 0x1000_0000;
@@ -66,6 +67,15 @@ pub(super) fn append(text: &str, out: &mut Vec<u8>) -> Option<()> {
         nodes: &nodes,
     };
     writer.container(0, out)?;
+    Some(())
+}
+
+/// The same for a string, number, boolean or null: an array of it alone, which says that it is none (`JB_FSCALAR`).
+pub(super) fn append_scalar(text: &str, out: &mut Vec<u8>) -> Option<()> {
+    let start = out.len();
+    append(&format!("[{text}]"), out)?;
+    let header = out.get_mut(start..)?.first_chunk_mut::<4>()?;
+    *header = (u32::from_ne_bytes(*header) | SCALAR).to_ne_bytes();
     Some(())
 }
 

@@ -21,9 +21,19 @@ pub struct VectorType {
     pub half: bool,
     /// Dimensions that the column demands; `None` for a column without a type modifier.
     pub dimension: Option<u32>,
+    /// Vectors of fewer dimensions are taken, with zeros behind them.
+    pub padded: bool,
 }
 
 impl VectorType {
+    /// Components that a vector of so many has in the column.
+    pub fn components(self, has: usize) -> usize {
+        match self.dimension.and_then(|it| usize::try_from(it).ok()) {
+            Some(wanted) if self.padded => wanted.max(has),
+            _ => has,
+        }
+    }
+
     fn component_bytes(self) -> usize {
         if self.half { 2 } else { 4 }
     }
@@ -44,7 +54,7 @@ const MOST_DIMENSIONS: usize = 16_000;
 pub fn check_vector(values: &[f32], ty: VectorType) -> Result<(), Rejection> {
     let has = values.len();
     if let Some(wanted) = ty.dimension
-        && usize::try_from(wanted).ok() != Some(has)
+        && usize::try_from(wanted).ok() != Some(ty.components(has))
     {
         return Err(Rejection::new(
             Reason::DimensionMismatch,
@@ -89,11 +99,12 @@ pub(super) fn append_vector(
     out: &mut Vec<u8>,
 ) -> Result<(), Rejection> {
     check_vector(values, ty)?;
-    let count = u16::try_from(values.len()).unwrap_or(u16::MAX);
+    let components = ty.components(values.len());
+    let count = u16::try_from(components).unwrap_or(u16::MAX);
     out.extend_from_slice(&count.to_ne_bytes());
     out.extend_from_slice(&[0, 0]);
     let start = out.len();
-    out.resize(start + values.len() * ty.component_bytes(), 0);
+    out.resize(start + components * ty.component_bytes(), 0);
     let body = out.get_mut(start..).unwrap_or_default();
     if ty.half {
         write(body, values, |value| {
@@ -111,7 +122,7 @@ pub(super) fn append_vector(
 /// As [`check_vector`].
 pub fn vector_image(values: &[f32], ty: VectorType) -> Result<Vec<u8>, Rejection> {
     check_vector(values, ty)?;
-    let total = 4 + ty.bytes(values.len());
+    let total = 4 + ty.bytes(ty.components(values.len()));
     let header = varlena::header(total).unwrap_or_default();
     let mut image = Vec::with_capacity(total);
     image.extend_from_slice(&header);
@@ -132,6 +143,7 @@ mod tests {
     const VECTOR3: VectorType = VectorType {
         half: false,
         dimension: Some(3),
+        padded: false,
     };
 
     #[test]
@@ -159,6 +171,7 @@ mod tests {
         let any = VectorType {
             half: false,
             dimension: None,
+            padded: false,
         };
         assert_eq!(
             vector_image(&[], any).unwrap_err().reason,
@@ -171,12 +184,31 @@ mod tests {
         let half = VectorType {
             half: true,
             dimension: Some(1),
+            padded: false,
         };
         let words = [1u16, 0, 0x3c00].map(u16::to_ne_bytes).concat();
         assert_eq!(vector_image(&[1.0], half).unwrap()[4..], words);
         assert_eq!(
             vector_image(&[70_000.0], half).unwrap_err().reason,
             Reason::BadVector
+        );
+    }
+
+    #[test]
+    fn zeros_are_behind_a_padded_vector_and_a_longer_one_is_refused() {
+        let padded = VectorType {
+            padded: true,
+            ..VECTOR3
+        };
+        let bytes = vector_image(&[1.5], padded).unwrap();
+        assert_eq!(bytes, vector_image(&[1.5, 0.0, 0.0], VECTOR3).unwrap());
+        assert_eq!(vector_image(&[1.5; 3], padded), vector_image(&[1.5; 3], VECTOR3));
+        let mut field = Vec::new();
+        super::super::vector_field(&[1.5], padded, &mut field).unwrap();
+        assert_eq!(field, bytes);
+        assert_eq!(
+            vector_image(&[1.0; 4], padded).unwrap_err().reason,
+            Reason::DimensionMismatch
         );
     }
 }

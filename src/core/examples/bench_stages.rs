@@ -19,8 +19,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use vector_migrate_core::encode::{Column, ColumnType, ContentColumn, Kind, TableColumn};
+use vector_migrate_core::encode::{Column, ColumnType};
 use vector_migrate_core::map::{Shape, map_record};
+use vector_migrate_core::mapping::{Layout, presets};
 use vector_migrate_core::nul::NulCharacters;
 use vector_migrate_core::pipeline::{self, Item, Next, Plan, Pool, Worker};
 use vector_migrate_core::record::Record;
@@ -65,21 +66,10 @@ fn read_and_map(path: &Path) -> f64 {
 }
 
 /// The columns as `init_content_tables` makes them.
-fn columns() -> Vec<Column<ContentColumn>> {
-    let ty = |column: ContentColumn| match (column, column.kind()) {
-        (ContentColumn::UserId, _) | (_, Kind::Count) => ColumnType::Int8,
-        (_, Kind::Key | Kind::Text) => ColumnType::Text,
-        (_, Kind::List | Kind::Object) => ColumnType::Jsonb,
-        (_, Kind::Bool) => ColumnType::Bool,
-        (_, Kind::Time) => ColumnType::TimestampTz,
-        (_, Kind::Embedding) => ColumnType::Vector,
-    };
-    let all = ContentColumn::ALL.iter();
-    all.map(|&column| Column {
-        column,
-        ty: ty(column),
-    })
-    .collect()
+fn columns() -> Vec<Column> {
+    let content = presets().iter().find(|it| it.is_content_library());
+    let layout = Layout::of_preset(content.expect("the content library's preset"));
+    layout.made(ColumnType::Int8)
 }
 
 /// Seconds for all of a run's producer: batches are taken and dropped. Also the rows that came.

@@ -1,4 +1,4 @@
-//! What a build of pgvector's takes: memory for the whole graph, and time; and when an import with rows left over is cheaper.
+//! What a build of pgvector's takes: memory for the whole graph, and time; and when it is cheaper than inserting rows one by one.
 //!
 //! Promise: estimates, for decisions and for people; nothing depends on their being exact. Imports nothing.
 
@@ -54,6 +54,53 @@ pub fn import_pays(rows: u64, rest: u64) -> bool {
     rest.saturating_mul(INSERT) <= rows
 }
 
+/// Whether an index of `rows` rows that lacks `missing` of them is cheaper to build anew than to insert them into.
+pub fn build_pays(rows: u64, missing: u64) -> bool {
+    missing.saturating_mul(INSERT) >= rows
+}
+
+/// Whether so many rows are few beside the `records` that come. A tenth more is what a build of all takes then, and a tenth of
+/// what it takes to insert the records; and a table with so few rows is not yet one that people search in, who would wait for the build.
+pub fn are_few(rows: u64, records: u64) -> bool {
+    rows <= few(records)
+}
+
+/// The most rows that are few beside so many records.
+pub fn few(records: u64) -> u64 {
+    records / INSERT
+}
+
+/// An IVFFlat index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lists {
+    /// Its lists.
+    pub count: u32,
+    /// Bytes of a value, header included.
+    pub value_bytes: u64,
+    /// Components of a value.
+    pub dimensions: u32,
+}
+
+/// The least number of rows that pgvector looks at for an IVFFlat index, and how many for each list (`ComputeCenters` in its
+/// ivfbuild.c).
+const SAMPLES: u64 = 10_000;
+const SAMPLES_OF_A_LIST: u64 = 50;
+
+/// Bytes of `maintenance_work_mem` without which pgvector refuses to build the index: what `ElkanKmeans` in its ivfkmeans.c adds
+/// up for as many rows as it looks at, with a megabyte in reserve.
+pub fn lists_bytes(lists: Lists) -> u64 {
+    let count = u64::from(lists.count);
+    let samples = count.saturating_mul(SAMPLES_OF_A_LIST).max(SAMPLES);
+    let value = lists.value_bytes.next_multiple_of(8);
+    let sums = u64::from(lists.dimensions).saturating_mul(4);
+    // The samples, two sets of centres, sums, distances of all to all, and a few numbers of each.
+    let samples_own = samples.saturating_mul(value.saturating_add(8 + 4 * count));
+    let lists_own = count.saturating_mul(2 * value + sums + 16 + 4 * count);
+    samples_own
+        .saturating_add(lists_own)
+        .saturating_add(1 << 20)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,6 +141,29 @@ mod tests {
         };
         assert_eq!(build_bytes(all), u64::MAX);
         assert!(build_seconds(all, 0).is_finite());
+    }
+
+    #[test]
+    fn usual_lists_of_1536_dimensions_need_what_pgvector_asks_for_and_a_megabyte() {
+        let usual = Lists {
+            count: 100,
+            value_bytes: 6_152,
+            dimensions: 1_536,
+        };
+        // "memory required is 65 MB"
+        assert_eq!(lists_bytes(usual).div_ceil(1 << 20), 66);
+        let most = Lists {
+            count: 32_768,
+            value_bytes: 16_008,
+            dimensions: 4_000,
+        };
+        assert!(lists_bytes(most) > 200 << 30);
+    }
+
+    #[test]
+    fn a_build_pays_where_a_tenth_of_the_rows_is_missing() {
+        assert!(build_pays(100, 10) && !build_pays(100, 9) && build_pays(0, 0));
+        assert!(are_few(10, 100) && !are_few(11, 100) && are_few(0, 0) && !are_few(1, 9));
     }
 
     #[test]

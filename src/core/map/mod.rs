@@ -10,6 +10,8 @@ mod fields;
 pub mod filter;
 mod json;
 pub(crate) mod number;
+mod object;
+mod row;
 #[cfg(test)]
 mod testing;
 mod text;
@@ -19,6 +21,7 @@ mod user;
 use std::borrow::Cow;
 
 pub use json::NUL_WAY_OUT;
+pub use row::{CollectionFields, Field, RowParts, document, value_json, value_text, value_time};
 pub use user::{Owner, key_name, owner_of};
 
 use crate::nul::NulCharacters;

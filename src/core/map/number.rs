@@ -78,7 +78,7 @@ impl<'t> Decimal<'t> {
     }
 
     /// The same number as an `i64`; `None` if it is no whole number or too large.
-    pub(super) fn to_i64(self) -> Option<i64> {
+    pub(crate) fn to_i64(self) -> Option<i64> {
         let (digits, exponent) = self.significant();
         if digits.is_empty() {
             return Some(0);

@@ -26,7 +26,10 @@ pub struct EncodedRow {
     pub collection: usize,
     /// The record's id in Chroma; where [`Plan::nul`] changes texts, with the symbol U+2400 for each U+0000.
     pub record_id: String,
-    /// The id as the target's column spells it.
+    /// The id as the target's column spells it, or as it is where the target has no column for it.
+    pub id: String,
+    /// What the target's key column has for the row: the id, or what [`Plan::identity`] says; empty as long as a number is to be
+    /// drawn.
     pub key: String,
     /// The owner as the target's column spells it.
     pub user: Option<String>,

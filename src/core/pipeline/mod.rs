@@ -17,7 +17,7 @@ mod worker;
 
 pub use budget::Budget;
 pub use items::{Batch, EncodedRow, EntityTuple, Item};
-pub use plan::{EmbeddingMode, Plan, PlannedCollection};
+pub use plan::{EmbeddingMode, Identity, Plan, PlannedCollection};
 pub use pool::Pool;
 pub use record_producer::{Shown, ShownBatch, ShownRecord, show};
 pub use remarks::{Remark, RemarkKind};

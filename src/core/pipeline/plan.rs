@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 
 use super::pool::Pool;
-use crate::encode::{Column, ColumnType, ContentColumn, EntityColumn, VectorType, canonical_key};
+use crate::encode::{Column, ColumnType, VectorType, canonical_key};
 use crate::map::filter::Filter;
-use crate::map::{NUL_WAY_OUT, Owner, Shape, key_name, owner_of};
+use crate::map::{CollectionFields, NUL_WAY_OUT, Owner, Shape, key_name, owner_of};
+use crate::mapping::{ItemField, MetadataWord, Word};
 use crate::nul::NulCharacters;
 use crate::reason::{Reason, Rejection};
-use crate::record::{Collection, Record};
+use crate::record::{Collection, Record, Space};
 use crate::sample::Sampling;
 use crate::seen::{KnownKeys, RowKeys};
 
@@ -28,21 +29,36 @@ pub enum EmbeddingMode {
 pub struct PlannedCollection {
     /// The collection.
     pub collection: Collection,
-    /// The name that is written into the column `chroma_collection`, results and ledger.
-    pub name: String,
-    /// Its records without an owner are migrated, with a NULL `user_id`.
+    /// What its rows have in common; [`CollectionFields::qualified`] is its name in results and ledger.
+    pub fields: CollectionFields,
+    /// What the target's key has for the collection, if it has a column for it.
+    pub key: String,
+    /// Its records without an owner are migrated, with a NULL owner.
     pub keeps_orphans: bool,
 }
 
 impl PlannedCollection {
     /// A collection under its qualified name.
     pub fn qualified(collection: Collection, keeps_orphans: bool) -> PlannedCollection {
+        let name = collection.qualified_name();
         PlannedCollection {
-            name: collection.qualified_name(),
+            key: name.clone(),
+            fields: CollectionFields::new(&collection, name, None),
             collection,
             keeps_orphans,
         }
     }
+}
+
+/// What tells a row of the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Identity {
+    /// The record's id, in the key column.
+    Record,
+    /// A random uuid: the target has no column for the record's id.
+    NewUuid,
+    /// A number that is drawn when the row is put in, as above; the tuple's first field.
+    Number,
 }
 
 /// What the rows look like and which records are wanted.
@@ -54,12 +70,24 @@ pub struct Plan {
     pub first: usize,
     /// Records that earlier plans of the run have read.
     pub read: u64,
-    /// The content target's columns, the embedding last.
-    pub content: Vec<Column<ContentColumn>>,
-    /// The entity target's columns, the embedding last; empty when no entities are wanted.
-    pub entity: Vec<Column<EntityColumn>>,
-    /// The content target's embedding column.
+    /// The content target's columns, the vector's last.
+    pub content: Vec<Column>,
+    /// The entity target's columns, the vector's last; empty when no entities are wanted.
+    pub entity: Vec<Column>,
+    /// The content target's vector column.
     pub vector: VectorType,
+    /// The type of its key column.
+    pub key: ColumnType,
+    /// What tells its rows.
+    pub identity: Identity,
+    /// What helps if an id does not fit, as a sentence.
+    pub id_hint: Option<String>,
+    /// Records have owners.
+    pub has_owner: bool,
+    /// Why a record without a document is left out; `None`: it is not.
+    pub needs_document: Option<String>,
+    /// The distance that whoever searches the target asks with, if it matters.
+    pub asks: Option<Space>,
     /// Where vectors come from.
     pub mode: EmbeddingMode,
     /// Whether a missing vector can be embedded (in [`EmbeddingMode::Auto`]).
@@ -96,7 +124,7 @@ impl Plan {
     /// A run into an empty target that takes every record with an owner and its stored vector, and no entities.
     pub fn stored(
         collections: Vec<Collection>,
-        content: Vec<Column<ContentColumn>>,
+        content: Vec<Column>,
         batch_bytes: usize,
     ) -> Plan {
         let planned = |collection| PlannedCollection::qualified(collection, false);
@@ -109,7 +137,14 @@ impl Plan {
             vector: VectorType {
                 half: false,
                 dimension: None,
+                padded: false,
             },
+            key: ColumnType::Text,
+            identity: Identity::Record,
+            id_hint: None,
+            has_owner: true,
+            needs_document: None,
+            asks: None,
             mode: EmbeddingMode::Stored,
             has_model: false,
             user: None,
@@ -130,13 +165,48 @@ impl Plan {
 
     /// What mapping must know.
     pub(super) fn shape(&self) -> Shape<'_> {
-        let has = |column| self.content.iter().any(|it| it.column == column);
         Shape {
-            has_metadata: has(ContentColumn::Metadata),
+            has_metadata: self.fills(|word| *word == Word::Item(ItemField::Metadata)),
             wants_entities: !self.entity.is_empty(),
             text_key: self.text_key.as_deref(),
             nul: self.nul,
         }
+    }
+
+    /// Whether a column takes a field of the content library's item.
+    pub(super) fn has_items(&self) -> bool {
+        self.fills(|word| matches!(word, Word::Item(_)))
+    }
+
+    /// Whether a column takes the record's text.
+    pub(super) fn has_text(&self) -> bool {
+        let document = |word: &Word| matches!(word, Word::Item(_) | Word::Document { .. });
+        self.fills(document)
+    }
+
+    /// Whether a column's word takes U+0000 out.
+    pub(super) fn strips_nul(&self) -> bool {
+        self.fills(|word| {
+            matches!(
+                word,
+                Word::Document {
+                    without_nul: true,
+                    ..
+                } | Word::Metadata(MetadataWord {
+                    without_nul: true,
+                    ..
+                })
+            )
+        })
+    }
+
+    /// Whether a column takes a random uuid.
+    pub(super) fn draws_uuids(&self) -> bool {
+        self.fills(|word| *word == Word::NewUuid)
+    }
+
+    fn fills(&self, which: impl Fn(&Word) -> bool) -> bool {
+        self.content.iter().any(|column| which(&column.word))
     }
 
     /// Whether the caller asked for the record: its metadata, its owner.
@@ -156,11 +226,14 @@ impl Plan {
 
     /// The record's id as the column spells it.
     pub(super) fn key(&self, record: &Record) -> Result<String, Rejection> {
-        let key = canonical_key(self.column_type(ContentColumn::Id), &record.id);
+        let key = canonical_key(self.id_type(), &record.id);
         key.map(Cow::into_owned)
-            .map_err(|why| match record.id.contains('\0') {
-                true => Rejection::new(Reason::BadText, format!("id: {why}: {NUL_WAY_OUT}")),
-                false => Rejection::new(Reason::BadId, format!("id: {why}")),
+            .map_err(|why| match (record.id.contains('\0'), &self.id_hint) {
+                (true, _) => Rejection::new(Reason::BadText, format!("id: {why}: {NUL_WAY_OUT}")),
+                (false, None) => Rejection::new(Reason::BadId, format!("id: {why}")),
+                (false, Some(hint)) => {
+                    Rejection::new(Reason::BadId, format!("id: {why}. {hint}"))
+                }
             })
     }
 
@@ -170,6 +243,9 @@ impl Plan {
         planned: &PlannedCollection,
         record: &Record,
     ) -> (Option<String>, Option<Rejection>) {
+        if !self.has_owner {
+            return (None, None);
+        }
         match owner_of(record, &self.owner_key, self.default_user.as_deref()) {
             Owner::Known(raw) => match canonical_key(self.user_type(), &raw) {
                 Ok(user) => (Some(user.into_owned()), None),
@@ -188,14 +264,18 @@ impl Plan {
         }
     }
 
-    pub(super) fn user_type(&self) -> ColumnType {
-        self.column_type(ContentColumn::UserId)
+    /// The type that ids are spelled for.
+    pub(super) fn id_type(&self) -> ColumnType {
+        match self.identity {
+            Identity::Record => self.key,
+            // The record's id is known to the ledger only.
+            Identity::NewUuid | Identity::Number => ColumnType::Text,
+        }
     }
 
-    pub(super) fn column_type(&self, wanted: ContentColumn) -> ColumnType {
-        self.content
-            .iter()
-            .find(|column| column.column == wanted)
-            .map_or(ColumnType::Text, |column| column.ty)
+    /// The type of the owner's column.
+    pub(super) fn user_type(&self) -> ColumnType {
+        let owner = self.content.iter().find(|it| it.word == Word::Owner);
+        owner.map_or(ColumnType::Text, |column| column.ty)
     }
 }

@@ -1,6 +1,6 @@
 //! What of a record can be told before it is read whole: whether it is asked for, and whether the target has it.
 
-use crate::encode::{ContentColumn, canonical_key};
+use crate::encode::canonical_key;
 use crate::nul::holds_nul;
 use crate::record::Record;
 use crate::seen::KnownKeys;
@@ -88,7 +88,7 @@ impl Plan {
     /// Whether the target has the key; `None`: not known, or no key.
     fn has(&self, planned: &PlannedCollection, id: &str, user: Option<&str>) -> Option<bool> {
         let known = self.known.as_ref()?;
-        let key = canonical_key(self.column_type(ContentColumn::Id), id).ok()?;
-        Some(known.contains(&planned.name, &key, user))
+        let key = canonical_key(self.id_type(), id).ok()?;
+        Some(known.contains(&planned.key, &key, user))
     }
 }

@@ -6,7 +6,7 @@
 
 use std::cmp::Reverse;
 
-use super::plan::Plan;
+use super::plan::{Plan, PlannedCollection};
 use crate::map::{Owner, owner_of};
 use crate::record::{Metadata, Record, Value};
 
@@ -34,6 +34,12 @@ pub enum RemarkKind {
         /// The metadata key that looks like a text's, of several the one that most records have.
         key: String,
         /// Records that have a text under it.
+        records: u64,
+    },
+    /// Vectors have other lengths than 1, and whoever searches the target asks with another distance than the collection's:
+    /// the order of what is found will be another.
+    Lengths {
+        /// Records with such a vector.
         records: u64,
     },
 }
@@ -69,6 +75,9 @@ const TEXTS: &[&str] = &[
     "passage",
     "message",
 ];
+/// How far from 1 the length of a vector may be that is taken for one of length 1.
+const NEAR_ONE: f64 = 1e-3;
+
 /// No name above is longer, and no key of so many characters more is one of them.
 const LONGEST: usize = 16;
 /// Spellings that are told apart.
@@ -81,14 +90,20 @@ pub(super) struct Watch {
     owners: Option<Tally>,
     /// `None`: a record has a document, or its key was named.
     texts: Option<Tally>,
+    /// Vectors of other lengths than 1; `None`: lengths do not matter.
+    lengths: Option<u64>,
 }
 
 impl Watch {
     /// For a collection of which nothing is known yet.
-    pub fn new(plan: &Plan) -> Watch {
+    pub fn new(plan: &Plan, planned: &PlannedCollection) -> Watch {
+        let watches_texts = plan.text_key.is_none() && plan.has_text();
+        let asks = plan.asks;
+        let lengths = asks.filter(|asks| *asks != planned.collection.space);
         Watch {
-            owners: Some(Tally::default()),
-            texts: plan.text_key.is_none().then(Tally::default),
+            owners: plan.has_owner.then(Tally::default),
+            texts: watches_texts.then(Tally::default),
+            lengths: lengths.map(|_| 0),
         }
     }
 
@@ -109,6 +124,9 @@ impl Watch {
                 Some(_) => self.texts = None,
             }
         }
+        if let (Some(count), Some(vector)) = (&mut self.lengths, &record.vector) {
+            *count += u64::from(!has_length_1(&vector.values));
+        }
     }
 
     /// What there is to say at the collection's end.
@@ -117,9 +135,16 @@ impl Watch {
         let text = self.texts.and_then(Tally::most);
         let owner = owner.map(|(key, records)| RemarkKind::Owner { key, records });
         let text = text.map(|(key, records)| RemarkKind::Text { key, records });
-        let kinds = owner.into_iter().chain(text);
+        let lengths = self.lengths.filter(|records| *records > 0);
+        let lengths = lengths.map(|records| RemarkKind::Lengths { records });
+        let kinds = owner.into_iter().chain(text).chain(lengths);
         kinds.map(move |kind| Remark { collection, kind })
     }
+}
+
+fn has_length_1(values: &[f32]) -> bool {
+    let squares = values.iter().map(|it| f64::from(*it) * f64::from(*it));
+    (squares.sum::<f64>().sqrt() - 1.0).abs() <= NEAR_ONE
 }
 
 /// How many records have which key.

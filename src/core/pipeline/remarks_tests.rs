@@ -1,7 +1,9 @@
 //! Tests of what a collection's records lead to.
 
 use super::*;
-use crate::record::Metadata;
+use crate::encode::{Column, ColumnType};
+use crate::mapping::{ItemField, Word};
+use crate::record::{Collection, Grade, Metadata, Space, Vector};
 
 fn text(text: &str) -> Value {
     Value::Str(text.to_owned())
@@ -33,12 +35,35 @@ fn with_document(document: &str, metadata: &[(&str, Value)]) -> Record {
     }
 }
 
+fn item_text() -> Column {
+    Column {
+        name: "searchable_text".to_owned(),
+        word: Word::Item(ItemField::SearchableText),
+        ty: ColumnType::Text,
+    }
+}
+
+/// A collection of this distance.
+fn planned(space: Space) -> PlannedCollection {
+    let collection = Collection {
+        tenant: "default_tenant".to_owned(),
+        database: "default_database".to_owned(),
+        name: "a".to_owned(),
+        id: "a".to_owned(),
+        dimension: None,
+        space,
+        configuration: serde_json::Value::Null,
+        metadata: Metadata::default(),
+    };
+    PlannedCollection::qualified(collection, false)
+}
+
 fn plan() -> Plan {
-    Plan::stored(Vec::new(), Vec::new(), 1)
+    Plan::stored(Vec::new(), vec![item_text()], 1)
 }
 
 fn remarks(plan: &Plan, records: &[Record]) -> Vec<RemarkKind> {
-    let mut watch = Watch::new(plan);
+    let mut watch = Watch::new(plan, &planned(Space::L2));
     for record in records {
         watch.look(plan, record);
     }
@@ -216,11 +241,45 @@ fn a_hostile_store_has_no_more_spellings_than_are_kept() {
         .map(|sign: String| format!("uid{sign}"))
         .collect();
     let all: Vec<_> = keys.iter().map(|key| (&**key, Value::Int(1))).collect();
-    let mut watch = Watch::new(&plan());
+    let mut watch = Watch::new(&plan(), &planned(Space::L2));
     watch.look(&plan(), &record(&all));
     assert_eq!(
         watch.owners.as_ref().map(|it| it.0.len()),
         Some(MOST_SPELLINGS)
     );
     assert_eq!(watch.remarks(3).next().map(|it| it.collection), Some(3));
+}
+
+#[test]
+fn vectors_of_other_lengths_are_told_where_another_distance_is_asked_with() {
+    let with = |values: &[f32]| Record {
+        vector: Some(Vector {
+            values: values.to_vec(),
+            grade: Grade::Exact,
+        }),
+        ..record(&[])
+    };
+    let records = [with(&[0.6, 0.8]), with(&[1.0, 1.0]), with(&[0.0, 1.0005])];
+    let asked = |asks, space| {
+        let plan = Plan { asks, ..plan() };
+        let mut watch = Watch::new(&plan, &planned(space));
+        records.iter().for_each(|it| watch.look(&plan, it));
+        watch.remarks(0).map(|it| it.kind).collect::<Vec<_>>()
+    };
+    let told = [RemarkKind::Lengths { records: 1 }];
+    assert_eq!(asked(Some(Space::Cosine), Space::L2), told);
+    assert_eq!(asked(Some(Space::Cosine), Space::Ip), told);
+    assert_eq!(asked(Some(Space::Cosine), Space::Cosine), []);
+    assert_eq!(asked(None, Space::L2), []);
+}
+
+#[test]
+fn nothing_is_looked_for_that_no_column_takes() {
+    let records = [record(&[("data", text("Likes tea.")), ("owner", text("ada"))])];
+    let plan = Plan {
+        content: Vec::new(),
+        has_owner: false,
+        ..plan()
+    };
+    assert_eq!(remarks(&plan, &records), []);
 }

@@ -35,7 +35,7 @@ pub fn run(source: &dyn Source, plan: &Plan, sender: &Sender<Batch>) -> Result<B
             planned,
             batches: &mut batches,
             precheck: Precheck::default(),
-            watch: Watch::new(plan),
+            watch: Watch::new(plan, planned),
         };
         source.feed(&planned.collection, &mut rows)?;
         let remarks = rows.watch.remarks(number);

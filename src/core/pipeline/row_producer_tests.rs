@@ -6,8 +6,10 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::*;
-use crate::encode::{Column, ColumnType, ContentColumn};
+use crate::encode::{Column, ColumnType};
+use crate::map::CollectionFields;
 use crate::map::filter::Filter;
+use crate::mapping::{ItemField, Word};
 use crate::nul::NulCharacters;
 use crate::pipeline::{EncodedRow, Item, Next, Remark, RemarkKind, Worker};
 use crate::reason::{Reason, Rejection};
@@ -110,6 +112,19 @@ fn orphan(id: &str) -> Record {
     record(id, [])
 }
 
+fn column(word: Word, ty: ColumnType) -> Column {
+    Column {
+        name: "c".to_owned(),
+        word,
+        ty,
+    }
+}
+
+/// A column of the content library's text.
+fn item_text() -> Column {
+    column(Word::Item(ItemField::SearchableText), ColumnType::Text)
+}
+
 fn planned(name: &str, keeps_orphans: bool) -> PlannedCollection {
     PlannedCollection::qualified(collection(name), keeps_orphans)
 }
@@ -119,7 +134,7 @@ fn plan(source: &Listed, keeps_orphans: bool) -> Plan {
     let planned = |it| PlannedCollection::qualified(it, keeps_orphans);
     Plan {
         collections: source.collections.iter().cloned().map(planned).collect(),
-        ..Plan::stored(Vec::new(), Vec::new(), 1 << 20)
+        ..Plan::stored(Vec::new(), vec![item_text()], 1 << 20)
     }
 }
 
@@ -237,16 +252,19 @@ fn the_planned_name_is_written_and_looked_up() {
     known.insert("a", "1", None);
     known.insert("south:a", "2", None);
     let collections = vec![PlannedCollection {
-        name: "south:a".to_owned(),
+        key: "south:a".to_owned(),
+        fields: CollectionFields {
+            qualified: "south:a".to_owned(),
+            ..planned("a", false).fields
+        },
         ..planned("a", false)
     }];
-    let column = |column, ty| Column { column, ty };
     let plan = Plan {
         known: Some(known),
         collections,
         content: vec![
-            column(ContentColumn::ChromaCollection, ColumnType::Text),
-            column(ContentColumn::Embedding, ColumnType::Vector),
+            column(Word::Collection { qualified: true }, ColumnType::Text),
+            column(Word::Vector { padded: false }, ColumnType::Vector),
         ],
         ..plan(&source, false)
     };
@@ -289,10 +307,7 @@ fn the_owner_is_under_the_key_that_was_named() {
     let asked = source.asked.clone();
     let plan = Plan {
         owner_key: "created_by".to_owned(),
-        content: vec![Column {
-            column: ContentColumn::UserId,
-            ty: ColumnType::Int8,
-        }],
+        content: vec![column(Word::Owner, ColumnType::Int8)],
         ..plan(&source, false)
     };
     let batch = batch(source, plan);

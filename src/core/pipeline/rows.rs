@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 
 use super::items::{EncodedRow, EntityTuple, Item};
-use super::plan::{EmbeddingMode, Plan, PlannedCollection};
+use super::plan::{EmbeddingMode, Identity, Plan, PlannedCollection};
 use super::precheck::Precheck;
 use super::remarks::Watch;
-use crate::encode::{canonical_key, check_vector, content_tuple, entity_tuple, vector_field};
-use crate::map::{ContentRow, Owner, map_record, owner_of};
+use crate::encode::{canonical_key, check_vector, row_tuple, vector_field};
+use crate::map::{Owner, RowParts, document, map_record, owner_of};
+use crate::nul::holds_nul;
 use crate::reason::{Reason, Rejection};
 use crate::record::{Grade, Record};
 
@@ -16,8 +17,8 @@ use crate::record::{Grade, Record};
 struct Candidate<'a> {
     /// The collection's number in the run.
     collection: usize,
-    /// The collection's name in the run.
-    name: &'a str,
+    /// The collection.
+    planned: &'a PlannedCollection,
     record: &'a Record,
     /// The record's id in Chroma.
     id: &'a str,
@@ -59,7 +60,7 @@ impl Plan {
         let missing = record.missing;
         let candidate = Candidate {
             collection,
-            name: &planned.name,
+            planned,
             record: &record,
             id: id.as_deref().unwrap_or(&record.id),
             user: user.as_deref(),
@@ -113,6 +114,7 @@ impl Plan {
             collection: candidate.collection,
             record_id: candidate.id.to_owned(),
             place: self.row_keys.of(candidate.collection, &key, user),
+            id: key.clone(),
             key,
             user: user.map(str::to_owned),
             exists: Some(true),
@@ -129,14 +131,47 @@ impl Plan {
 
     fn row(&self, candidate: Candidate<'_>, tuples: &mut Vec<u8>) -> Result<EncodedRow, Rejection> {
         let Candidate { record, user, .. } = candidate;
-        let key = self.key(record)?;
-        let content = map_record(candidate.name, record, self.shape())?;
-        let (vector, text) = self.vector(record, &content)?;
-        let entities = content
-            .entities
-            .iter()
+        let id = self.key(record)?;
+        let text = document(record, self.text_key.as_deref());
+        if let (None, Some(why)) = (&text, &self.needs_document) {
+            let message = format!("the record has no document: {why}");
+            return Err(Rejection::new(Reason::NoText, message));
+        }
+        let fields = &candidate.planned.fields;
+        let item = match self.has_items() {
+            true => Some(map_record(&fields.qualified, record, self.shape())?),
+            false => None,
+        };
+        let text = match &item {
+            Some(item) => &*item.searchable_text,
+            None => text.as_deref().unwrap_or_default(),
+        };
+        let (vector, text) = self.vector(record, text)?;
+        let uuid = self.new_uuid();
+        let key = match self.identity {
+            Identity::Record => id.clone(),
+            Identity::NewUuid => uuid.clone(),
+            Identity::Number => String::new(),
+        };
+        let parts = RowParts {
+            record,
+            collection: fields,
+            key: &id,
+            user,
+            text_key: self.text_key.as_deref(),
+            item: item.as_ref(),
+            entity: None,
+            uuid: &uuid,
+        };
+        let entities = item.iter().flat_map(|item| &item.entities);
+        let entities = entities
             .map(|entity| {
-                let tuple = entity_tuple(entity, &content, &key, user, &self.entity)?;
+                let parts = RowParts {
+                    entity: Some(entity),
+                    ..parts
+                };
+                let mut tuple = Vec::with_capacity(256);
+                row_tuple(&parts, &self.entity, &mut tuple)?;
                 Ok(EntityTuple {
                     tuple,
                     text: entity.text.clone(),
@@ -144,14 +179,16 @@ impl Plan {
             })
             .collect::<Result<_, Rejection>>()?;
         let start = tuples.len();
-        content_tuple(&content, &key, user, &self.content, tuples)?;
+        row_tuple(&parts, &self.content, tuples)?;
         if let Some(values) = vector {
             vector_field(values, self.vector, tuples).inspect_err(|_| tuples.truncate(start))?;
         }
+        let stripped = self.strips_nul() && holds_nul(record);
         Ok(EncodedRow {
             collection: candidate.collection,
             record_id: candidate.id.to_owned(),
-            place: self.row_keys.of(candidate.collection, &key, user),
+            place: self.row_keys.of(candidate.collection, &id, user),
+            id,
             key,
             user: user.map(str::to_owned),
             exists: candidate.exists,
@@ -164,17 +201,25 @@ impl Plan {
                     .is_some_and(|v| v.grade == Grade::Restored),
             stale: vector.is_some() && record.stale,
             missing: record.missing,
-            nul: candidate.nul || content.nul,
+            nul: candidate.nul || stripped || item.as_ref().is_some_and(|item| item.nul),
             text,
             entities,
         })
+    }
+
+    /// A random uuid, if a column takes one.
+    fn new_uuid(&self) -> String {
+        match self.draws_uuids() {
+            true => uuid::Uuid::new_v4().hyphenated().to_string(),
+            false => String::new(),
+        }
     }
 
     /// The stored vector, which fits, or the text to embed instead.
     fn vector<'r>(
         &self,
         record: &'r Record,
-        content: &ContentRow<'_>,
+        text: &str,
     ) -> Result<(Option<&'r [f32]>, String), Rejection> {
         if self.mode != EmbeddingMode::Generate {
             if let Some(vector) = &record.vector {
@@ -192,13 +237,13 @@ impl Plan {
                 return Err(Rejection::new(Reason::NoVector, why));
             }
         }
-        if content.searchable_text.trim().is_empty() {
+        if text.trim().is_empty() {
             return Err(Rejection::new(
                 Reason::NoText,
                 "the record has no text to embed",
             ));
         }
-        Ok((None, content.searchable_text.clone().into_owned()))
+        Ok((None, text.to_owned()))
     }
 }
 
