@@ -140,7 +140,9 @@ pub enum Error {
         why: String,
     },
     /// A table that has the columns of a preset, but for a type.
-    #[error("column \"{column}\" of {target} is of type {has}, not {wanted} as in the tables of {preset}")]
+    #[error(
+        "column \"{column}\" of {target} is of type {has}, not {wanted} as in the tables of {preset}"
+    )]
     NearlyPreset {
         /// The table.
         target: String,

@@ -147,13 +147,32 @@ fn one_collection_can_be_migrated_alone() {
 }
 
 #[test]
-fn memory_for_the_applications_index_is_asked_for_where_it_would_not_start_without() {
+fn memory_for_the_applications_index_is_asked_for_until_the_database_has_it() {
     let (db, few) = OPEN_WEBUI.ready();
     let many = many_records(12_000);
     db.notices();
-    db.migrate(&few.store, CALL);
-    assert!(!db.told(&["maintenance_work_mem"]), "18 rows need no index");
     let report = db.migrate(&many, CALL);
     assert!(report.total().migrated > 10_000);
-    assert!(db.told(&["maintenance_work_mem", "128"]));
+    let alter = format!(
+        "ALTER DATABASE {} SET maintenance_work_mem = '128MB'",
+        db.name()
+    );
+    assert!(db.told(&["Open WebUI", &alter]));
+    db.run(&alter);
+    // A new session has it; what a session sets for itself is none of the application's.
+    let later = db.session();
+    later.run("SET maintenance_work_mem = '64MB'");
+    later.migrate(&few.store, CALL);
+    assert!(!later.told(&["maintenance_work_mem"]));
+}
+
+#[test]
+fn what_to_set_in_the_application_is_said_at_the_end() {
+    let (db, recorded) = OPEN_WEBUI.ready();
+    db.notices();
+    OPEN_WEBUI.fill(&db, &recorded.store);
+    assert!(db.told(&[
+        "VECTOR_DB=pgvector",
+        "PGVECTOR_INITIALIZE_MAX_VECTOR_LENGTH=1536"
+    ]));
 }

@@ -87,9 +87,10 @@ pub fn describe(
             .collect(),
     };
     let is_content_library = layout.preset.is_some_and(Preset::is_content_library);
-    let beside = roles.collection.iter().find(|_| {
-        key.collection.is_none() && identity == Identity::Record && !is_content_library
-    });
+    let beside = roles
+        .collection
+        .iter()
+        .find(|_| key.collection.is_none() && identity == Identity::Record && !is_content_library);
     let collection_beside = beside.and_then(|name| {
         typed(name).map(|ty| KeyColumn {
             name: name.clone(),
@@ -114,7 +115,10 @@ pub fn describe(
             None => None,
         },
         columns: found.iter().map(|it| it.column.clone()).collect(),
-        types: found.iter().map(|it| it.attribute.qualified.clone()).collect(),
+        types: found
+            .iter()
+            .map(|it| it.attribute.qualified.clone())
+            .collect(),
         lengths: found.iter().map(|it| it.attribute.length()).collect(),
         distributed: distributed.is_some(),
         preset: layout.preset,
@@ -151,9 +155,8 @@ struct Found<'a> {
 /// The columns of a table as its application is told by. Generated ones are nobody's.
 pub fn sights(attributes: &[Attribute], pgvector: &Pgvector) -> Vec<Sight> {
     let there = attributes.iter().filter(|it| !it.generated);
-    let takes_values = |it: &Attribute| {
-        column_type(it, pgvector).is_some_and(|ty| Kind::Value.fits(ty))
-    };
+    let takes_values =
+        |it: &Attribute| column_type(it, pgvector).is_some_and(|ty| Kind::Value.fits(ty));
     there
         .map(|it| Sight {
             name: it.name.clone(),
@@ -172,7 +175,9 @@ fn resolve(
     let refuses = layout.preset.map_or(&[][..], |it| &it.refuses);
     for attribute in attributes {
         let named = layout.has_column(&attribute.name);
-        let refused = refuses.iter().find(|it| named && it.ty == attribute.type_word);
+        let refused = refuses
+            .iter()
+            .find(|it| named && it.ty == attribute.type_word);
         if let Some(refused) = refused {
             return Err(Error::RefusedColumn {
                 target: name.to_owned(),
@@ -221,7 +226,11 @@ fn columns<'a>(
             has: attribute.shown.clone(),
             wanted: match layout.preset {
                 Some(preset) if !preset.is_content_library() => {
-                    format!("{} for the word \"{word}\" of preset {}", kind.wanted(), preset.name)
+                    format!(
+                        "{} for the word \"{word}\" of preset {}",
+                        kind.wanted(),
+                        preset.name
+                    )
                 }
                 Some(_) => kind.wanted().to_owned(),
                 None => format!("{} for the word \"{word}\"", kind.wanted()),
