@@ -35,6 +35,9 @@ impl Recorded {
     /// Makes one of the client's tables.
     #[track_caller]
     pub fn make(&self, db: &Session, table: &str) {
+        if let Some((schema, _)) = table.split_once('.').filter(|_| !table.starts_with('"')) {
+            db.run(&format!("CREATE SCHEMA IF NOT EXISTS {schema}"));
+        }
         db.run(self.definition(table));
     }
 
