@@ -24,7 +24,7 @@ SUDO ?=
 TESTARGS ?=
 export PG_CONFIG CHROMA SUDO
 
-.PHONY: help setup install uninstall sql test test-core test-server fidelity property fuzz live soak bench bench-embed bench-collections apps fmt lint demo demo-stop clean-clusters
+.PHONY: help setup install uninstall sql test test-core test-server fidelity property fuzz live soak bench bench-embed bench-collections bench-applications apps fmt lint demo demo-stop clean-clusters
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -71,6 +71,9 @@ bench: install ## migrate_chroma against COPY and Python, stage by stage; the ve
 
 bench-embed: install ## embedding: sessions of a pool, batches against bare ONNX Runtime (SESSIONS=, ROUNDS=, THREADS=, BEFORE=)
 	@pgrx-tests/bench/embed.sh
+
+bench-applications: install ## Open WebUI's chunks into its table, against INSERT ... SELECT over chroma_records (CHUNKS=, ROUNDS=)
+	@pgrx-tests/bench/applications.sh
 
 bench-collections: install ## a store of more than a thousand collections in one call, against reading it (COLLECTIONS=, ROUNDS=)
 	@pgrx-tests/bench/collections.sh

@@ -105,6 +105,8 @@ pub enum Error {
         target: String,
         /// The column.
         column: String,
+        /// The columns that it has.
+        there: Vec<String>,
     },
     /// No column takes the vector, or more than one.
     #[error("{}", vectors(target, also.as_ref()))]
@@ -378,6 +380,9 @@ impl Error {
             )),
             Error::NotATable { detail, .. } | Error::NoParent { detail, .. } => {
                 Some(detail.clone())
+            }
+            Error::MissingColumn { there, .. } if !there.is_empty() => {
+                Some(format!("The table has {}.", quoted(there)))
             }
             Error::SeveralVectorColumns { columns, .. } => {
                 Some(format!("They are {}.", quoted(columns)))

@@ -33,7 +33,7 @@ pub mod tables;
 pub mod traps;
 
 pub use expected::{Expected, ExpectedCollection, ExpectedRecord, assert_same_json};
-pub use records::{Record, store_of};
+pub use records::{Record, Written, store_of, store_written};
 pub use report::{Counts, Line, Report};
 pub use server::{Db, FUNCTIONS};
 pub use session::{Failure, Notice, Session};

@@ -184,6 +184,7 @@ impl Search {
         Error::MissingColumn {
             target: self.table.clone(),
             column: column.to_owned(),
+            there: self.columns.iter().map(|it| it.name.clone()).collect(),
         }
     }
 

@@ -53,7 +53,7 @@ impl Decisions {
                 .map(|it| (it.created, &it.name, it.vector.dimension)),
         ];
         for (is_new, name, dimension) in made.into_iter().flatten() {
-            let new = || (name.clone(), dimension.unwrap_or_default());
+            let new = || (name.clone(), dimension);
             created.extend(is_new.then(new));
         }
         let described = Described {

@@ -282,6 +282,13 @@ fn new(target: &Target, wanted: New, pgvector: &Pgvector) -> Result<Option<Made>
     let statement = index::statement(name, column, space, m, pgvector);
     let made = match (wish, statement) {
         (Wish::None, _) => None,
+        (_, None) if target.vector.dimension.is_none() => {
+            notice!(
+                "{name} gets no vector index: column {} takes vectors of any dimensions, and an index wants to know how many",
+                target.vector_column
+            );
+            None
+        }
         (_, None) => {
             notice!("{name} gets no vector index: its vectors have too many dimensions for one");
             None

@@ -55,19 +55,20 @@ pub fn of_table(options: &Options, target: &str, told: &mut usize) -> Result<Lay
         (None, true) => Err(Error::NothingToDescribe(place.qualified())),
         (None, false) => Ok(Layout::of_preset(content_library()?)),
         (Some(_), true) if words.iter().any(takes_vector) => Ok(Layout::of_caller(words)),
-        (Some(oid), _) => {
-            let preset = detected(oid, &place.qualified(), told)?;
-            Ok(Layout::of_preset(preset).with(words))
-        }
+        (Some(oid), described) => match detected(oid, &place.qualified(), told)? {
+            Some(preset) => Ok(Layout::of_preset(preset).with(words)),
+            None if described => Ok(Layout::of_caller(words)),
+            None => content_layout(),
+        },
     }
 }
 
-/// The preset that the columns of a table say; the content library's if they say nothing.
+/// The preset that the columns of a table say; `None` if they say nothing.
 fn detected(
     oid: pgrx::pg_sys::Oid,
     name: &str,
     told: &mut usize,
-) -> Result<&'static Preset, Error> {
+) -> Result<Option<&'static Preset>, Error> {
     let columns = tables::sights(&tables::attributes(oid)?, &Pgvector::find()?);
     match detect(&columns) {
         Detected::Fits(preset) => {
@@ -83,7 +84,7 @@ fn detected(
                     );
                 }
             }
-            Ok(preset)
+            Ok(Some(preset))
         }
         Detected::Both(one, other) => Err(Error::BadArgument {
             argument: "preset",
@@ -108,7 +109,7 @@ fn detected(
                 why: refused.map(|it| it.why.clone()),
             })
         }
-        Detected::Nothing => content_library(),
+        Detected::Nothing => Ok(None),
     }
 }
 

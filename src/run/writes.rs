@@ -26,8 +26,8 @@ pub enum Writes {
     Nothing,
 }
 
-/// A table that the run makes: its name, and the dimensions of its vectors.
-pub type NewTable = (String, u32);
+/// A table that the run makes: its name, and the dimensions of its vectors; `None`: any.
+pub type NewTable = (String, Option<u32>);
 
 /// What is asked of a route's tables.
 #[derive(Debug, Clone, Copy)]
@@ -98,7 +98,8 @@ impl Writes {
             Writes::Temporary | Writes::Nothing => "would be created",
         };
         for (name, dimension) in tables.iter().take(NAMED) {
-            notice!("table {name} {verb}, for vectors of {dimension} dimensions");
+            let dimensions = dimension.map_or_else(|| "any".to_owned(), |it| it.to_string());
+            notice!("table {name} {verb}, for vectors of {dimensions} dimensions");
         }
         if let Some(more @ 1..) = tables.len().checked_sub(NAMED) {
             notice!("and {more} more tables");

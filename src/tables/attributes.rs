@@ -170,6 +170,7 @@ pub fn vector_column<'a>(
         ([], None) => Err(Error::MissingColumn {
             target: name.to_owned(),
             column: USUAL.to_owned(),
+            there: columns.iter().map(|it| it.name.clone()).collect(),
         }),
         (several, _) => Err(Error::SeveralVectorColumns {
             target: name.to_owned(),

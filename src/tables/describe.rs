@@ -193,6 +193,7 @@ fn resolve(
             Misfit::Missing(column) => Error::MissingColumn {
                 target: name.to_owned(),
                 column,
+                there: attributes.iter().map(|it| it.name.clone()).collect(),
             },
             Misfit::NoVector => Error::NoVectorColumn {
                 target: name.to_owned(),
