@@ -80,6 +80,18 @@ fn langchain_js_finds_the_row_of_its_collection() {
 }
 
 #[test]
+fn the_columns_of_n8n_can_have_other_names() {
+    let (db, source) = (Db::new(), of_langchain_js());
+    db.run("CREATE TABLE notes (id uuid PRIMARY KEY, content text, meta jsonb, vec vector)");
+    let columns = r#"columns => '{"content": "document, without U+0000", "vec": "vector",
+        "meta": "metadata, nest loc.lines.from: locFrom, nest loc.lines.to: locTo"}'"#;
+    let call = format!("preset => 'langchain_js', {SOURCE}, target => 'notes', {columns}");
+    filled_known_and_undone(&db, &source, &call, "notes", 7);
+    let row = format!("SELECT content, meta->'loc'->'lines'->>'to' FROM notes WHERE id = '{OWLS}'");
+    assert_eq!(db.line(&row), "Owls hunt at night.|9");
+}
+
+#[test]
 fn flowises_text_has_another_name() {
     let (db, source) = (Db::new(), of_langchain_js());
     db.run(
