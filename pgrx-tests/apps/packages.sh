@@ -1,12 +1,13 @@
-# Sets `python` to that of a virtual environment under APPS_DIR with the applications' packages, and makes it where it is
-# missing or made of other requirements. Sourced by run.sh, which has set `here` and APPS_DIR; needs the Python package index
-# then.
+# Sets `python` to that of a virtual environment under APPS_DIR with the applications' packages, and makes it, and the folder
+# of the JavaScript packages, where they are missing or made of other requirements. Sourced by run.sh, which has set `here` and
+# APPS_DIR; needs the Python package index and npm's then.
 # shellcheck shell=bash disable=SC2034,SC2154
 python=$APPS_DIR/venv/bin/python
-wanted() { cat "$here"/requirements/*; }
+wanted() { cat "$here"/requirements/*.txt "$here"/requirements/js/package.json; }
 if ! cmp -s <(wanted) "$APPS_DIR/requirements.stamp"; then
   say "python: installing the applications' packages into $APPS_DIR"
-  rm -rf "$APPS_DIR/venv" "$APPS_DIR/open_webui" "$APPS_DIR/requirements.stamp"
+  have node && have npm || die "there is no node with npm: install node 20"
+  rm -rf "$APPS_DIR/venv" "$APPS_DIR/open_webui" "$APPS_DIR/js" "$APPS_DIR/requirements.stamp"
   python3.11 -m venv "$APPS_DIR/venv"
   pip=("$python" -m pip --quiet --disable-pip-version-check)
   "${pip[@]}" install --no-deps -r "$here/requirements/clients.txt"
@@ -14,5 +15,8 @@ if ! cmp -s <(wanted) "$APPS_DIR/requirements.stamp"; then
   "${pip[@]}" install --no-deps --target "$APPS_DIR/open_webui/libs" -r "$here/requirements/open_webui.txt"
   "${pip[@]}" download --no-deps --dest "$APPS_DIR/open_webui" open-webui==0.12.4
   "$python" "$here/clients/open_webui_parts.py" "$APPS_DIR"/open_webui/*.whl "$APPS_DIR/open_webui/wheel"
+  mkdir "$APPS_DIR/js"
+  cp "$here/requirements/js/package.json" "$APPS_DIR/js/"
+  npm --prefix "$APPS_DIR/js" install --silent --no-audit --no-fund --no-package-lock --legacy-peer-deps --omit=optional
   wanted >"$APPS_DIR/requirements.stamp"
 fi

@@ -9,7 +9,8 @@
 #
 #   APPS_DIR=   where the packages are kept (default: target/apps)
 #
-# Needs the installed extension, python3.11 and, the first time, the Python package index (1.3 GB).
+# Needs the installed extension, python3.11, node 20 (for langchain_js) and, the first time, the Python package index and npm's
+# (1.4 GB).
 . "$(dirname "$0")/../../scripts/lib.sh"
 need_pg
 
@@ -26,7 +27,7 @@ if [ "${1:-}" = --record ]; then
   script=record.py
   shift
 fi
-all=(open_webui langchain_v1 langchain_v2 llama_index mem0 haystack langchain_legacy langchain_legacy_jsonb vanna vecs)
+all=(open_webui langchain_v1 langchain_v2 llama_index mem0 haystack langchain_legacy langchain_legacy_jsonb vanna vecs langchain_js)
 [ $# -gt 0 ] || set -- "${all[@]}"
 
 exec 9>"$APPS_DIR/lock"
