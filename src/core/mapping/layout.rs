@@ -114,7 +114,7 @@ impl Layout {
         let named = |name: &String| callers.iter().any(|(it, _)| it == name);
         let taken = |name: &String| {
             let word = words.iter().find(|(it, _)| it == name).map(|(_, word)| word);
-            callers.iter().any(|(_, it)| Some(it) == word)
+            callers.iter().any(|(_, it)| word.is_some_and(|word| word.is_like(it)))
         };
         let kept = required.into_iter().filter(|it| !named(it) && !taken(it));
         let theirs = Layout::of_caller(callers);
