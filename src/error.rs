@@ -2,7 +2,9 @@
 //!
 //! XX000 is for bugs of ours only.
 
-use pgrx::PgSqlErrorCode as Code;
+mod advice;
+mod sqlstate;
+
 use pgrx::pg_sys::panic::ErrorReport;
 use thiserror::Error as ThisError;
 use vector_migrate_core::embed::EmbedError;
@@ -142,7 +144,9 @@ pub enum Error {
         why: String,
     },
     /// A table that has the columns of a preset, but for a type.
-    #[error("column \"{column}\" of {target} is of type {has}, not {wanted} as in the tables of {preset}")]
+    #[error(
+        "column \"{column}\" of {target} is of type {has}, not {wanted} as in the tables of {preset}"
+    )]
     NearlyPreset {
         /// The table.
         target: String,
@@ -305,244 +309,12 @@ pub enum Error {
     Bug(String),
 }
 
-impl Error {
-    /// The SQLSTATE.
-    fn code(&self) -> Code {
-        match self {
-            Error::Source(error) => source_code(error),
-            Error::Embed(error) => embed_code(error),
-            Error::NotAllowed
-            | Error::OutsideRoots(_)
-            | Error::NoPrivilege { .. }
-            | Error::NotOwner(_) => Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
-            Error::Refused(refused) => refused.code,
-            Error::NotUtf8 => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
-            Error::NullArgument(_) => Code::ERRCODE_NULL_VALUE_NOT_ALLOWED,
-            Error::BadArgument { .. } => Code::ERRCODE_INVALID_PARAMETER_VALUE,
-            Error::UnknownCollection { .. } | Error::UnknownRun(_) => {
-                Code::ERRCODE_UNDEFINED_OBJECT
-            }
-            Error::AmbiguousCollection { .. } => Code::ERRCODE_AMBIGUOUS_ALIAS,
-            Error::WrongDimension { .. } => Code::ERRCODE_DATA_EXCEPTION,
-            Error::TooManyDimensions(_) => Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-            Error::DamagedIndex(_) => Code::ERRCODE_INDEX_CORRUPTED,
-            Error::NotATable { .. } | Error::NotAVectorIndex(_) => Code::ERRCODE_WRONG_OBJECT_TYPE,
-            Error::MissingColumn { .. } | Error::NoVectorColumn { also: None, .. } => {
-                Code::ERRCODE_UNDEFINED_COLUMN
-            }
-            Error::NoVectorColumn { also: Some(_), .. } | Error::SeveralVectorColumns { .. } => {
-                Code::ERRCODE_AMBIGUOUS_COLUMN
-            }
-            Error::NoKey(_) => Code::ERRCODE_INVALID_TABLE_DEFINITION,
-            Error::NoParent { .. } => Code::ERRCODE_INVALID_FOREIGN_KEY,
-            Error::NumberTooLarge(_) => Code::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
-            Error::ColumnType { .. }
-            | Error::TableDiffers { .. }
-            | Error::RefusedColumn { .. }
-            | Error::NearlyPreset { .. } => Code::ERRCODE_DATATYPE_MISMATCH,
-            Error::Unfillable { .. } => Code::ERRCODE_NOT_NULL_VIOLATION,
-            Error::NoSchema(_) => Code::ERRCODE_INVALID_SCHEMA_NAME,
-            Error::TargetBusy(_) => Code::ERRCODE_LOCK_NOT_AVAILABLE,
-            Error::Recursion(_) => Code::ERRCODE_OBJECT_IN_USE,
-            Error::NotOverwritable(_) => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
-            Error::ReadOnly(_) => Code::ERRCODE_READ_ONLY_SQL_TRANSACTION,
-            Error::TooManyRecords { .. } | Error::RecordTooLarge { .. } => {
-                Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED
-            }
-            Error::AlreadyExists { .. } => Code::ERRCODE_UNIQUE_VIOLATION,
-            Error::NoModel { .. } | Error::NoRun | Error::RolledBack(_) | Error::NoImport(_) => {
-                Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
-            }
-            Error::TargetGone { .. } | Error::NoTable(_) | Error::NothingToDescribe(_) => {
-                Code::ERRCODE_UNDEFINED_TABLE
-            }
-            Error::Damage(_) => Code::ERRCODE_DATA_CORRUPTED,
-            Error::Thread(_) => Code::ERRCODE_INSUFFICIENT_RESOURCES,
-            Error::Spi(_) | Error::Bug(_) => Code::ERRCODE_INTERNAL_ERROR,
-        }
-    }
-
-    /// What more there is to know.
-    fn detail(&self) -> Option<String> {
-        match self {
-            Error::Source(error) => error.detail(),
-            Error::UnknownCollection { known, .. } if known.is_empty() => {
-                Some("The store has no collections.".into())
-            }
-            Error::UnknownCollection { known, .. } => {
-                Some(format!("The store has: {}.", quoted(known)))
-            }
-            Error::AmbiguousCollection { known, .. } => Some(format!(
-                "Several databases of the store have it: {}.",
-                quoted(known)
-            )),
-            Error::NotATable { detail, .. } | Error::NoParent { detail, .. } => {
-                Some(detail.clone())
-            }
-            Error::MissingColumn { there, .. } if !there.is_empty() => {
-                Some(format!("The table has {}.", quoted(there)))
-            }
-            Error::SeveralVectorColumns { columns, .. } => {
-                Some(format!("They are {}.", quoted(columns)))
-            }
-            Error::AlreadyExists {
-                elsewhere: Some(origin),
-                ..
-            } => Some(format!("It is not this store's: {origin}.")),
-            Error::NoModel { missing, .. } => Some(format!("\"{missing}\" does not exist.")),
-            Error::NotOverwritable(_) => Some(
-                "Citus distributes the table, and takes no UPDATE and no DELETE that join it with given rows."
-                    .into(),
-            ),
-            _ => None,
-        }
-    }
-
-    /// What to do about it.
-    fn hint(&self) -> Option<String> {
-        match self {
-            Error::Source(error) => error.hint(),
-            Error::Embed(_) => Some(MODEL_HINT.into()),
-            Error::NotAllowed => {
-                Some("Ask for membership in the role pg_read_server_files.".into())
-            }
-            Error::NotUtf8 => Some(
-                "Chroma's texts are UTF-8: use a database created with ENCODING 'UTF8'.".into(),
-            ),
-            Error::OutsideRoots(_) => Some(
-                "A superuser can add a directory to the setting vector_migrate.allowed_roots."
-                    .into(),
-            ),
-            Error::BadArgument { hint, .. }
-            | Error::WrongDimension { hint, .. }
-            | Error::NoModel { hint, .. } => Some(hint.clone()),
-            Error::AmbiguousCollection { .. } => Some("Give tenant/database/name.".into()),
-            Error::TooManyDimensions(_) => {
-                Some("pgvector's type vector takes 1 to 16000 dimensions.".into())
-            }
-            Error::MissingColumn { .. } => Some(
-                "Add the column, or name another table with target or entity_target, an application's tables with preset, or what \
-                 goes into this table's own columns with columns."
-                    .into(),
-            ),
-            Error::NoVectorColumn { .. } => {
-                Some("Give one column the word \"vector\" in columns.".into())
-            }
-            Error::NoKey(_) => Some(
-                "A run into it could be neither repeated nor rolled back: give a column the word \"id\" in columns, or the table a \
-                 primary key with a sequence or a uuid as its default."
-                    .into(),
-            ),
-            Error::NoParent { .. } => Some(
-                "The word \"parent\" is for a column with a foreign key to a table with a column \"name\"."
-                    .into(),
-            ),
-            Error::RefusedColumn { why, .. }
-            | Error::NearlyPreset { why: Some(why), .. } => Some(why.clone()),
-            Error::NearlyPreset { .. } => {
-                Some("Say what goes into the table's columns with columns.".into())
-            }
-            Error::NumberTooLarge(_) => {
-                Some("Restart the sequence, or give the column a larger type.".into())
-            }
-            Error::ColumnType { wanted, .. } => Some(format!("It can be {wanted}.")),
-            Error::NothingToDescribe(_) => Some(
-                "An application's table is made if preset names the application; one that columns describes has to be there."
-                    .into(),
-            ),
-            Error::SeveralVectorColumns { .. } => {
-                Some("Name a view with one of them as \"embedding\", or rename that column.".into())
-            }
-            Error::TableDiffers { .. } => Some(
-                "Ask for what it has, or name another table with target or entity_target.".into(),
-            ),
-            Error::Unfillable { .. } => {
-                Some("Give the column a default or drop its NOT NULL.".into())
-            }
-            Error::NoPrivilege { needed, .. } => Some(format!("It needs {needed}.")),
-            Error::NoSchema(_) => Some("Qualify the table's name, or set search_path.".into()),
-            Error::TargetBusy(_) => Some("Wait until its transaction has ended.".into()),
-            Error::Recursion(_) => {
-                Some("A trigger of the target must not migrate into the same target.".into())
-            }
-            Error::NotOverwritable(_) => {
-                Some("Use on_conflict => 'skip', or a table that is not distributed.".into())
-            }
-            Error::TooManyRecords { needs, .. } => Some(format!(
-                "Set vector_migrate.max_memory_mb to {needs} or more, or migrate one collection at a time."
-            )),
-            Error::RecordTooLarge { .. } => {
-                Some("Give a filter that only other records match.".into())
-            }
-            Error::DamagedIndex(_) => Some("REINDEX it.".into()),
-            Error::NoImport(_) => Some(
-                "With index => 'auto' pgvector builds the index where it cannot be imported."
-                    .into(),
-            ),
-            Error::AlreadyExists {
-                elsewhere: None, ..
-            } => Some("Use on_conflict => 'skip' or 'update'.".into()),
-            Error::UnknownRun(_) | Error::NoRun => {
-                Some("SELECT * FROM vector_migrate.runs lists the runs.".into())
-            }
-            _ => None,
-        }
-    }
-}
-
-const MODEL_HINT: &str = "The settings vector_migrate.model_path and vector_migrate.onnxruntime_path \
-                          say where the model and ONNX Runtime are.";
-
 /// What is wrong about the columns for the vector.
 fn vectors(target: &str, also: Option<&(String, String)>) -> String {
     match also {
         None => format!("no column of {target} takes the vector"),
         Some((one, other)) => {
             format!("both \"{one}\" and \"{other}\" of {target} would take the vector")
-        }
-    }
-}
-
-/// Names, as far as a message has room for them.
-fn quoted(names: &[String]) -> String {
-    const MOST: usize = 50;
-    let named = names.iter().take(MOST);
-    let quoted: Vec<_> = named.map(|name| format!("\"{name}\"")).collect();
-    match names.len().checked_sub(MOST) {
-        Some(more @ 1..) => format!("{} and {more} more", quoted.join(", ")),
-        _ => quoted.join(", "),
-    }
-}
-
-fn source_code(error: &SourceError) -> Code {
-    match error {
-        SourceError::NotFound { .. } | SourceError::NoChromaDatabase { .. } => {
-            Code::ERRCODE_UNDEFINED_FILE
-        }
-        SourceError::NotADirectory { .. }
-        | SourceError::IsADirectory { .. }
-        | SourceError::NotAFile { .. }
-        | SourceError::NotSqlite { .. } => Code::ERRCODE_WRONG_OBJECT_TYPE,
-        SourceError::PermissionDenied { .. } => Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
-        SourceError::NotAbsolute { .. } => Code::ERRCODE_INVALID_PARAMETER_VALUE,
-        SourceError::OldLayout { .. } | SourceError::UnknownLayout { .. } => {
-            Code::ERRCODE_FEATURE_NOT_SUPPORTED
-        }
-        SourceError::Busy { .. } => Code::ERRCODE_OBJECT_IN_USE,
-        SourceError::Damaged { .. } => Code::ERRCODE_DATA_CORRUPTED,
-        SourceError::Io { .. } => Code::ERRCODE_IO_ERROR,
-        SourceError::DiskFull { .. } => Code::ERRCODE_DISK_FULL,
-        SourceError::TemporaryLimit { .. } => Code::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
-        SourceError::Interrupted => Code::ERRCODE_QUERY_CANCELED,
-        SourceError::TooLarge { .. } => Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-    }
-}
-
-fn embed_code(error: &EmbedError) -> Code {
-    match error {
-        EmbedError::Inference(_) => Code::ERRCODE_EXTERNAL_ROUTINE_EXCEPTION,
-        EmbedError::Unreadable { .. } | EmbedError::Runtime { .. } | EmbedError::Model { .. } => {
-            Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
         }
     }
 }

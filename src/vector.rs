@@ -25,7 +25,7 @@ impl PgVector {
         let any = VectorType {
             half: false,
             dimension: None,
-        padded: false,
+            padded: false,
         };
         let image = vector_image(values, any).map_err(|e| Error::Bug(e.message))?;
         Ok(PgVector { image })

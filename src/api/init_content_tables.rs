@@ -8,9 +8,9 @@ use vector_migrate_core::mapping::Word;
 
 use crate::error::Error;
 use crate::pg;
+use crate::run;
 use crate::tables::create::{self, Life};
 use crate::tables::{self, Pgvector, Target};
-use crate::run;
 
 /// Creates the content and entity tables that are not there yet, for vectors of `dimensions`. The vector
 /// index is best built after the load, and is not created here. A table that is there and has other dimensions or another type
@@ -84,11 +84,7 @@ fn init(
 
 /// A table that is there has to be what is asked for, as far as the arguments say: a column without dimensions takes all, and one
 /// of a domain is of its type.
-fn check_same(
-    table: &Target,
-    dimensions: u32,
-    user_type: &str,
-) -> Result<(), Error> {
+fn check_same(table: &Target, dimensions: u32, user_type: &str) -> Result<(), Error> {
     let differs = |column: &str, has, asked| {
         Err(Error::TableDiffers {
             target: table.name.clone(),

@@ -115,10 +115,7 @@ pub struct Journal {
 
 impl Journal {
     /// The journal of `run`, which fills `target` and has written `blocks` blocks before.
-    pub fn new(
-        (run, blocks): (i64, i64),
-        target: &Target,
-    ) -> Journal {
+    pub fn new((run, blocks): (i64, i64), target: &Target) -> Journal {
         let Target { oid, key, .. } = target;
         Journal {
             run,
@@ -240,7 +237,11 @@ impl Journal {
         out.text(Some(&self.collection.name))?;
         out.text(Some(&self.collection.source))?;
         let key = &self.collection.key;
-        out.text(Some(key).filter(|key| **key != self.collection.name).map(String::as_str))?;
+        out.text(
+            Some(key)
+                .filter(|key| **key != self.collection.name)
+                .map(String::as_str),
+        )?;
         array(&mut out, true, &block.keys)?;
         array(&mut out, self.with_records, &block.records)?;
         array(&mut out, self.with_users, &block.users)?;

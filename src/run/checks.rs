@@ -84,7 +84,9 @@ pub fn check_dimensions(options: &Options, parts: &[Part]) -> Result<(), Error> 
         };
         for (what, has) in has {
             match (has, content.vector.dimension) {
-                (Some(has), Some(wants)) if has != wants && !(content.vector.padded && has < wants) => {
+                (Some(has), Some(wants))
+                    if has != wants && !(content.vector.padded && has < wants) =>
+                {
                     misfit.get_or_insert((what, has, wants, content));
                 }
                 (Some(_), _) if !generated => return Ok(()),
@@ -114,15 +116,8 @@ fn of_collection(collection: &Collection) -> (String, Option<u32>) {
 }
 
 /// An argument's user as the target's column spells it.
-fn held(
-    content: &Target,
-    argument: &'static str,
-    user: &str,
-) -> Result<String, Error> {
-    let at = content
-        .columns
-        .iter()
-        .position(|it| it.word == Word::Owner);
+fn held(content: &Target, argument: &'static str, user: &str) -> Result<String, Error> {
+    let at = content.columns.iter().position(|it| it.word == Word::Owner);
     let ty = at
         .and_then(|at| content.columns.get(at))
         .map_or(ColumnType::Text, |it| it.ty);

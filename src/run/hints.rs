@@ -17,7 +17,9 @@ pub struct FilledTable {
 impl FilledTable {
     /// `target` after it got so many rows; `None` if it is no application's or got none.
     pub fn of(target: &Target, rows: u64) -> Option<FilledTable> {
-        let preset = target.preset.filter(|it| !it.is_content_library() && rows > 0)?;
+        let preset = target
+            .preset
+            .filter(|it| !it.is_content_library() && rows > 0)?;
         Some(FilledTable {
             preset,
             dimension: target.vector.dimension,

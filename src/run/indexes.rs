@@ -348,11 +348,7 @@ fn graph_for(
 }
 
 /// Whether the content table is an ordinary one without a vector index: without one for a graph, where one is to be imported.
-fn has_no_index(
-    content: &Target,
-    wish: Wish,
-    pgvector: &Pgvector,
-) -> Result<bool, Error> {
+fn has_no_index(content: &Target, wish: Wish, pgvector: &Pgvector) -> Result<bool, Error> {
     let (table, column) = (content.oid, &content.vector_column);
     let ordinary = spi::look_up_one(
         "SELECT c.relkind OPERATOR(pg_catalog.=) 'r' FROM pg_catalog.pg_class c \

@@ -119,7 +119,10 @@ fn detected(
 /// [`Error::BadArgument`].
 pub fn check_arguments(options: &Options, layout: &Layout, target: &str) -> Result<(), Error> {
     let (of, is_ours) = match layout.preset {
-        Some(preset) => (format!("preset {}", preset.name), preset.is_content_library()),
+        Some(preset) => (
+            format!("preset {}", preset.name),
+            preset.is_content_library(),
+        ),
         None => ("columns".to_owned(), false),
     };
     for given in &options.owners {
@@ -146,7 +149,9 @@ pub fn check_arguments(options: &Options, layout: &Layout, target: &str) -> Resu
         return Err(Error::BadArgument {
             argument: "source_name",
             value: name.clone(),
-            hint: format!("{target} is filled by {of}, which has no column that it would stand in."),
+            hint: format!(
+                "{target} is filled by {of}, which has no column that it would stand in."
+            ),
         });
     }
     let never = layout.preset.filter(|it| !it.why_no_index.is_empty());
@@ -198,11 +203,16 @@ pub fn of_application<'c>(
         return Err(Error::BadArgument {
             argument: "collection",
             value: first.clone(),
-            hint: format!("Preset {} leaves it out: {}.", preset.name, preset.why_left_out),
+            hint: format!(
+                "Preset {} leaves it out: {}.",
+                preset.name, preset.why_left_out
+            ),
         });
     }
     let plural = if others.len() == 1 { "" } else { "s" };
-    let shown: Vec<String> = (others.iter().take(NAMED)).map(|it| format!("\"{it}\"")).collect();
+    let shown: Vec<String> = (others.iter().take(NAMED))
+        .map(|it| format!("\"{it}\""))
+        .collect();
     let more = match others.len().checked_sub(NAMED) {
         Some(more @ 1..) => format!(" and {more} more"),
         _ => String::new(),
@@ -246,10 +256,16 @@ pub fn check_collections(
         });
     }
     let by_name = layout.has(|word| {
-        matches!(word, Word::Collection { qualified: false } | Word::Parent(None))
+        matches!(
+            word,
+            Word::Collection { qualified: false } | Word::Parent(None)
+        )
     });
     let apart = layout.has(|word| {
-        matches!(word, Word::CollectionUuid | Word::Database | Word::Collection { qualified: true })
+        matches!(
+            word,
+            Word::CollectionUuid | Word::Database | Word::Collection { qualified: true }
+        )
     });
     let twice = filled.iter().any(|one| {
         let of_name = filled.iter().filter(|it| it.name == one.name);
@@ -275,5 +291,7 @@ fn refers(layout: &Layout, target: &str) -> Result<bool, Error> {
     };
     let columns = tables::sights(&tables::attributes(oid)?, &Pgvector::find()?);
     let table = layout.resolve(&columns).unwrap_or_default();
-    Ok(table.iter().any(|(_, word)| matches!(word, Word::Parent(_))))
+    Ok(table
+        .iter()
+        .any(|(_, word)| matches!(word, Word::Parent(_))))
 }

@@ -147,8 +147,8 @@ impl Options {
         let columns = (arguments.columns.as_deref())
             .map(arguments::columns)
             .transpose()?;
-        let columns_json: Option<serde_json::Value> = (arguments.columns.as_deref())
-            .and_then(|text| serde_json::from_str(text).ok());
+        let columns_json: Option<serde_json::Value> =
+            (arguments.columns.as_deref()).and_then(|text| serde_json::from_str(text).ok());
         let json = serde_json::json!({
             "user_id": arguments.user_id,
             "dry_run": arguments.dry_run,
@@ -222,15 +222,16 @@ impl Options {
 
 /// The arguments about owners and entities that were given.
 fn given(arguments: &Arguments) -> Vec<Given> {
-    let unless = |value: &Option<String>, usual: &str| {
-        value.clone().filter(|value| value != usual)
-    };
+    let unless = |value: &Option<String>, usual: &str| value.clone().filter(|value| value != usual);
     let all = [
         ("user_id", arguments.user_id.clone()),
         ("orphans", unless(&arguments.orphans, "auto")),
         ("default_user_id", arguments.default_user_id.clone()),
         ("owner_key", unless(&arguments.owner_key, OWNER_KEY)),
-        ("entity_target", unless(&arguments.entity_target, ENTITY_TARGET)),
+        (
+            "entity_target",
+            unless(&arguments.entity_target, ENTITY_TARGET),
+        ),
     ];
     all.into_iter()
         .filter_map(|(argument, value)| value.map(|value| Given { argument, value }))

@@ -130,7 +130,10 @@ fn part(
     let options = call.options;
     let budget = budget(total(&members))?;
     let dimension = dimension(options, &members)?;
-    let most = members.iter().filter_map(|it| it.collection.dimension).max();
+    let most = members
+        .iter()
+        .filter_map(|it| it.collection.dimension)
+        .max();
     let asked = Asked {
         route,
         number,

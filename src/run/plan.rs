@@ -43,7 +43,11 @@ pub fn prepare(run: &Run<'_>, part: Part, tally: Tally, samples: bool) -> Result
     let options = run.call.options;
     let size = part.size();
     let collections: Vec<PlannedCollection> = (part.members.iter())
-        .zip(part.fields.iter().zip(run.collections.iter().skip(part.first)))
+        .zip(
+            part.fields
+                .iter()
+                .zip(run.collections.iter().skip(part.first)),
+        )
         .map(|(member, (fields, written))| PlannedCollection {
             collection: member.collection.clone(),
             fields: fields.clone(),

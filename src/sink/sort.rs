@@ -162,7 +162,10 @@ impl Sorter {
             new
         });
         // What would let in the records of another collection.
-        let way_out = match (self.content.per_collection(), self.content.is_content_library) {
+        let way_out = match (
+            self.content.per_collection(),
+            self.content.is_content_library,
+        ) {
             (true, _) => "",
             (false, true) => {
                 ", whose key has no chroma_collection: give it one, or migrate each collection into a target of its own"

@@ -84,7 +84,10 @@ pub fn known_keys(
     );
     let keys: Vec<String> = collections.iter().map(|it| it.key.clone()).collect();
     let mut take = |row: &Texts<'_>| {
-        let (id, collection) = (row.get(0).unwrap_or_default(), row.get(1).unwrap_or_default());
+        let (id, collection) = (
+            row.get(0).unwrap_or_default(),
+            row.get(1).unwrap_or_default(),
+        );
         known.insert(collection, id, row.get(2));
         if let Some(beside) = &mut beside {
             beside.insert(collection, id, None);

@@ -112,11 +112,7 @@ fn owners(content: &Target, rows: &[&EmbeddedRow]) -> BTreeSet<TargetKey> {
 }
 
 /// The content rows of these keys, numbered in order, as entity rows refer to them.
-fn keys_of(
-    content: &Target,
-    collection: &str,
-    owners: &BTreeSet<TargetKey>,
-) -> RunKeys {
+fn keys_of(content: &Target, collection: &str, owners: &BTreeSet<TargetKey>) -> RunKeys {
     let users = owners.iter().map(|(_, user)| user.clone()).collect();
     RunKeys {
         collection: collection.to_owned(),
@@ -154,11 +150,14 @@ pub fn overwrite(
 fn statement(content: &Target, lookup: &Lookup, rows: &str) -> String {
     let key = &content.key;
     let parts = [Some(&key.id), key.collection.as_ref(), key.user.as_ref()];
-    let parts: Vec<&str> = parts.into_iter().flatten().map(|it| it.name.as_str()).collect();
+    let parts: Vec<&str> = parts
+        .into_iter()
+        .flatten()
+        .map(|it| it.name.as_str())
+        .collect();
     // A row keeps the uuid that it got when it came.
-    let stays = |column: &&Column| {
-        parts.contains(&column.name.as_str()) || column.word == Word::NewUuid
-    };
+    let stays =
+        |column: &&Column| parts.contains(&column.name.as_str()) || column.word == Word::NewUuid;
     let columns = content.columns.iter().filter(|column| !stays(column));
     let set: Vec<String> = columns
         .map(|column| spi::ident(&column.name))

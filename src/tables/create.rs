@@ -112,12 +112,8 @@ pub fn entity(
         Life::Permanent => place.qualified(),
         Life::Temporary(number) => shadow_name("entity", number),
     };
-    let user_id_type = content
-        .sql_type(&Word::Owner)
-        .unwrap_or("pg_catalog.int8");
-    let id_type = content
-        .sql_type(&Word::Id)
-        .unwrap_or("pg_catalog.text");
+    let user_id_type = content.sql_type(&Word::Owner).unwrap_or("pg_catalog.int8");
+    let id_type = content.sql_type(&Word::Id).unwrap_or("pg_catalog.text");
     let vector = &pgvector.schema;
     // A foreign key where the content table has the unique key for it.
     let Key {

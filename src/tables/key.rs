@@ -118,7 +118,10 @@ pub fn stand_in(
 ) -> Result<Option<StandIn>, Error> {
     for index in unique_indexes(table)? {
         let [name] = index.as_slice() else { continue };
-        let word = words.iter().find(|(it, _)| it == name).map(|(_, word)| word);
+        let word = words
+            .iter()
+            .find(|(it, _)| it == name)
+            .map(|(_, word)| word);
         let Some(attribute) = attributes.iter().find(|it| it.name == *name) else {
             continue;
         };

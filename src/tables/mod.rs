@@ -8,32 +8,35 @@ pub mod create;
 mod describe;
 mod empty;
 mod foreign_keys;
+mod key;
 mod lookup;
 mod name;
-mod key;
 mod nearest;
 mod parent;
 mod pgvector;
 mod planned;
 mod privileges;
 mod put_back;
+mod relation;
 mod remote;
+mod rules;
 mod run_table;
 mod versions;
 
 pub use attributes::{Attribute, attributes, type_name, vector_column};
-pub use describe::{describe, has_triggers, sights};
-pub use key::Roles;
-pub use parent::{Parent, ParentRow};
+pub use describe::{describe, sights};
 pub use empty::rows_up_to;
 pub use foreign_keys::ForeignKey;
+pub use key::Roles;
 pub use lookup::Lookup;
 pub use name::{Place, find, find_locked, named};
 pub use nearest::Nearest;
+pub use parent::{Parent, ParentRow};
 pub use pgvector::Pgvector;
 pub use planned::planned;
 pub use privileges::{check_may_insert, check_update_privilege};
 pub use remote::elsewhere;
+pub use rules::has_triggers;
 pub use run_table::{Entities, KEYS, Known, RunKeys, RunTable};
 
 use pgrx::pg_sys;
@@ -178,7 +181,12 @@ impl Target {
 
     /// What the table has for the collection with these fields, or what the ledger knows it by.
     pub fn collection_key(&self, fields: &CollectionFields) -> String {
-        match self.key.collection.as_ref().or(self.collection_beside.as_ref()) {
+        match self
+            .key
+            .collection
+            .as_ref()
+            .or(self.collection_beside.as_ref())
+        {
             Some(column) => {
                 let mut words = self.columns.iter().filter(|it| it.name == column.name);
                 let word = words.next().and_then(|it| fields.of_word(&it.word));

@@ -93,9 +93,7 @@ impl Parent {
             return Err(none(&format!("{name} has no column \"{NAME}\".")));
         }
         let is_key = |it: &Attribute| it.name == referred;
-        let uuids = |it: &Attribute| {
-            it.category == "S" || it.base == pg_sys::UUIDOID
-        };
+        let uuids = |it: &Attribute| it.category == "S" || it.base == pg_sys::UUIDOID;
         let takes_uuids = columns.iter().any(|it| is_key(it) && uuids(it));
         let unfillable = |it: &&Attribute| {
             let filled = it.name == NAME || it.name == METADATA || (takes_uuids && is_key(it));
@@ -112,10 +110,7 @@ impl Parent {
             "SELECT true FROM pg_catalog.pg_index i \
               WHERE i.indrelid OPERATOR(pg_catalog.=) $1 AND i.indisunique AND i.indisvalid AND i.indpred IS NULL \
                 AND i.indnkeyatts OPERATOR(pg_catalog.=) 1 AND i.indkey[0] OPERATOR(pg_catalog.=) $2",
-            &[
-                oid.into(),
-                column(NAME).map_or(0, |it| it.number).into(),
-            ],
+            &[oid.into(), column(NAME).map_or(0, |it| it.number).into()],
             |row| row.get::<bool>(1),
         )?;
         Ok(Parent {

@@ -47,7 +47,11 @@ pub(super) fn append(
     written.unwrap_or_else(|| {
         let mut shown = value_json(value);
         if shown.chars().count() > MOST_SHOWN {
-            shown = shown.chars().take(MOST_SHOWN).chain("...".chars()).collect();
+            shown = shown
+                .chars()
+                .take(MOST_SHOWN)
+                .chain("...".chars())
+                .collect();
         }
         let message = format!("metadata value {shown} of {key:?} does not fit column {name:?}");
         Err(Rejection::new(Reason::BadValue, message))
@@ -159,10 +163,16 @@ mod tests {
         let float = |value| encoded(ColumnType::Float8, value);
         assert_eq!(float(Value::Float(0.1)).unwrap(), 0.1_f64.to_ne_bytes());
         assert_eq!(float(string("1e3")).unwrap(), 1e3_f64.to_ne_bytes());
-        assert_eq!(float(Value::Float(f64::INFINITY)).unwrap(), f64::INFINITY.to_ne_bytes());
+        assert_eq!(
+            float(Value::Float(f64::INFINITY)).unwrap(),
+            f64::INFINITY.to_ne_bytes()
+        );
         float(string("inf")).unwrap_err();
         float(Value::Bool(false)).unwrap_err();
-        assert_eq!(encoded(ColumnType::Float4, Value::Int(2)).unwrap(), 2_f32.to_ne_bytes());
+        assert_eq!(
+            encoded(ColumnType::Float4, Value::Int(2)).unwrap(),
+            2_f32.to_ne_bytes()
+        );
     }
 
     #[test]

@@ -202,7 +202,10 @@ mod tests {
         };
         let bytes = vector_image(&[1.5], padded).unwrap();
         assert_eq!(bytes, vector_image(&[1.5, 0.0, 0.0], VECTOR3).unwrap());
-        assert_eq!(vector_image(&[1.5; 3], padded), vector_image(&[1.5; 3], VECTOR3));
+        assert_eq!(
+            vector_image(&[1.5; 3], padded),
+            vector_image(&[1.5; 3], VECTOR3)
+        );
         let mut field = Vec::new();
         super::super::vector_field(&[1.5], padded, &mut field).unwrap();
         assert_eq!(field, bytes);

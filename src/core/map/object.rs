@@ -26,8 +26,7 @@ pub(super) fn without_nul(text: Cow<'_, str>) -> Cow<'_, str> {
 /// # Errors
 /// [`Reason::BadText`] for U+0000, [`Reason::BadContent`] for more than `jsonb` holds.
 pub(super) fn of_metadata(row: &RowParts<'_>, how: &MetadataWord) -> Result<String, Rejection> {
-    let holds_nul =
-        |(key, value): (&str, &Value)| key.contains('\0') || value.holds_nul();
+    let holds_nul = |(key, value): (&str, &Value)| key.contains('\0') || value.holds_nul();
     let metadata = match row.record.metadata.iter().find(|pair| holds_nul(*pair)) {
         None => Cow::Borrowed(&row.record.metadata),
         Some(_) if how.without_nul => Cow::Owned(cleaned(&row.record.metadata)),
@@ -90,7 +89,10 @@ fn object(
         .collect();
     for nest in &how.nested {
         // What the record has of its own where that object would be stays, and so does the key.
-        let taken = nest.path.first().is_some_and(|root| metadata.get(root).is_some());
+        let taken = nest
+            .path
+            .first()
+            .is_some_and(|root| metadata.get(root).is_some());
         if let Some(value) = metadata.get(&nest.key).filter(|_| !taken) {
             pieces.remove(&*nest.key);
             put(&mut pieces, &nest.path, value);
@@ -130,7 +132,10 @@ fn added_piece<'a>(
         Added::Id => ("id", Some(Cow::Borrowed(&*row.record.id))),
         Added::Document => ("document", row.document()),
         Added::Uri => ("uri", row.record.uri.as_deref().map(Cow::Borrowed)),
-        Added::Collection => ("collection name", Some(Cow::Borrowed(&*row.collection.name))),
+        Added::Collection => (
+            "collection name",
+            Some(Cow::Borrowed(&*row.collection.name)),
+        ),
     };
     Ok(match text {
         None => Piece::Null,

@@ -176,7 +176,9 @@ impl<'a> RowParts<'a> {
 
     fn value(&self, key: &'a str) -> Result<Field<'a>, Rejection> {
         match self.record.metadata.get(key) {
-            Some(value) if value.holds_nul() => Err(bad_text(&format!("metadata value of {key:?}"))),
+            Some(value) if value.holds_nul() => {
+                Err(bad_text(&format!("metadata value of {key:?}")))
+            }
             Some(value) => Ok(Field::Value(key, Cow::Borrowed(value))),
             None => Ok(Field::Null),
         }

@@ -54,8 +54,7 @@ fn key(text: &str) -> Result<Field<'static>, String> {
     Ok(Field::Key(Cow::Owned(text.to_owned())))
 }
 
-const NUL: &str =
-    "holds U+0000, which PostgreSQL cannot store: nul_characters => 'remove' or 'replace' migrates it";
+const NUL: &str = "holds U+0000, which PostgreSQL cannot store: nul_characters => 'remove' or 'replace' migrates it";
 
 #[test]
 fn what_is_the_same_in_all_rows_of_a_collection() {
@@ -127,7 +126,10 @@ fn keys_are_added_and_take_the_place_of_others() {
     );
     record.document = Some("Text.".into());
     assert_eq!(
-        field(&record, "metadata + text: document + id: id + of: collection"),
+        field(
+            &record,
+            "metadata + text: document + id: id + of: collection"
+        ),
         json(r#"{"a":2,"id":"r1","of":"docs","text":"Text."}"#)
     );
 }
@@ -135,14 +137,25 @@ fn keys_are_added_and_take_the_place_of_others() {
 #[test]
 fn keys_move_where_nothing_is_in_their_place() {
     let words = "metadata, nest loc.lines.from: locFrom, nest loc.lines.to: locTo";
-    let both = [("locFrom", Value::Int(1)), ("locTo", Value::Int(9)), ("a", Value::Int(2))];
+    let both = [
+        ("locFrom", Value::Int(1)),
+        ("locTo", Value::Int(9)),
+        ("a", Value::Int(2)),
+    ];
     assert_eq!(
         field(&record_with(both), words),
         json(r#"{"a":2,"loc":{"lines":{"to":9,"from":1}}}"#)
     );
     let one = [("locFrom", Value::Int(1))];
-    assert_eq!(field(&record_with(one), words), json(r#"{"loc":{"lines":{"from":1}}}"#));
-    let taken = [("locFrom", Value::Int(1)), ("locTo", Value::Int(9)), ("loc", string("x"))];
+    assert_eq!(
+        field(&record_with(one), words),
+        json(r#"{"loc":{"lines":{"from":1}}}"#)
+    );
+    let taken = [
+        ("locFrom", Value::Int(1)),
+        ("locTo", Value::Int(9)),
+        ("loc", string("x")),
+    ];
     assert_eq!(
         field(&record_with(taken), words),
         json(r#"{"loc":"x","locTo":9,"locFrom":1}"#)

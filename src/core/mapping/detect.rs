@@ -106,7 +106,9 @@ mod tests {
         let most = preset.signature.0.iter().map(|it| it.1.len()).max();
         let ty = |types: &Vec<String>, n: usize| {
             let at = n.min(types.len().saturating_sub(1));
-            types.get(at).map_or_else(|| "text".to_owned(), String::clone)
+            types
+                .get(at)
+                .map_or_else(|| "text".to_owned(), String::clone)
         };
         let columns = |n: usize| {
             let of = |(name, types): &(String, Vec<String>)| Sight {
@@ -145,7 +147,13 @@ mod tests {
             ("id", "varchar"),
         ];
         assert_eq!(found(&legacy), "langchain_legacy");
-        let own = [("id", "int8"), ("content", "text"), ("metadata", "jsonb"), ("embedding", "vector"), ("tenant", "text")];
+        let own = [
+            ("id", "int8"),
+            ("content", "text"),
+            ("metadata", "jsonb"),
+            ("embedding", "vector"),
+            ("tenant", "text"),
+        ];
         assert_eq!(found(&own), "supabase_documents");
     }
 
@@ -176,7 +184,13 @@ mod tests {
         let Detected::Nearly { preset, at } = detect(&table(&crypted)) else {
             panic!()
         };
-        assert_eq!((&*preset.name, &*preset.signature.0[at].0), ("open_webui", "text"));
-        assert!(matches!(detect(&table(&[("id", "text")])), Detected::Nothing));
+        assert_eq!(
+            (&*preset.name, &*preset.signature.0[at].0),
+            ("open_webui", "text")
+        );
+        assert!(matches!(
+            detect(&table(&[("id", "text")])),
+            Detected::Nothing
+        ));
     }
 }

@@ -113,8 +113,13 @@ impl Layout {
         } = self;
         let named = |name: &String| callers.iter().any(|(it, _)| it == name);
         let taken = |name: &String| {
-            let word = words.iter().find(|(it, _)| it == name).map(|(_, word)| word);
-            callers.iter().any(|(_, it)| word.is_some_and(|word| word.is_like(it)))
+            let word = words
+                .iter()
+                .find(|(it, _)| it == name)
+                .map(|(_, word)| word);
+            callers
+                .iter()
+                .any(|(_, it)| word.is_some_and(|word| word.is_like(it)))
         };
         let kept = required.into_iter().filter(|it| !named(it) && !taken(it));
         let theirs = Layout::of_caller(callers);
@@ -284,7 +289,10 @@ mod tests {
     fn a_table_that_the_caller_describes_has_one_column_for_the_vector() {
         let alone = |json| Layout::of_caller(&parse(json).unwrap());
         let table = columns(&["a", "b"]);
-        assert_eq!(alone(r#"{"a": "id"}"#).resolve(&table), Err(Misfit::NoVector));
+        assert_eq!(
+            alone(r#"{"a": "id"}"#).resolve(&table),
+            Err(Misfit::NoVector)
+        );
         assert_eq!(
             alone(r#"{"a": "vector", "b": "vector padded"}"#).resolve(&table),
             Err(Misfit::Vectors("a".into(), "b".into()))
@@ -295,7 +303,13 @@ mod tests {
 
     #[test]
     fn what_is_no_object_of_words_is_told_with_the_words() {
-        for json in ["[]", "1", r#"{"a": 1}"#, r#"{"a": "ids"}"#, r#"{"*": "id"}"#] {
+        for json in [
+            "[]",
+            "1",
+            r#"{"a": 1}"#,
+            r#"{"a": "ids"}"#,
+            r#"{"*": "id"}"#,
+        ] {
             let message = parse(json).unwrap_err();
             assert!(message.contains("Words: id, document"), "{message}");
         }
@@ -304,7 +318,14 @@ mod tests {
     #[test]
     fn the_content_librarys_optional_columns_may_be_missing() {
         let content = layout("content_library");
-        let least = ["id", "user_id", "title", "full_content", "searchable_text", "embedding"];
+        let least = [
+            "id",
+            "user_id",
+            "title",
+            "full_content",
+            "searchable_text",
+            "embedding",
+        ];
         assert_eq!(content.resolve(&columns(&least)).unwrap().len(), 6);
         for missing in 0..least.len() {
             let mut some = least.to_vec();

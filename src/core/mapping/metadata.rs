@@ -72,9 +72,9 @@ impl MetadataWord {
             let end = after.find([',', '+']).unwrap_or(after.len());
             let (part, next) = after.split_at(end);
             let part = part.trim();
-            let (what, key) = part.split_once(':').map_or((part, ""), |(what, key)| {
-                (what.trim(), key.trim())
-            });
+            let (what, key) = part
+                .split_once(':')
+                .map_or((part, ""), |(what, key)| (what.trim(), key.trim()));
             match (adds, what.strip_prefix("nest ")) {
                 (true, _) => {
                     let known = Added::ALL.iter().find(|(word, _)| *word == key);
@@ -147,7 +147,8 @@ mod tests {
 
     #[test]
     fn parts_come_in_any_number() {
-        let word = MetadataWord::parse("metadata, rest + text: document + from: uri", true).unwrap();
+        let word =
+            MetadataWord::parse("metadata, rest + text: document + from: uri", true).unwrap();
         assert!(word.rest && word.without_nul);
         let added = [
             ("text".to_owned(), Added::Document),

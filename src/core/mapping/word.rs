@@ -321,7 +321,15 @@ mod tests {
 
     #[test]
     fn what_is_no_word_is_told() {
-        for text in ["", "ids", "item", "item x", "entity id", "metadatas", "vector  padded"] {
+        for text in [
+            "",
+            "ids",
+            "item",
+            "item x",
+            "entity id",
+            "metadatas",
+            "vector  padded",
+        ] {
             let message = Word::parse(text).unwrap_err();
             assert_eq!(message, format!("{text:?} is no word"));
         }

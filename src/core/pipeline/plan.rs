@@ -122,11 +122,7 @@ pub struct Plan {
 
 impl Plan {
     /// A run into an empty target that takes every record with an owner and its stored vector, and no entities.
-    pub fn stored(
-        collections: Vec<Collection>,
-        content: Vec<Column>,
-        batch_bytes: usize,
-    ) -> Plan {
+    pub fn stored(collections: Vec<Collection>, content: Vec<Column>, batch_bytes: usize) -> Plan {
         let planned = |collection| PlannedCollection::qualified(collection, false);
         Plan {
             collections: collections.into_iter().map(planned).collect(),
@@ -231,9 +227,7 @@ impl Plan {
             .map_err(|why| match (record.id.contains('\0'), &self.id_hint) {
                 (true, _) => Rejection::new(Reason::BadText, format!("id: {why}: {NUL_WAY_OUT}")),
                 (false, None) => Rejection::new(Reason::BadId, format!("id: {why}")),
-                (false, Some(hint)) => {
-                    Rejection::new(Reason::BadId, format!("id: {why}. {hint}"))
-                }
+                (false, Some(hint)) => Rejection::new(Reason::BadId, format!("id: {why}. {hint}")),
             })
     }
 

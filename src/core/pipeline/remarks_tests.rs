@@ -275,7 +275,10 @@ fn vectors_of_other_lengths_are_told_where_another_distance_is_asked_with() {
 
 #[test]
 fn nothing_is_looked_for_that_no_column_takes() {
-    let records = [record(&[("data", text("Likes tea.")), ("owner", text("ada"))])];
+    let records = [record(&[
+        ("data", text("Likes tea.")),
+        ("owner", text("ada")),
+    ])];
     let plan = Plan {
         content: Vec::new(),
         has_owner: false,
