@@ -14,7 +14,7 @@ use super::relation::{
 };
 use super::rules::{OwnColumns, has_rules_of_its_own};
 use super::versions::is_versioned;
-use super::{Key, KeyColumn, Parent, Pgvector, Place, Target, UserTable};
+use super::{Key, KeyColumn, Parent, Pgvector, Place, Reference, Target};
 use crate::error::Error;
 use crate::load::SequenceSubstitute;
 use crate::{pg, spi};
@@ -111,7 +111,7 @@ pub fn describe(
         vector_required: vector.attribute.not_null,
         user_required: owner.is_some_and(|it| it.not_null),
         users: match owner {
-            Some(owner) => users(oid, owner.number)?,
+            Some(owner) => Reference::of(oid, owner.number)?,
             None => None,
         },
         parent: match referring {
@@ -313,37 +313,4 @@ fn with_stand_in<'a>(
         user: None,
     };
     Ok((key, found, identity, sequence))
-}
-
-/// The table that a foreign key on `user_id` alone refers to.
-fn users(oid: pg_sys::Oid, user_id: i16) -> Result<Option<UserTable>, Error> {
-    let found = spi::look_up_one(
-        "SELECT pg_catalog.quote_ident(n.nspname) OPERATOR(pg_catalog.||) '.' \
-                  OPERATOR(pg_catalog.||) pg_catalog.quote_ident(r.relname), \
-                pg_catalog.quote_ident(a.attname), \
-                pg_catalog.quote_ident(s.nspname) OPERATOR(pg_catalog.||) '.' \
-                  OPERATOR(pg_catalog.||) pg_catalog.quote_ident(t.typname) \
-           FROM pg_catalog.pg_constraint c \
-           JOIN pg_catalog.pg_class r ON r.oid OPERATOR(pg_catalog.=) c.confrelid \
-           JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) r.relnamespace \
-           JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) c.confrelid \
-            AND a.attnum OPERATOR(pg_catalog.=) c.confkey[1] \
-           JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) a.atttypid \
-           JOIN pg_catalog.pg_namespace s ON s.oid OPERATOR(pg_catalog.=) t.typnamespace \
-          WHERE c.conrelid OPERATOR(pg_catalog.=) $1 AND c.contype OPERATOR(pg_catalog.=) 'f' \
-            AND c.conkey OPERATOR(pg_catalog.=) ARRAY[$2]::pg_catalog.int2[] \
-          ORDER BY c.oid LIMIT 1",
-        &[oid.into(), user_id.into()],
-        |row| {
-            Ok((
-                row.get::<String>(1)?,
-                row.get::<String>(2)?,
-                row.get::<String>(3)?,
-            ))
-        },
-    )?;
-    Ok(match found {
-        Some((Some(name), Some(column), Some(ty))) => Some(UserTable { name, column, ty }),
-        _ => None,
-    })
 }
