@@ -1,6 +1,7 @@
 //! Vector indexes of a table that has rows already, and IVFFlat indexes: filled after the load where that is cheaper, kept up
 //! row by row where it is not, and what other sessions see of it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
 
 use vector_migrate_tests::indexes::{Came, Checked, PLAIN, agreement, definition};
@@ -226,8 +227,10 @@ fn while_it_waits(
             assert!(!going.is_finished());
             thread::yield_now();
         }
-        meanwhile();
+        // A failure must not leave the run waiting, as the scope waits for it.
+        let over = catch_unwind(AssertUnwindSafe(meanwhile));
         db.run("SELECT pg_advisory_unlock(8)");
+        over.unwrap_or_else(|panic| resume_unwind(panic));
         going.join().expect("a run")
     })
 }
