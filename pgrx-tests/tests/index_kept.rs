@@ -54,8 +54,8 @@ fn sound(db: &Db, rows: i64) {
 
 /// What is said of rows that go in one by one, if it is said.
 fn one_by_one(session: &Session) -> Option<String> {
-    let notices = session.notices().into_iter().map(|it| it.text);
-    notices.filter(|it| it.contains("one by one")).next()
+    let mut notices = session.notices().into_iter().map(|it| it.text);
+    notices.find(|it| it.contains("one by one"))
 }
 
 #[test]
