@@ -17,7 +17,7 @@ use super::versions::is_versioned;
 use super::{Key, KeyColumn, Parent, Pgvector, Place, Reference, Target};
 use crate::error::Error;
 use crate::load::SequenceSubstitute;
-use crate::{pg, spi};
+use crate::pg;
 
 /// Describes the table at `place`, whose columns take what `layout` says.
 ///
