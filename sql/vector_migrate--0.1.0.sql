@@ -616,7 +616,7 @@ AS 'MODULE_PATHNAME', 'search_entities_wrapper';
 -- Who may do what. The ledger is written by the extension as its owner; roles see the runs of roles that
 -- they are members of. Functions that read the server's disk, or that load the model, are nobody's until granted;
 -- the former ask for pg_read_server_files themselves, too. PUBLIC keeps init_content_tables and rollback_migration,
--- which do what their caller could do by hand, check_vector_index, which asks for the index's owner, and bulk_rows, which is an
+-- which do what their caller could do by hand, check_vector_index, which asks for the index's owner, chroma_presets, which lists what the library has, and bulk_rows, which is an
 -- error but within the extension's own statements, which run as their caller. Every name is qualified, as in bootstrap.sql.
 
 GRANT USAGE ON SCHEMA vector_migrate TO PUBLIC;

@@ -53,7 +53,7 @@ fn every_word_fills_its_column() {
         db.line(&format!(
             "SELECT vec = '[1,0,0,0,0,0,0,0]', at < now(), u <> {nil} FROM mine"
         )),
-        "true|true|true"
+        "t|t|t"
     );
     let id = format!(
         "SELECT coll_id = (SELECT id FROM chroma_collections({}) WHERE collection = 'library_a'), \
@@ -61,7 +61,7 @@ fn every_word_fills_its_column() {
         source.sql(),
         source.sql()
     );
-    assert_eq!(db.line(&id), "true|true");
+    assert_eq!(db.line(&id), "t|t");
     assert_eq!(
         db.line("SELECT pages, rest FROM mine"),
         r#"{"read": true, "pages": {"last": 9, "first": 1}, "score": 1.0}|{"of": "Text.", "to": 9, "from": 1, "read": true, "score": 1.0}"#
@@ -92,8 +92,8 @@ fn a_key_goes_into_its_columns_type_or_is_that_records_error() {
     assert_eq!(
         db.lines("SELECT id, n, f, b, t, u, j, num FROM mine ORDER BY id"),
         [
-            r#"r0|7|1|true|2026-01-02 03:04:05+00|a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11|"x"|∅"#,
-            "r1|8|0.5|false|2023-11-14 22:13:20+00|∅|∅|12.5",
+            r#"r0|7|1|t|2026-01-02 03:04:05+00|a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11|"x"|∅"#,
+            "r1|8|0.5|f|2023-11-14 22:13:20+00|∅|∅|12.5",
             "r5|∅|∅|∅|∅|∅|∅|∅",
         ]
     );

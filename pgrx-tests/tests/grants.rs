@@ -41,6 +41,7 @@ fn public_may_call_only_what_needs_neither_files_nor_the_model() {
             // An error but within the extension's own statements.
             "bulk_rows",
             "check_vector_index",
+            "chroma_presets",
             "init_content_tables",
             "rollback_migration"
         ]

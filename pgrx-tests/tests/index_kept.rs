@@ -1,6 +1,7 @@
 //! Vector indexes of a table that has rows already, and IVFFlat indexes: filled after the load where that is cheaper, kept up
 //! row by row where it is not, and what other sessions see of it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
 
 use vector_migrate_tests::indexes::{Came, Checked, PLAIN, agreement, definition};
@@ -53,8 +54,8 @@ fn sound(db: &Db, rows: i64) {
 
 /// What is said of rows that go in one by one, if it is said.
 fn one_by_one(session: &Session) -> Option<String> {
-    let notices = session.notices().into_iter().map(|it| it.text);
-    notices.filter(|it| it.contains("one by one")).next()
+    let mut notices = session.notices().into_iter().map(|it| it.text);
+    notices.find(|it| it.contains("one by one"))
 }
 
 #[test]
@@ -226,8 +227,10 @@ fn while_it_waits(
             assert!(!going.is_finished());
             thread::yield_now();
         }
-        meanwhile();
+        // A failure must not leave the run waiting, as the scope waits for it.
+        let over = catch_unwind(AssertUnwindSafe(meanwhile));
         db.run("SELECT pg_advisory_unlock(8)");
+        over.unwrap_or_else(|panic| resume_unwind(panic));
         going.join().expect("a run")
     })
 }

@@ -30,9 +30,10 @@ fn a_row_that_another_session_makes_meanwhile_is_taken() {
     application.run(&format!(
         "BEGIN; INSERT INTO langchain_pg_collection VALUES ('{uuid}', 'langchain', 'null')"
     ));
+    let of_store = &source;
     let report = thread::scope(|scope| {
-        let running =
-            scope.spawn(|| run.migrate(&source, &format!("{CALL}, collection => 'langchain'")));
+        let running = scope
+            .spawn(move || run.migrate(of_store, &format!("{CALL}, collection => 'langchain'")));
         let waiting =
             format!("SELECT EXISTS (SELECT FROM pg_locks WHERE pid = {process} AND NOT granted)");
         while !db.one::<bool>(&waiting) {
@@ -66,7 +67,7 @@ fn a_row_that_a_session_is_about_to_use_is_kept_by_a_rollback() {
            SELECT 'own', uuid, 'own' FROM langchain_pg_collection",
     );
     thread::scope(|scope| {
-        let running = scope.spawn(|| undo.run("SELECT * FROM rollback_migration()"));
+        let running = scope.spawn(move || undo.run("SELECT * FROM rollback_migration()"));
         let waiting =
             format!("SELECT EXISTS (SELECT FROM pg_locks WHERE pid = {process} AND NOT granted)");
         while !db.one::<bool>(&waiting) {

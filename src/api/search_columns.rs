@@ -12,10 +12,7 @@ use crate::tables::Attribute;
 ///
 /// # Errors
 /// The server's own.
-pub fn id_column<'a>(
-    table: pg_sys::Oid,
-    columns: &'a [Attribute],
-) -> Result<Option<&'a Attribute>, Error> {
+pub fn id_column(table: pg_sys::Oid, columns: &[Attribute]) -> Result<Option<&Attribute>, Error> {
     let named = |name: &str| columns.iter().find(|column| column.name == name);
     let id = named("id");
     // LangChain (v2, legacy) and LlamaIndex.
@@ -43,7 +40,7 @@ pub fn id_column<'a>(
 pub fn pads(columns: &[Attribute]) -> bool {
     const OPEN_WEBUI: [&str; 5] = ["id", "vector", "collection_name", "text", "vmetadata"];
     let named = |name: &&str| columns.iter().any(|column| column.name == **name);
-    columns.len() == OPEN_WEBUI.len() && OPEN_WEBUI.iter().all(|name| named(name))
+    columns.len() == OPEN_WEBUI.len() && OPEN_WEBUI.iter().all(named)
 }
 
 /// The names of the columns that make up the whole row, as the caller may see it, without the column `vectors`.

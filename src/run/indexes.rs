@@ -117,7 +117,7 @@ impl Indexes {
             ),
             _ => {}
         }
-        let graph = graph_for(options, content, there.rows, &largest, records);
+        let graph = graph_for(options, content, &there, &largest, records);
         let form = match content.vector.half {
             true => Form::Half,
             false => Form::Single,
@@ -316,11 +316,11 @@ fn new(target: &Target, wanted: New, pgvector: &Pgvector) -> Result<Option<Made>
     Ok(made)
 }
 
-/// The space that Chroma's graph was made for, if it can be an index's; else why not. `before`: rows that the table had.
+/// The space that Chroma's graph was made for, if it can be an index's; else why not. `there`: what the table has before.
 fn graph_for(
     options: &Options,
     content: &Target,
-    before: u64,
+    there: &There,
     largest: &Largest,
     records: u64,
 ) -> Result<Space, String> {
@@ -336,14 +336,23 @@ fn graph_for(
             collection.qualified_name()
         ));
     }
-    if before > 0 {
+    if there.rows > 0 {
         return Err("the table had rows before".to_owned());
     }
     match (collection.dimension, content.vector.dimension) {
         (Some(has), Some(wants)) if has != wants => Err(format!(
             "vectors of Chroma's graph have {has} dimensions, those of the column {wants}"
         )),
-        _ => Ok(collection.space),
+        _ => match there.hnsw.first() {
+            // It need not be read.
+            Some(index) if there.hnsw.iter().all(|it| it.space != collection.space) => {
+                Err(format!(
+                    "Chroma's graph is for the space {}, the index for {}",
+                    collection.space, index.space
+                ))
+            }
+            _ => Ok(collection.space),
+        },
     }
 }
 

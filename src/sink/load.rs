@@ -237,10 +237,13 @@ impl Loader {
                 };
             }
         }
-        let message = refused.map_or_else(
-            || "the server stored no row: a trigger or a rule dropped it".to_owned(),
-            |refused| refused.message,
-        );
+        let none = match guilty.exists {
+            true => {
+                "not one row was overwritten: several have this key, or a trigger or a rule dropped it"
+            }
+            false => "the server stored no row: a trigger or a rule dropped it",
+        };
+        let message = refused.map_or_else(|| none.to_owned(), |refused| refused.message);
         recorder.reject_row(row, Reason::Constraint, message);
         Ok(false)
     }

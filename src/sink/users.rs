@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use crate::error::Error;
 use crate::message::notice;
 use crate::spi;
-use crate::tables::UserTable;
+use crate::tables::Reference;
 
 /// What is known of users so far.
 #[derive(Debug, Default)]
@@ -20,7 +20,7 @@ impl Users {
     /// The server's own, as for want of the SELECT privilege.
     pub fn learn<'a>(
         &mut self,
-        table: &UserTable,
+        table: &Reference,
         users: impl Iterator<Item = &'a str>,
     ) -> Result<(), Error> {
         let unknown: BTreeSet<String> = users
@@ -30,7 +30,10 @@ impl Users {
         if unknown.is_empty() {
             return Ok(());
         }
-        let UserTable { name, column, ty } = table;
+        let Reference {
+            name, column, ty, ..
+        } = table;
+        let column = spi::ident(column);
         let asked: Vec<String> = unknown.iter().cloned().collect();
         let found: BTreeSet<String> = spi::read(
             &format!(

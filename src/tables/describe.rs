@@ -9,11 +9,15 @@ use vector_migrate_core::pipeline::Identity;
 use super::attributes::{Attribute, attributes, column_type};
 use super::key::{Roles, StandIn, stand_in};
 use super::privileges::check_insert_privilege;
-use super::versions::{is_on_citus, is_versioned};
-use super::{Key, KeyColumn, Parent, Pgvector, Place, Target, UserTable};
+use super::relation::{
+    Distributor, check_is_fillable, distributed_by, has_sequences_below, relation_kind,
+};
+use super::rules::{OwnColumns, has_rules_of_its_own};
+use super::versions::is_versioned;
+use super::{Key, KeyColumn, Parent, Pgvector, Place, Reference, Target};
 use crate::error::Error;
 use crate::load::SequenceSubstitute;
-use crate::{pg, spi};
+use crate::pg;
 
 /// Describes the table at `place`, whose columns take what `layout` says.
 ///
@@ -107,7 +111,7 @@ pub fn describe(
         vector_required: vector.attribute.not_null,
         user_required: owner.is_some_and(|it| it.not_null),
         users: match owner {
-            Some(owner) => users(oid, owner.number)?,
+            Some(owner) => Reference::of(oid, owner.number)?,
             None => None,
         },
         parent: match referring {
@@ -309,175 +313,4 @@ fn with_stand_in<'a>(
         user: None,
     };
     Ok((key, found, identity, sequence))
-}
-
-/// Whether the table has triggers that somebody made: not those of constraints.
-///
-/// # Errors
-/// The server's own.
-pub fn has_triggers(oid: pg_sys::Oid) -> Result<bool, Error> {
-    let found = spi::look_up_one(
-        "SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger \
-                         WHERE tgrelid OPERATOR(pg_catalog.=) $1 AND NOT tgisinternal)",
-        &[oid.into()],
-        |row| row.get::<bool>(1),
-    )?;
-    Ok(found.flatten().unwrap_or(true))
-}
-
-/// Columns whose rules a run looks at by itself.
-struct OwnColumns<'a> {
-    /// The key's, whose indexes it knows.
-    id: &'a str,
-    /// Those whose foreign keys it follows: the owner's, the parent's, an entity's content.
-    referring: Vec<String>,
-}
-
-/// Whether the table refuses or changes rows in ways that a plain copy of it would not show: triggers, rules for INSERT ('3' is
-/// CMD_INSERT in nodes.h), foreign keys other than those that are looked at by themselves, unique indexes other than the key's, checks of system
-/// columns (their numbers are below zero), as of the table that a row is in.
-fn has_rules_of_its_own(oid: pg_sys::Oid, own: &OwnColumns<'_>) -> Result<bool, Error> {
-    let found = spi::look_up_one(
-        "SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger \
-                         WHERE tgrelid OPERATOR(pg_catalog.=) $1 AND NOT tgisinternal) \
-             OR EXISTS (SELECT FROM pg_catalog.pg_rewrite w \
-                         WHERE w.ev_class OPERATOR(pg_catalog.=) $1 \
-                           AND w.ev_type OPERATOR(pg_catalog.=) '3') \
-             OR EXISTS (SELECT FROM pg_catalog.pg_constraint c \
-                         WHERE c.conrelid OPERATOR(pg_catalog.=) $1 \
-                           AND c.contype OPERATOR(pg_catalog.=) 'c' \
-                           AND c.conbin::pg_catalog.text OPERATOR(pg_catalog.~~) '%:varattno -%') \
-             OR EXISTS (SELECT FROM pg_catalog.pg_constraint c \
-                         WHERE c.conrelid OPERATOR(pg_catalog.=) $1 \
-                           AND c.contype OPERATOR(pg_catalog.=) 'f' \
-                           AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a \
-                                 WHERE a.attrelid OPERATOR(pg_catalog.=) $1 \
-                                   AND a.attnum OPERATOR(pg_catalog.=) ANY (c.conkey) \
-                                   AND a.attname OPERATOR(pg_catalog.=) ANY ($2::pg_catalog.name[]))) \
-             OR EXISTS (SELECT FROM pg_catalog.pg_index i \
-                         WHERE i.indrelid OPERATOR(pg_catalog.=) $1 \
-                           AND (i.indisunique OR i.indisexclusion) \
-                           AND (i.indpred IS NOT NULL OR i.indexprs IS NOT NULL OR NOT EXISTS ( \
-                                 SELECT FROM pg_catalog.pg_attribute a \
-                                  WHERE a.attrelid OPERATOR(pg_catalog.=) $1 \
-                                    AND a.attnum OPERATOR(pg_catalog.=) ANY (i.indkey::pg_catalog.int2[]) \
-                                    AND a.attname OPERATOR(pg_catalog.=) $3)))",
-        &[oid.into(), own.referring.clone().into(), own.id.into()],
-        |row| row.get::<bool>(1),
-    )?;
-    Ok(found.flatten().unwrap_or(true))
-}
-
-fn relation_kind(oid: pg_sys::Oid) -> Result<String, Error> {
-    let kind = spi::look_up_one(
-        "SELECT relkind::pg_catalog.text FROM pg_catalog.pg_class \
-          WHERE oid OPERATOR(pg_catalog.=) $1",
-        &[oid.into()],
-        |row| row.get::<String>(1),
-    )?;
-    Ok(kind.flatten().unwrap_or_default())
-}
-
-fn check_is_fillable(kind: &str, place: &Place) -> Result<(), Error> {
-    let detail = match kind {
-        "r" | "p" | "f" | "v" => None,
-        "m" => Some("It is a materialized view."),
-        "S" => Some("It is a sequence."),
-        "i" | "I" => Some("It is an index."),
-        "c" => Some("It is a composite type."),
-        _ => Some("Rows cannot be put into it."),
-    };
-    let detail = match place.schema.as_str() {
-        "vector_migrate" | "pg_catalog" | "information_schema" => {
-            Some("It belongs to the system or to this extension.")
-        }
-        _ => detail,
-    };
-    match detail {
-        Some(detail) => Err(Error::NotATable {
-            target: place.qualified(),
-            detail: detail.to_owned(),
-        }),
-        None => Ok(()),
-    }
-}
-
-/// Whether the relation is a view over a table with a column that takes numbers from a sequence.
-fn has_sequences_below(oid: pg_sys::Oid) -> Result<bool, Error> {
-    let found = spi::look_up_one(
-        "WITH RECURSIVE below(oid) AS ( \
-           SELECT c.oid FROM pg_catalog.pg_class c \
-            WHERE c.oid OPERATOR(pg_catalog.=) $1 AND c.relkind OPERATOR(pg_catalog.=) 'v' \
-           UNION \
-           SELECT d.refobjid FROM below \
-             JOIN pg_catalog.pg_rewrite r ON r.ev_class OPERATOR(pg_catalog.=) below.oid \
-             JOIN pg_catalog.pg_depend d ON d.objid OPERATOR(pg_catalog.=) r.oid \
-              AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass \
-              AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass) \
-         SELECT EXISTS (SELECT FROM below \
-           JOIN pg_catalog.pg_depend d ON d.refobjid OPERATOR(pg_catalog.=) below.oid \
-            AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
-            AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
-           JOIN pg_catalog.pg_class q ON q.oid OPERATOR(pg_catalog.=) d.objid \
-            AND q.relkind OPERATOR(pg_catalog.=) 'S')",
-        &[oid.into()],
-        |row| row.get::<bool>(1),
-    )?;
-    Ok(found.flatten().unwrap_or(true))
-}
-
-/// An extension that keeps a table's rows elsewhere by hooking the planner.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Distributor {
-    /// Its distributed tables: rows are on other servers.
-    Citus,
-    /// Its hypertables, which block inserts below the planner by a trigger.
-    Timescale,
-}
-
-fn distributed_by(oid: pg_sys::Oid) -> Result<Option<Distributor>, Error> {
-    let hypertable = spi::look_up_one(
-        "SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger \
-                         WHERE tgrelid OPERATOR(pg_catalog.=) $1 \
-                           AND tgname OPERATOR(pg_catalog.=) 'ts_insert_blocker')",
-        &[oid.into()],
-        |row| row.get::<bool>(1),
-    )?;
-    if hypertable.flatten() == Some(true) {
-        return Ok(Some(Distributor::Timescale));
-    }
-    Ok(is_on_citus(oid)?.then_some(Distributor::Citus))
-}
-
-/// The table that a foreign key on `user_id` alone refers to.
-fn users(oid: pg_sys::Oid, user_id: i16) -> Result<Option<UserTable>, Error> {
-    let found = spi::look_up_one(
-        "SELECT pg_catalog.quote_ident(n.nspname) OPERATOR(pg_catalog.||) '.' \
-                  OPERATOR(pg_catalog.||) pg_catalog.quote_ident(r.relname), \
-                pg_catalog.quote_ident(a.attname), \
-                pg_catalog.quote_ident(s.nspname) OPERATOR(pg_catalog.||) '.' \
-                  OPERATOR(pg_catalog.||) pg_catalog.quote_ident(t.typname) \
-           FROM pg_catalog.pg_constraint c \
-           JOIN pg_catalog.pg_class r ON r.oid OPERATOR(pg_catalog.=) c.confrelid \
-           JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) r.relnamespace \
-           JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) c.confrelid \
-            AND a.attnum OPERATOR(pg_catalog.=) c.confkey[1] \
-           JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) a.atttypid \
-           JOIN pg_catalog.pg_namespace s ON s.oid OPERATOR(pg_catalog.=) t.typnamespace \
-          WHERE c.conrelid OPERATOR(pg_catalog.=) $1 AND c.contype OPERATOR(pg_catalog.=) 'f' \
-            AND c.conkey OPERATOR(pg_catalog.=) ARRAY[$2]::pg_catalog.int2[] \
-          ORDER BY c.oid LIMIT 1",
-        &[oid.into(), user_id.into()],
-        |row| {
-            Ok((
-                row.get::<String>(1)?,
-                row.get::<String>(2)?,
-                row.get::<String>(3)?,
-            ))
-        },
-    )?;
-    Ok(match found {
-        Some((Some(name), Some(column), Some(ty))) => Some(UserTable { name, column, ty }),
-        _ => None,
-    })
 }

@@ -17,12 +17,19 @@ mod pgvector;
 mod planned;
 mod privileges;
 mod put_back;
+mod reference;
+mod relation;
 mod remote;
+mod rules;
 mod run_table;
 mod versions;
 
 pub use attributes::{Attribute, attributes, type_name, vector_column};
+<<<<<<< HEAD
+pub use describe::{describe, sights};
+=======
 pub use describe::{describe, has_triggers, sights};
+>>>>>>> apps
 pub use empty::rows_up_to;
 pub use foreign_keys::ForeignKey;
 pub use key::Roles;
@@ -33,7 +40,9 @@ pub use parent::{Parent, ParentRow};
 pub use pgvector::Pgvector;
 pub use planned::planned;
 pub use privileges::{check_may_insert, check_update_privilege};
+pub use reference::Reference;
 pub use remote::elsewhere;
+pub use rules::has_triggers;
 pub use run_table::{Entities, KEYS, Known, RunKeys, RunTable};
 
 use pgrx::pg_sys;
@@ -43,17 +52,6 @@ use vector_migrate_core::mapping::{Preset, Word};
 use vector_migrate_core::pipeline::Identity;
 
 use crate::load::SequenceSubstitute;
-
-/// The table that `user_id` refers to.
-#[derive(Debug, Clone)]
-pub struct UserTable {
-    /// Qualified and quoted name.
-    pub name: String,
-    /// The referenced column, quoted.
-    pub column: String,
-    /// That column's type, qualified.
-    pub ty: String,
-}
 
 /// A column that tells rows apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,7 +114,7 @@ pub struct Target {
     /// The sequence of that column, where numbers are drawn from it.
     pub sequence: Option<pg_sys::Oid>,
     /// Where users are, if the owner's column refers to a table.
-    pub users: Option<UserTable>,
+    pub users: Option<Reference>,
     /// The table that a column with the word `parent` refers to.
     pub parent: Option<Parent>,
     /// Columns that rows do not fill but that are NOT NULL with a default or identity: a shadow of the

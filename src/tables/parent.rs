@@ -5,7 +5,7 @@ use pgrx::pg_sys;
 use vector_migrate_core::map::metadata_json;
 use vector_migrate_core::record::{Collection, Metadata};
 
-use super::{Attribute, attributes};
+use super::{Attribute, Reference, attributes};
 use crate::error::Error;
 use crate::spi;
 
@@ -58,34 +58,13 @@ impl Parent {
             column: column.to_owned(),
             detail: detail.to_owned(),
         };
-        let found = spi::look_up_one(
-            "SELECT c.confrelid, \
-                    pg_catalog.format('%I.%I', n.nspname, r.relname), \
-                    a.attname::pg_catalog.text, \
-                    pg_catalog.format('%I.%I', s.nspname, t.typname) \
-               FROM pg_catalog.pg_constraint c \
-               JOIN pg_catalog.pg_class r ON r.oid OPERATOR(pg_catalog.=) c.confrelid \
-               JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) r.relnamespace \
-               JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) c.confrelid \
-                AND a.attnum OPERATOR(pg_catalog.=) c.confkey[1] \
-               JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) a.atttypid \
-               JOIN pg_catalog.pg_namespace s ON s.oid OPERATOR(pg_catalog.=) t.typnamespace \
-              WHERE c.conrelid OPERATOR(pg_catalog.=) $1 AND c.contype OPERATOR(pg_catalog.=) 'f' \
-                AND c.conkey OPERATOR(pg_catalog.=) ARRAY[$2]::pg_catalog.int2[] \
-              ORDER BY c.oid LIMIT 1",
-            &[table.into(), number.into()],
-            |row| {
-                Ok((
-                    row.get::<pg_sys::Oid>(1)?,
-                    row.get::<String>(2)?,
-                    row.get::<String>(3)?,
-                    row.get::<String>(4)?,
-                ))
-            },
-        )?;
-        let Some((Some(oid), Some(name), Some(referred), Some(key_type))) = found else {
-            return Err(none("It has no foreign key."));
-        };
+        let referred = Reference::of(table, number)?;
+        let Reference {
+            table: oid,
+            name,
+            column: referred,
+            ty: key_type,
+        } = referred.ok_or_else(|| none("It has no foreign key."))?;
         let key = spi::ident(&referred);
         let columns = attributes(oid)?;
         let column = |wanted: &str| columns.iter().find(|it| it.name == wanted);
@@ -109,7 +88,11 @@ impl Parent {
         let unique = spi::look_up_one(
             "SELECT true FROM pg_catalog.pg_index i \
               WHERE i.indrelid OPERATOR(pg_catalog.=) $1 AND i.indisunique AND i.indisvalid AND i.indpred IS NULL \
+<<<<<<< HEAD
+                AND i.indnkeyatts OPERATOR(pg_catalog.=) 1 AND i.indkey[0] OPERATOR(pg_catalog.=) $2",
+=======
                 AND i.indkey::pg_catalog.int2[] OPERATOR(pg_catalog.=) ARRAY[$2]::pg_catalog.int2[]",
+>>>>>>> apps
             &[oid.into(), column(NAME).map_or(0, |it| it.number).into()],
             |row| row.get::<bool>(1),
         )?;

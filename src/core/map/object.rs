@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::json::{self, Objection};
 use super::row::{RowParts, bad_text};
 use crate::mapping::MetadataWord;
-use crate::mapping::metadata::{Added, Nest};
+use crate::mapping::metadata::Added;
 use crate::nul::NulCharacters;
 use crate::reason::{Reason, Rejection};
 use crate::record::{Metadata, Value};
@@ -88,9 +88,12 @@ fn object(
         .map(|(key, value)| (key, Piece::Value(value)))
         .collect();
     for nest in &how.nested {
-        if moves(metadata, how, nest)
-            && let Some(value) = metadata.get(&nest.key)
-        {
+        // What the record has of its own where that object would be stays, and so does the key.
+        let taken = nest
+            .path
+            .first()
+            .is_some_and(|root| metadata.get(root).is_some());
+        if let Some(value) = metadata.get(&nest.key).filter(|_| !taken) {
             pieces.remove(&*nest.key);
             put(&mut pieces, &nest.path, value);
         }
@@ -101,15 +104,6 @@ fn object(
     let mut text = String::with_capacity(64 * pieces.len() + 2);
     write(&mut text, &Piece::Object(pieces));
     Ok(text)
-}
-
-/// Whether the key goes to its place: all that go into the same object are there, and nothing stands where that object will be.
-fn moves(metadata: &Metadata, how: &MetadataWord, nest: &Nest) -> bool {
-    let parent = |nest: &Nest| nest.path.split_last().map(|(_, rest)| rest.to_vec());
-    let of_same = how.nested.iter().filter(|it| parent(it) == parent(nest));
-    let free = |root: &String| metadata.get(root).is_none();
-    of_same.fold(true, |all, it| all && metadata.get(&it.key).is_some())
-        && nest.path.first().is_some_and(free)
 }
 
 /// Puts a value at the end of a path of objects.

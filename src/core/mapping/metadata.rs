@@ -47,7 +47,7 @@ pub struct MetadataWord {
     pub rest: bool,
     /// Keys that are added, or overwritten.
     pub added: Vec<(String, Added)>,
-    /// Keys that are moved. Those into one object are moved together, or where one of them is missing not at all.
+    /// Keys that are moved, where a record has them.
     pub nested: Vec<Nest>,
     /// U+0000 is taken out.
     pub without_nul: bool,

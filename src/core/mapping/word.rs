@@ -217,6 +217,16 @@ impl Word {
         )
     }
 
+    /// Whether both stand for the same part of a record, in one form or another.
+    pub fn is_like(&self, other: &Word) -> bool {
+        match (self, other) {
+            (Word::Key(one), Word::Key(other)) => one == other,
+            (Word::Item(one), Word::Item(other)) => one == other,
+            (Word::Entity(one), Word::Entity(other)) => one == other,
+            _ => std::mem::discriminant(self) == std::mem::discriminant(other),
+        }
+    }
+
     /// The column's key, of a word for one metadata key.
     pub fn metadata_key<'a>(&'a self, column: &'a str) -> Option<&'a str> {
         match self {
