@@ -166,3 +166,14 @@ fn memory_for_the_applications_index_is_asked_for_unless_the_server_gives_it() {
     ));
     asked(&db.session(), false);
 }
+
+#[test]
+fn what_to_set_in_the_application_is_said_at_the_end() {
+    let (db, recorded) = OPEN_WEBUI.ready();
+    db.notices();
+    OPEN_WEBUI.fill(&db, &recorded.store);
+    assert!(db.told(&[
+        "VECTOR_DB=pgvector",
+        "PGVECTOR_INITIALIZE_MAX_VECTOR_LENGTH=1536"
+    ]));
+}

@@ -45,12 +45,15 @@ fn langchain_js_has_lines_of_the_source_in_an_object() {
         "n8n_vectors",
         7,
     );
+    // One of the two alone stays as it is: the client puts them together only where both are there.
     assert_eq!(
-        db.lines("SELECT text, metadata->'loc', metadata ? 'locFrom' OR metadata ? 'locTo', metadata->>'file' FROM n8n_vectors
-                   WHERE metadata ? 'loc' ORDER BY id"),
+        db.lines(
+            "SELECT text, metadata->'loc', metadata->'locFrom', metadata->'locTo', metadata->>'file' FROM n8n_vectors
+              WHERE metadata ?| ARRAY['loc', 'locFrom', 'locTo'] ORDER BY id"
+        ),
         [
-            r#"Owls hunt at night.|{"lines": {"to": 9, "from": 3}}|f|owls.txt"#,
-            r#"Frogs sing in spring.|{"lines": {"from": 3}}|f|frogs.txt"#
+            r#"Owls hunt at night.|{"lines": {"to": 9, "from": 3}}|∅|∅|owls.txt"#,
+            "Frogs sing in spring.|∅|3|∅|frogs.txt"
         ]
     );
     assert_eq!(db.count("n8n_vectors WHERE metadata = '{}'"), 1);
@@ -74,6 +77,18 @@ fn langchain_js_finds_the_row_of_its_collection() {
         (db.count("n8n_vectors"), db.count("n8n_vector_collections")),
         (0, 2)
     );
+}
+
+#[test]
+fn the_columns_of_n8n_can_have_other_names() {
+    let (db, source) = (Db::new(), of_langchain_js());
+    db.run("CREATE TABLE notes (id uuid PRIMARY KEY, content text, meta jsonb, vec vector)");
+    let columns = r#"columns => '{"content": "document, without U+0000", "vec": "vector",
+        "meta": "metadata, nest loc.lines.from: locFrom, nest loc.lines.to: locTo"}'"#;
+    let call = format!("preset => 'langchain_js', {SOURCE}, target => 'notes', {columns}");
+    filled_known_and_undone(&db, &source, &call, "notes", 7);
+    let row = format!("SELECT content, meta->'loc'->'lines'->>'to' FROM notes WHERE id = '{OWLS}'");
+    assert_eq!(db.line(&row), "Owls hunt at night.|9");
 }
 
 #[test]
@@ -159,6 +174,17 @@ fn the_documents_of_supabases_documentation_are_known_by_the_ledger() {
     assert_eq!(
         db.line("SELECT content, metadata->>'part' FROM documents WHERE metadata->>'file' = 'owls.txt' AND metadata ? 'draft'"),
         "Owls hunt at night.|0.25"
+    );
+}
+
+#[test]
+fn the_documents_of_supabases_documentation_are_made() {
+    let (db, source) = (Db::new(), packed_store("langchain"));
+    let call = format!("preset => 'supabase_documents', {SOURCE}");
+    filled_known_and_undone(&db, &source, &call, "documents", 7);
+    assert_eq!(
+        db.line("SELECT count(DISTINCT id), bool_and(id > 0) FROM documents"),
+        "7|t"
     );
 }
 
