@@ -1,7 +1,8 @@
 //! Open WebUI's table: `preset => 'open_webui'`.
 
+use serde_json::json;
 use vector_migrate_tests::apps::{Application, Table, definition};
-use vector_migrate_tests::{Db, Session, store};
+use vector_migrate_tests::{Db, Session, Written, store, store_written};
 
 const OPEN_WEBUI: Application = Application {
     name: "open_webui",
@@ -176,4 +177,24 @@ fn what_to_set_in_the_application_is_said_at_the_end() {
         "VECTOR_DB=pgvector",
         "PGVECTOR_INITIALIZE_MAX_VECTOR_LENGTH=1536"
     ]));
+}
+
+#[test]
+fn beyond_2000_dimensions_the_table_is_made_with_halfvec_as_the_application_demands() {
+    let db = Db::new();
+    let source = store_written(&[Written {
+        collection: "library_a",
+        id: "r0".to_owned(),
+        vector: vec![0.5; 3072],
+        metadata: json!({"chroma:document": "Text."}),
+    }]);
+    source.damage("UPDATE collections SET dimension = 3072 WHERE name = 'library_a'");
+    db.notices();
+    let report = db.migrate(&source, "preset => 'open_webui', collection => 'library_a'");
+    assert_eq!(report.outcome(), (1, 1, 0, 0));
+    assert!(db.told(&["MAX_VECTOR_LENGTH=3072", "PGVECTOR_USE_HALFVEC=true"]));
+    assert_eq!(
+        db.line("SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'document_chunk'::regclass AND attname = 'vector'"),
+        "halfvec(3072)"
+    );
 }

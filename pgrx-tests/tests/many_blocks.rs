@@ -22,7 +22,7 @@ fn in_many_blocks(before: &str, arguments: &str) -> (Db, Store) {
         "CREATE TEMP TABLE whole AS SELECT * FROM vector_migrate.run_rows;
          DELETE FROM vector_migrate.run_rows;
          INSERT INTO vector_migrate.run_rows
-         SELECT run_id, block_no * 1000 + part, target, collection, source, keys[a:b], users[a:b], entities[a:b], xids[a:b], before[a:b]
+         SELECT run_id, block_no * 1000 + part, target, collection, source, collection_key, keys[a:b], records[a:b], users[a:b], entities[a:b], xids[a:b], before[a:b]
            FROM whole, generate_series(0, (cardinality(keys) - 1) / 10) part,
                 LATERAL (SELECT part * 10 + 1, part * 10 + 10) AS bounds(a, b)",
     );

@@ -1,5 +1,6 @@
 //! What is left to do in the application whose table a run has filled.
 
+use vector_migrate_core::encode::VectorType;
 use vector_migrate_core::mapping::Preset;
 
 use crate::error::Error;
@@ -11,7 +12,7 @@ use crate::tables::Target;
 #[derive(Debug)]
 pub struct FilledTable {
     preset: &'static Preset,
-    dimension: Option<u32>,
+    vector: VectorType,
 }
 
 impl FilledTable {
@@ -22,7 +23,7 @@ impl FilledTable {
             .filter(|it| !it.is_content_library() && rows > 0)?;
         Some(FilledTable {
             preset,
-            dimension: target.vector.dimension,
+            vector: target.vector,
         })
     }
 }
@@ -33,14 +34,19 @@ impl FilledTable {
 /// The server's own.
 pub fn tell(filled: &[FilledTable]) -> Result<(), Error> {
     let mut told: Vec<&str> = Vec::new();
-    for FilledTable { preset, dimension } in filled {
+    for FilledTable { preset, vector } in filled {
         if told.contains(&preset.name.as_str()) {
             continue;
         }
         told.push(&preset.name);
         if let Some(hint) = &preset.hint {
-            let dimension = dimension.map_or_else(String::new, |it| it.to_string());
-            notice!("{}", hint.replace("{dimension}", &dimension));
+            let dimension = vector.dimension.map_or_else(String::new, |it| it.to_string());
+            let half = preset.table.as_ref().filter(|_| vector.half);
+            notice!(
+                "{}{}",
+                hint.replace("{dimension}", &dimension),
+                half.map_or("", |it| &it.half_hint)
+            );
         }
         if let Some(needs) = preset.maintenance_work_mem {
             tell_memory(preset, needs)?;

@@ -39,8 +39,13 @@ pub fn create(
             create_parent(parent, made)?;
         }
     }
+    let half = made.half_beyond.is_some_and(|most| dimensions > most);
     let fill = |sql: &str| {
         let parent = parent.as_ref().map(Place::qualified).unwrap_or_default();
+        let sql = match half {
+            true => sql.replace("{vector}.vector(", "{vector}.halfvec("),
+            false => sql.to_owned(),
+        };
         sql.replace("{vector}", &pgvector.schema)
             .replace("{dimension}", &dimensions.to_string())
             .replace("{parent}", &parent)

@@ -25,11 +25,7 @@ mod run_table;
 mod versions;
 
 pub use attributes::{Attribute, attributes, type_name, vector_column};
-<<<<<<< HEAD
 pub use describe::{describe, sights};
-=======
-pub use describe::{describe, has_triggers, sights};
->>>>>>> apps
 pub use empty::rows_up_to;
 pub use foreign_keys::ForeignKey;
 pub use key::Roles;

@@ -88,11 +88,7 @@ impl Parent {
         let unique = spi::look_up_one(
             "SELECT true FROM pg_catalog.pg_index i \
               WHERE i.indrelid OPERATOR(pg_catalog.=) $1 AND i.indisunique AND i.indisvalid AND i.indpred IS NULL \
-<<<<<<< HEAD
                 AND i.indnkeyatts OPERATOR(pg_catalog.=) 1 AND i.indkey[0] OPERATOR(pg_catalog.=) $2",
-=======
-                AND i.indkey::pg_catalog.int2[] OPERATOR(pg_catalog.=) ARRAY[$2]::pg_catalog.int2[]",
->>>>>>> apps
             &[oid.into(), column(NAME).map_or(0, |it| it.number).into()],
             |row| row.get::<bool>(1),
         )?;

@@ -147,14 +147,10 @@ fn keys_move_where_nothing_is_in_their_place() {
         json(r#"{"a":2,"loc":{"lines":{"to":9,"from":1}}}"#)
     );
     let one = [("locFrom", Value::Int(1))];
-<<<<<<< HEAD
     assert_eq!(
         field(&record_with(one), words),
         json(r#"{"loc":{"lines":{"from":1}}}"#)
     );
-=======
-    assert_eq!(field(&record_with(one), words), json(r#"{"locFrom":1}"#));
->>>>>>> apps
     let taken = [
         ("locFrom", Value::Int(1)),
         ("locTo", Value::Int(9)),

@@ -117,13 +117,9 @@ impl Layout {
                 .iter()
                 .find(|(it, _)| it == name)
                 .map(|(_, word)| word);
-<<<<<<< HEAD
             callers
                 .iter()
                 .any(|(_, it)| word.is_some_and(|word| word.is_like(it)))
-=======
-            callers.iter().any(|(_, it)| Some(it) == word)
->>>>>>> apps
         };
         let kept = required.into_iter().filter(|it| !named(it) && !taken(it));
         let theirs = Layout::of_caller(callers);

@@ -144,6 +144,12 @@ pub struct TableMade {
     /// Dimensions that it has whatever the vectors have.
     #[serde(default)]
     pub dimension: Option<u32>,
+    /// Beyond so many dimensions the application wants `halfvec`.
+    #[serde(default)]
+    pub half_beyond: Option<u32>,
+    /// What is to be set in the application then.
+    #[serde(default)]
+    pub half_hint: String,
     /// A schema that the application makes with it.
     #[serde(default)]
     pub schema: Option<String>,
