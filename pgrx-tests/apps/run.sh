@@ -27,7 +27,8 @@ if [ "${1:-}" = --record ]; then
   script=record.py
   shift
 fi
-all=(open_webui langchain_v1 langchain_v2 llama_index mem0 haystack langchain_legacy langchain_legacy_jsonb vanna vecs langchain_js)
+all=(open_webui langchain_v1 langchain_v2 llama_index mem0 haystack langchain_legacy langchain_legacy_jsonb vanna vecs)
+if have npm; then all+=(langchain_js); else say "langchain_js: left out, there is no npm"; fi
 [ $# -gt 0 ] || set -- "${all[@]}"
 
 exec 9>"$APPS_DIR/lock"
