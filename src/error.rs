@@ -144,9 +144,7 @@ pub enum Error {
         why: String,
     },
     /// A table that has the columns of a preset, but for a type.
-    #[error(
-        "column \"{column}\" of {target} is of type {has}, not {wanted} as in the tables of {preset}"
-    )]
+    #[error("column \"{column}\" of {target} is {differs} as in the tables of {preset}")]
     NearlyPreset {
         /// The table.
         target: String,
@@ -154,10 +152,8 @@ pub enum Error {
         preset: &'static str,
         /// The column.
         column: String,
-        /// Its type.
-        has: String,
-        /// The types that it has in the application's tables.
-        wanted: String,
+        /// "of type ..., not ...".
+        differs: String,
         /// Why another one is refused.
         why: Option<String>,
     },

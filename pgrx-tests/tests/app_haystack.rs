@@ -109,3 +109,18 @@ fn two_collections_are_not_put_into_one_table() {
     assert!(refused.text().contains("collection"), "{refused:?}");
     assert_eq!(db.count("vector_migrate.runs"), 0);
 }
+
+#[test]
+fn a_second_table_has_an_index_of_its_own_name_where_the_clients_is_taken() {
+    let (db, recorded) = (Db::new(), HAYSTACK.recorded());
+    for table in ["one", "two"] {
+        let call = format!("preset => 'haystack', collection => 'documents', target => '{table}'");
+        db.migrate(&recorded.store, &call);
+    }
+    let names =
+        "SELECT tablename, indexname FROM pg_indexes WHERE indexname LIKE '%keyword%' ORDER BY 1";
+    assert_eq!(
+        db.lines(names),
+        ["one|haystack_keyword_index", "two|two_keyword_index"]
+    );
+}

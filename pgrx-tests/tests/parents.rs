@@ -152,3 +152,21 @@ fn a_role_without_rights_on_the_table_is_refused() {
     ));
     assert!(session.migrate(&source, CALL).total().migrated > 0);
 }
+
+#[test]
+fn a_collection_without_metadata_has_what_its_client_writes_for_none() {
+    let (db, source) = (Db::new(), packed_store("langchain"));
+    let call = format!("{CALL}, collection => 'langchain'");
+    for (ty, none) in [("json", "null"), ("jsonb", "∅")] {
+        tables(&db, true);
+        db.run(&format!(
+            "ALTER TABLE langchain_pg_collection ALTER cmetadata TYPE {ty} USING cmetadata::{ty}"
+        ));
+        db.migrate(&source, &call);
+        assert_eq!(
+            db.line("SELECT cmetadata FROM langchain_pg_collection"),
+            none
+        );
+        db.run("DROP TABLE langchain_pg_embedding, langchain_pg_collection");
+    }
+}

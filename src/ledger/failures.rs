@@ -40,7 +40,7 @@ pub fn write_failures(run: i64, failures: &[FailedRecord]) -> Result<(), Error> 
         return Ok(());
     }
     let tuples = encode(run, failures).map_err(too_long)?;
-    write("vector_migrate.run_errors", &COLUMNS, tuples)
+    write("vector_migrate.run_errors", &COLUMNS, tuples.into_bytes())
 }
 
 fn encode(run: i64, failures: &[FailedRecord]) -> Result<TupleBuffer, Rejection> {

@@ -106,6 +106,10 @@ pub struct Journal {
     collection: RunCollection,
     inserted: NewBlock,
     overwritten: NewBlock,
+    /// Blocks that are whole and not in the table yet, as tuples: a store may have very many collections, each with blocks of its
+    /// own.
+    whole: Vec<u8>,
+    /// Blocks of the run, these included.
     blocks: i64,
     /// Rows of earlier runs that the load that goes on overwrites.
     moves: Vec<Move>,
@@ -125,6 +129,7 @@ impl Journal {
             collection: RunCollection::default(),
             inserted: NewBlock::default(),
             overwritten: NewBlock::default(),
+            whole: Vec::new(),
             blocks,
             moves: Vec::new(),
             followers: (target.versioned)
@@ -143,7 +148,7 @@ impl Journal {
     /// The server's own.
     pub fn add(&mut self, collection: &RunCollection, entry: &WrittenRow<'_>) -> Result<(), Error> {
         if self.collection != *collection {
-            self.flush()?;
+            self.end_blocks()?;
             self.collection = collection.clone();
         }
         let block = match entry.before {
@@ -154,7 +159,7 @@ impl Journal {
             .push(entry, self.with_users, self.with_records)
             .map_err(too_long)?;
         if block.keys.len() >= BLOCK_ROWS || block.before.bytes() >= BLOCK_BYTES {
-            self.flush()?;
+            self.end_blocks()?;
         }
         if let (Some(_), Some((before, _))) = (&self.followers, entry.before) {
             self.moves.push(Move {
@@ -187,6 +192,7 @@ impl Journal {
     pub fn forget(&mut self) {
         self.inserted = NewBlock::default();
         self.overwritten = NewBlock::default();
+        self.whole.clear();
         self.moves.clear();
     }
 
@@ -203,26 +209,44 @@ impl Journal {
         Ok(self.blocks)
     }
 
-    /// Writes the blocks that were begun.
+    /// Writes the blocks that are whole, and those that were begun.
     ///
     /// # Errors
     /// The server's own.
     pub fn flush(&mut self) -> Result<(), Error> {
+        self.end_blocks()?;
+        self.write()
+    }
+
+    /// Ends the blocks that were begun; writes them with others, when these are enough.
+    fn end_blocks(&mut self) -> Result<(), Error> {
         for block in [
             std::mem::take(&mut self.inserted),
             std::mem::take(&mut self.overwritten),
         ] {
             if !block.keys.is_empty() {
-                let tuple = self.tuple(&block).map_err(too_long)?;
-                write("vector_migrate.run_rows", &COLUMNS, tuple)?;
+                let before = std::mem::take(&mut self.whole);
+                self.whole = self.tuple(&block, before).map_err(too_long)?;
                 self.blocks += 1;
             }
         }
-        Ok(())
+        match self.whole.len() >= BLOCK_BYTES {
+            true => self.write(),
+            false => Ok(()),
+        }
     }
 
-    fn tuple(&self, block: &NewBlock) -> Result<TupleBuffer, Rejection> {
-        let mut out = TupleBuffer::behind(Vec::new());
+    fn write(&mut self) -> Result<(), Error> {
+        let whole = std::mem::take(&mut self.whole);
+        match whole.is_empty() {
+            true => Ok(()),
+            false => write("vector_migrate.run_rows", &COLUMNS, whole),
+        }
+    }
+
+    /// Appends the tuple of a block to `before`.
+    fn tuple(&self, block: &NewBlock, before: Vec<u8>) -> Result<Vec<u8>, Rejection> {
+        let mut out = TupleBuffer::behind(before);
         let array = |out: &mut TupleBuffer, there: bool, array: &ArrayImage| {
             if there {
                 return out.array(array);
@@ -248,7 +272,7 @@ impl Journal {
         array(&mut out, block.has_entities, &block.entities)?;
         array(&mut out, true, &block.xids)?;
         array(&mut out, !block.before.is_empty(), &block.before)?;
-        Ok(out)
+        Ok(out.into_bytes())
     }
 }
 

@@ -1,7 +1,7 @@
 //! The ledger's own tables, as rows are loaded into them.
 
 use pgrx::pg_sys;
-use vector_migrate_core::encode::{ColumnType, TupleBuffer};
+use vector_migrate_core::encode::ColumnType;
 use vector_migrate_core::reason::Rejection;
 
 use super::owner::as_owner;
@@ -16,14 +16,14 @@ pub(super) const fn array_of(element: pg_sys::BuiltinOid) -> ColumnType {
     }
 }
 
-/// Loads tuples of these columns into the ledger's table `name`.
+/// Loads whole tuples of these columns, one behind the other, into the ledger's table `name`.
 ///
 /// # Errors
 /// [`Error::Bug`]; the server's own.
 pub(super) fn write(
     name: &str,
     columns: &[(&'static str, ColumnType)],
-    tuples: TupleBuffer,
+    tuples: Vec<u8>,
 ) -> Result<(), Error> {
     let columns: Vec<LoadColumn> = columns
         .iter()
@@ -32,7 +32,7 @@ pub(super) fn write(
             ty,
         })
         .collect();
-    let tuples = [tuples.into_bytes()];
+    let tuples = [tuples];
     as_owner(|| {
         let oid = spi::read_one(
             "SELECT $1::pg_catalog.regclass::pg_catalog.oid",

@@ -40,7 +40,9 @@ pub fn tell(filled: &[FilledTable]) -> Result<(), Error> {
         }
         told.push(&preset.name);
         if let Some(hint) = &preset.hint {
-            let dimension = vector.dimension.map_or_else(String::new, |it| it.to_string());
+            let dimension = vector
+                .dimension
+                .map_or_else(String::new, |it| it.to_string());
             let half = preset.table.as_ref().filter(|_| vector.half);
             notice!(
                 "{}{}",

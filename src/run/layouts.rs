@@ -104,8 +104,7 @@ fn detected(
                 target: name.to_owned(),
                 preset: &preset.name,
                 column: column.clone(),
-                has: has.to_owned(),
-                wanted: types.join(" or "),
+                differs: format!("of type {has}, not {}", types.join(" or ")),
                 why: refused.map(|it| it.why.clone()),
             })
         }

@@ -73,7 +73,7 @@ pub fn create(
                 preset.application
             ),
             (Life::Permanent, _) => {
-                let index = spi::ident(&index_name(place, preset, made, index));
+                let index = spi::ident(&index_name(place, preset, made, index)?);
                 spi::write(&format!("CREATE INDEX {index} ON {name} {on}"), &[])?;
             }
         }
@@ -81,22 +81,49 @@ pub fn create(
     oid_of(&name)
 }
 
-fn index_name(place: &Place, preset: &Preset, made: &TableMade, index: &IndexMade) -> String {
+fn index_name(
+    place: &Place,
+    preset: &Preset,
+    made: &TableMade,
+    index: &IndexMade,
+) -> Result<String, Error> {
     let usual = preset.target.as_deref() == Some(&*place.table);
-    let name = match &index.elsewhere {
-        Some(elsewhere) if !usual => elsewhere,
-        _ => &index.name,
-    };
     let base = place.table.strip_prefix(&*made.prefix);
-    let mut name = name
-        .replace("{table}", &place.table)
-        .replace("{base}", base.unwrap_or(&place.table));
+    let base = base.unwrap_or(&place.table);
+    let whole = |name: &str| {
+        let name = name.replace("{table}", &place.table);
+        cut(name.replace("{base}", base))
+    };
+    let name = match &index.elsewhere {
+        Some(elsewhere) if !usual => whole(elsewhere),
+        _ => whole(&index.name),
+    };
+    Ok(match &index.if_taken {
+        Some(other) if is_taken(&place.schema, &name)? => whole(other),
+        _ => name,
+    })
+}
+
+/// As the server cuts it.
+fn cut(mut name: String) -> String {
     let mut end = MOST_BYTES.min(name.len());
     while !name.is_char_boundary(end) {
         end -= 1;
     }
     name.truncate(end);
     name
+}
+
+/// Whether the schema has a relation of this name.
+fn is_taken(schema: &str, name: &str) -> Result<bool, Error> {
+    let found = spi::look_up_one(
+        "SELECT true FROM pg_catalog.pg_class c \
+           JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace \
+          WHERE n.nspname OPERATOR(pg_catalog.=) $1 AND c.relname OPERATOR(pg_catalog.=) $2",
+        &[schema.into(), name.into()],
+        |row| row.get::<bool>(1),
+    )?;
+    Ok(found.is_some())
 }
 
 /// Beside the table itself.

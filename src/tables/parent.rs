@@ -24,6 +24,9 @@ pub struct Parent {
     key_type: String,
     /// The column for the collection's metadata, if it has one, quoted, and that column's type.
     metadata: Option<(String, String)>,
+    /// What stands there for none: SQL's NULL in a column of type jsonb, as LangChain JS writes it, else JSON's null, as LangChain
+    /// does.
+    without: &'static str,
     /// A unique index says that a name comes once.
     unique: bool,
     /// The key can be Chroma's uuid of the collection; else it is left to its default.
@@ -85,6 +88,10 @@ impl Parent {
             )));
         }
         let metadata = column(METADATA).map(|it| (spi::ident(METADATA), it.qualified.clone()));
+        let without = match column(METADATA).map(|it| it.base) {
+            Some(pg_sys::JSONBOID) => "NULL",
+            _ => "'null'",
+        };
         let unique = spi::look_up_one(
             "SELECT true FROM pg_catalog.pg_index i \
               WHERE i.indrelid OPERATOR(pg_catalog.=) $1 AND i.indisunique AND i.indisvalid AND i.indpred IS NULL \
@@ -99,6 +106,7 @@ impl Parent {
             column: referred,
             key_type,
             metadata,
+            without,
             unique: unique.is_some(),
             takes_uuids,
         })
@@ -152,7 +160,7 @@ impl Parent {
         };
         if let Some((column, ty)) = metadata {
             columns += &format!(", {column}");
-            values += &format!(", $3::{ty}");
+            values += &format!(", coalesce($3, {})::{ty}", self.without);
         }
         // Another session may make it at the same time.
         let conflict = match self.unique {
@@ -160,7 +168,7 @@ impl Parent {
             false => "",
         };
         let sql = format!(
-            "INSERT INTO {table} ({columns}) SELECT {values} WHERE $1 IS NOT NULL AND $3 IS NOT NULL{conflict} \
+            "INSERT INTO {table} ({columns}) SELECT {values} WHERE $1 IS NOT NULL AND ($3 IS NULL OR true){conflict} \
              RETURNING {key}::pg_catalog.text"
         );
         let own = own_metadata(&collection.metadata);
@@ -177,16 +185,13 @@ impl Parent {
     }
 }
 
-/// The application's own metadata of a collection as JSON, without Chroma's settings; JSON's null where nothing is left.
-fn own_metadata(metadata: &Metadata) -> String {
+/// The application's own metadata of a collection as JSON, without Chroma's settings; `None` where nothing is left.
+fn own_metadata(metadata: &Metadata) -> Option<String> {
     let mut own = Metadata::default();
     for (key, value) in metadata.iter() {
         if !key.starts_with("hnsw:") {
             own.set(key, value.clone());
         }
     }
-    match own.is_empty() {
-        true => "null".to_owned(),
-        false => metadata_json(&own),
-    }
+    (!own.is_empty()).then(|| metadata_json(&own))
 }

@@ -175,6 +175,9 @@ pub struct IndexMade {
     /// Its name on a table of another name than the preset's own.
     #[serde(default)]
     pub elsewhere: Option<String>,
+    /// Its name where another index of the schema has the usual one.
+    #[serde(default)]
+    pub if_taken: Option<String>,
     /// What comes behind the table's name in CREATE INDEX.
     pub on: String,
     /// Of a vector index: dimensions that it takes at most.
