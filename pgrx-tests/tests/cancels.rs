@@ -316,6 +316,58 @@ fn a_run_into_a_table_that_is_filled_by_insert_can_be_ended_at_any_moment() {
 }
 
 #[test]
+fn a_run_into_an_applications_tables_and_its_rollback_can_be_ended_at_any_moment() {
+    let (db, source) = (Db::new(), copied_store());
+    let call = format!(
+        "migrate_chroma({}, collection => 'library_a', preset => 'langchain_v1')",
+        source.sql()
+    );
+    // The collection's row, the records' rows and the ledger, or none of them.
+    let whole = "DO $$ DECLARE rows bigint = 0; made bigint = 0; migrated bigint; BEGIN
+        IF to_regclass('langchain_pg_embedding') IS NOT NULL THEN
+            rows = (SELECT count(*) FROM langchain_pg_embedding);
+            made = (SELECT count(*) FROM langchain_pg_collection);
+        END IF;
+        migrated = coalesce((SELECT sum(r.migrated) FROM vector_migrate.runs r WHERE status = 'completed'), 0);
+        ASSERT rows = migrated;
+        ASSERT made = (SELECT count(*) FROM vector_migrate.run_parents);
+        ASSERT made = (rows > 0)::int;
+        END $$";
+    let clean = "DROP TABLE IF EXISTS langchain_pg_embedding, langchain_pg_collection;
+        DELETE FROM vector_migrate.run_parents; DELETE FROM vector_migrate.run_rows; DELETE FROM vector_migrate.run_targets;
+        DELETE FROM vector_migrate.runs";
+    storm(&db, &source, 29, &call, MODEL, clean, whole);
+    let filled = format!("{clean}; SELECT * FROM {call}");
+    storm(
+        &db,
+        &source,
+        31,
+        "rollback_migration()",
+        MODEL,
+        &filled,
+        whole,
+    );
+}
+
+#[test]
+fn a_run_into_a_table_without_ids_can_be_ended_at_any_moment() {
+    let (db, source) = (Db::new(), copied_store());
+    db.run("CREATE TABLE documents (id bigserial PRIMARY KEY, content text, metadata jsonb, embedding vector(8))");
+    let call = format!(
+        "migrate_chroma({}, collection => 'library_a', target => 'documents')",
+        source.sql()
+    );
+    // The ledger has each row's number.
+    let whole = "DO $$ BEGIN
+        ASSERT (SELECT count(*) FROM documents) = coalesce((SELECT sum(migrated) FROM vector_migrate.runs), 0);
+        ASSERT (SELECT count(*) FROM documents) =
+               (SELECT count(*) FROM documents d, vector_migrate.run_rows r WHERE d.id::text = ANY (r.keys));
+        END $$;
+        DELETE FROM documents; DELETE FROM vector_migrate.run_rows; DELETE FROM vector_migrate.runs";
+    storm(&db, &source, 37, &call, MODEL, "SELECT 1", whole);
+}
+
+#[test]
 fn a_rollback_can_be_ended_at_any_moment() {
     let (db, source) = (Db::new(), copied_store());
     let before = format!(
