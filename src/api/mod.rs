@@ -16,6 +16,7 @@ mod rollback;
 mod search;
 mod search_columns;
 mod text;
+mod verify;
 
 /// A count as SQL's bigint.
 fn bigint(count: u64) -> i64 {
