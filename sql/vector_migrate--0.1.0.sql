@@ -268,6 +268,15 @@ AS 'MODULE_PATHNAME', 'chroma_collections_wrapper';
 /* </end connected objects> */
 
 /* <begin connected objects> */
+-- src/api/filter.rs
+-- vector_migrate::api::filter::chroma_document
+
+CREATE FUNCTION chroma_document(document pg_catalog.text, filter pg_catalog.jsonb) RETURNS pg_catalog.bool
+LANGUAGE c IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'chroma_document_wrapper';
+/* </end connected objects> */
+
+/* <begin connected objects> */
 -- src/api/presets.rs
 -- vector_migrate::api::presets::chroma_presets
 CREATE  FUNCTION "chroma_presets"() RETURNS TABLE (
@@ -638,12 +647,29 @@ AS 'MODULE_PATHNAME', 'verify_migration_wrapper';
 /* </end connected objects> */
 
 /* <begin connected objects> */
+-- src/api/filter.rs
+-- vector_migrate::api::filter::where_text
+
+CREATE FUNCTION vector_migrate.where_text(filter pg_catalog.jsonb) RETURNS pg_catalog.text
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'where_text_wrapper';
+COMMENT ON FUNCTION vector_migrate.where_text(pg_catalog.jsonb) IS 'what chroma_where() is made of';
+DO $where$
+BEGIN
+    EXECUTE 'CREATE FUNCTION @extschema@.chroma_where(filter pg_catalog.jsonb) RETURNS pg_catalog.jsonpath '
+        'LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN CAST(vector_migrate.where_text(filter) AS pg_catalog.jsonpath)';
+END
+$where$;
+/* </end connected objects> */
+
+/* <begin connected objects> */
 -- src/lib.rs
 -- finalize
 -- Who may do what. The ledger is written by the extension as its owner; roles see the runs of roles that
 -- they are members of. Functions that read the server's disk, or that load the model, are nobody's until granted;
 -- the former ask for pg_read_server_files themselves, too. PUBLIC keeps init_content_tables and rollback_migration,
--- which do what their caller could do by hand, check_vector_index, which asks for the index's owner, chroma_presets, which lists what the library has, and bulk_rows, which is an
+-- which do what their caller could do by hand, check_vector_index, which asks for the index's owner, chroma_presets, which lists what the library has,
+-- chroma_where (with where_text) and chroma_document, which read nothing but their arguments, and bulk_rows, which is an
 -- error but within the extension's own statements, which run as their caller. Every name is qualified, as in bootstrap.sql.
 
 GRANT USAGE ON SCHEMA vector_migrate TO PUBLIC;

@@ -41,9 +41,13 @@ fn public_may_call_only_what_needs_neither_files_nor_the_model() {
             // An error but within the extension's own statements.
             "bulk_rows",
             "check_vector_index",
+            "chroma_document",
             "chroma_presets",
+            "chroma_where",
             "init_content_tables",
-            "rollback_migration"
+            "rollback_migration",
+            // What chroma_where is made of.
+            "where_text"
         ]
     );
     let stranger = db.session_as(&db.role("stranger"));

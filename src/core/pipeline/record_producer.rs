@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 
 use super::worker::{Outbox, Sender};
 use crate::encode::{JsonbImage, RealsImage};
-use crate::map::filter::Filter;
+use crate::filter::Filter;
 use crate::map::metadata_json;
 use crate::nul::NulCharacters;
 use crate::record::{Collection, Record};
@@ -55,7 +55,7 @@ pub struct ShownBatch {
     pub notices: Vec<String>,
 }
 
-/// Reads `collections` and hands the records over whose metadata `filter` matches, in batches of `limit` bytes; gives
+/// Reads `collections` and hands the records over that `filter` matches, in batches of `limit` bytes; gives
 /// the last batch back, for a caller that wants to close the source before it waits for room again. Damaged records
 /// are left out; the source's notices count them.
 ///
@@ -130,9 +130,7 @@ struct RecordProducer<'a> {
 
 impl Consumer for RecordProducer<'_> {
     fn wants_vector(&mut self, record: &Record) -> bool {
-        self.wanted = self
-            .filter
-            .is_none_or(|filter| filter.matches(&record.metadata));
+        self.wanted = self.filter.is_none_or(|filter| filter.matches(record));
         self.wanted
     }
 
