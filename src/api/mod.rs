@@ -11,10 +11,10 @@ mod init_content_tables;
 mod inspect;
 mod migrate;
 mod presets;
+mod query;
 mod records;
 mod rollback;
 mod search;
-mod search_columns;
 mod text;
 
 /// A count as SQL's bigint.
