@@ -59,8 +59,6 @@ fn content_tables_answer_as_chroma_without_an_index() {
             documents: true,
         };
         queries.assert_answers(&db, collection, asked);
-        let half = format!("ALTER TABLE in_{collection} ADD half halfvec(16)");
-        db.run(&half);
     }
 }
 
