@@ -103,6 +103,8 @@ CREATE TABLE vector_migrate.run_targets (
     id_columns         pg_catalog.text[] NOT NULL,
     collection_columns pg_catalog.text[] NOT NULL,
     user_columns       pg_catalog.text[] NOT NULL,
+    columns            pg_catalog.json NOT NULL,
+    space              pg_catalog.text,
     PRIMARY KEY (run_id, target_no)
 );
 COMMENT ON TABLE vector_migrate.run_targets IS 'the tables of each run, in the order in which it filled them';
@@ -124,6 +126,8 @@ COMMENT ON COLUMN vector_migrate.run_targets.preset IS 'the preset whose table i
 COMMENT ON COLUMN vector_migrate.run_targets.id_columns IS 'columns of the content table with the record''s id, or what stands for it';
 COMMENT ON COLUMN vector_migrate.run_targets.collection_columns IS 'columns that all rows of a collection have the same in';
 COMMENT ON COLUMN vector_migrate.run_targets.user_columns IS 'columns with the owner';
+COMMENT ON COLUMN vector_migrate.run_targets.columns IS 'what the run put into each column of the content table, as words of the argument columns';
+COMMENT ON COLUMN vector_migrate.run_targets.space IS 'the distance of the collections that it took; null: they differ, or have no vectors';
 
 CREATE TABLE vector_migrate.run_parents (
     run_id     pg_catalog.int8 NOT NULL,

@@ -179,6 +179,8 @@ pub struct Record {
     pub created_at: Option<i64>,
     /// The record changed after the last state of its vector that the store still has.
     pub stale: bool,
+    /// Sequence number of the last write applied to it; `None`: not known.
+    pub sequence: Option<i64>,
     /// What of the record cannot be read, as a sentence; `None`: it is whole. Of a damaged record the id is right,
     /// everything else may be missing.
     pub damage: Option<String>,

@@ -87,6 +87,7 @@ mod tests {
             missing: false,
             created_at: None,
             stale: false,
+            sequence: None,
             damage: None,
         }
     }

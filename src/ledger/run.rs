@@ -49,6 +49,10 @@ pub struct TargetSummary {
     pub preset: Option<&'static str>,
     /// What columns of the content table may tell its rows apart.
     pub roles: Roles,
+    /// What went into each column, as a JSON object of words.
+    pub columns: String,
+    /// The distance that all its collections have.
+    pub space: Option<&'static str>,
     /// Rows that the run made in the table that it refers to.
     pub parents: Vec<MadeParent>,
     /// Content rows that it got.
@@ -137,8 +141,8 @@ pub fn finish(run: RunSummary) -> Result<(), Error> {
                 "INSERT INTO vector_migrate.run_targets \
                    (run_id, target_no, content_target, entity_target, created, migrated, entities, \
                     index_way, index_reason, index_seconds, index_recall, \
-                    preset, id_columns, collection_columns, user_columns) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+                    preset, id_columns, collection_columns, user_columns, columns, space) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16::pg_catalog.json, $17)",
                 &[
                     run.run_id.into(),
                     number.into(),
@@ -155,6 +159,8 @@ pub fn finish(run: RunSummary) -> Result<(), Error> {
                     target.roles.id.clone().into(),
                     target.roles.collection.clone().into(),
                     target.roles.user.clone().into(),
+                    target.columns.clone().into(),
+                    target.space.into(),
                 ],
             )?;
             parents::write(run.run_id, target.content, &target.parents)?;

@@ -241,6 +241,8 @@ struct Loaded {
     graph: Option<GraphFound>,
     /// Rows that the run made in the table that it refers to.
     parents: Vec<MadeParent>,
+    /// The distance that all its collections have.
+    space: Option<&'static str>,
 }
 
 /// Reads and loads what belongs into one table.
@@ -257,6 +259,7 @@ fn load(
         indexes,
         graph,
         parents,
+        space,
     } = prepared;
     progress.go_on_with(tables.described.content.oid);
     reading.follow(plan, graph);
@@ -275,6 +278,7 @@ fn load(
         indexes,
         graph: reading.graph(),
         parents,
+        space,
     })
 }
 
@@ -286,6 +290,7 @@ fn close(run: &Run<'_>, loaded: Loaded, before: Counts) -> Result<(TargetSummary
         indexes,
         graph,
         parents,
+        space,
     } = loaded;
     let tally = sink.close()?;
     let now = tally.report.total();
@@ -310,6 +315,8 @@ fn close(run: &Run<'_>, loaded: Loaded, before: Counts) -> Result<(TargetSummary
         created: content.created,
         preset: content.preset.map(|it| it.name.as_str()),
         roles: content.roles(),
+        columns: content.words(),
+        space,
         parents,
         migrated,
         entities,

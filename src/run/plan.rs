@@ -32,6 +32,8 @@ pub struct Prepared {
     pub graph: Option<GraphWish>,
     /// Rows that the run made in the table that it refers to.
     pub parents: Vec<MadeParent>,
+    /// The distance that all its collections have.
+    pub space: Option<&'static str>,
 }
 
 /// Fits the plan to the tables of `part`, and makes the sink; `tally`: what the run has counted so far; `samples`: vectors are to be
@@ -84,10 +86,11 @@ pub fn prepare(run: &Run<'_>, part: Part, tally: Tally, samples: bool) -> Result
             },
         )?,
     };
+    let same = same_space(&members);
     let distance = content.preset.and_then(|it| it.distance.as_ref());
     let space = match distance {
         Some(distance) => distance.asks,
-        None => common_space(&members, &content.name, content.created),
+        None => index_space(&members, same, &content.name, content.created),
     };
     let largest = members
         .iter()
@@ -166,6 +169,7 @@ pub fn prepare(run: &Run<'_>, part: Part, tally: Tally, samples: bool) -> Result
         indexes,
         graph,
         parents,
+        space: same.map(Space::as_str),
     })
 }
 
@@ -178,22 +182,23 @@ fn policy(preset: Option<&Preset>) -> IndexPolicy {
     }
 }
 
-/// The space that all collections share; cosine where they differ.
-fn common_space(members: &[Member], table: &str, created: bool) -> Space {
-    let with_vectors: Vec<Space> = (members.iter().map(|it| &it.collection))
-        .filter(|c| c.dimension.is_some())
-        .map(|c| c.space)
-        .collect();
-    match with_vectors.split_first() {
-        None => Space::Cosine,
-        Some((first, rest)) if rest.iter().all(|space| space == first) => *first,
-        Some(_) => {
-            if created {
-                notice!(
-                    "the collections have different distance spaces: the index on {table} is for cosine"
-                );
-            }
-            Space::Cosine
-        }
+/// The space that all collections with vectors share.
+fn same_space(members: &[Member]) -> Option<Space> {
+    let mut spaces = members
+        .iter()
+        .filter(|it| it.collection.dimension.is_some())
+        .map(|it| it.collection.space);
+    let first = spaces.next()?;
+    spaces.all(|space| space == first).then_some(first)
+}
+
+/// The space of a new index: the one that all collections share; cosine where they differ.
+fn index_space(members: &[Member], same: Option<Space>, table: &str, created: bool) -> Space {
+    let vectors = members.iter().any(|it| it.collection.dimension.is_some());
+    if same.is_none() && vectors && created {
+        notice!(
+            "the collections have different distance spaces: the index on {table} is for cosine"
+        );
     }
+    same.unwrap_or(Space::Cosine)
 }

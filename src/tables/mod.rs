@@ -142,6 +142,13 @@ impl Target {
         self.types.get(at).map(String::as_str)
     }
 
+    /// What goes into each of its columns, as a JSON object of words.
+    pub fn words(&self) -> String {
+        let words = self.columns.iter();
+        let words = words.map(|it| (it.name.clone(), it.word.to_string().into()));
+        serde_json::Value::Object(words.collect()).to_string()
+    }
+
     /// What columns may tell its rows apart.
     pub fn roles(&self) -> Roles {
         match self.identity {

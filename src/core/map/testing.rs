@@ -17,6 +17,7 @@ pub(super) fn record_with<const N: usize>(metadata: [(&str, Value); N]) -> Recor
         created_at: Some(1_000_000),
         missing: false,
         stale: false,
+        sequence: None,
         damage: None,
     }
 }

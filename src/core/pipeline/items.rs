@@ -46,6 +46,8 @@ pub struct EncodedRow {
     pub restored: bool,
     /// The record changed after the last state of its vector that the store still has.
     pub stale: bool,
+    /// Sequence number of the last write applied to the record; `None`: not known.
+    pub sequence: Option<i64>,
     /// Its vector was wanted, and the store has none.
     pub missing: bool,
     /// It has U+0000 in Chroma, which [`Plan::nul`] has changed.

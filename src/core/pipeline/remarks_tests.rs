@@ -24,6 +24,7 @@ fn record(metadata: &[(&str, Value)]) -> Record {
         missing: false,
         created_at: None,
         stale: false,
+        sequence: None,
         damage: None,
     }
 }

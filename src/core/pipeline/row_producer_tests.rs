@@ -100,6 +100,7 @@ fn record<const N: usize>(id: &str, metadata: [(&str, Value); N]) -> Record {
         missing: false,
         created_at: None,
         stale: false,
+        sequence: None,
         damage: None,
     }
 }

@@ -122,6 +122,7 @@ impl Plan {
             has_vector: true,
             restored: false,
             stale: false,
+            sequence: record.sequence,
             missing: record.missing,
             nul: candidate.nul,
             text: String::new(),
@@ -200,6 +201,7 @@ impl Plan {
                     .as_ref()
                     .is_some_and(|v| v.grade == Grade::Restored),
             stale: vector.is_some() && record.stale,
+            sequence: record.sequence,
             missing: record.missing,
             nul: candidate.nul || stripped || item.as_ref().is_some_and(|item| item.nul),
             text,

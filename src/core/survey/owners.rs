@@ -253,6 +253,7 @@ mod tests {
                 missing: false,
                 created_at: None,
                 stale: false,
+                sequence: None,
                 damage: None,
             };
             let expected = match owner_of(&record, "user_id", None) {

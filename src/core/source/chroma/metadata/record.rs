@@ -33,6 +33,7 @@ impl StoredRecord {
             missing: false,
             created_at: self.created_at,
             stale: false,
+            sequence: Some(self.sequence).filter(|it| *it != i64::MIN),
             damage: self.damage.map(|damage| damage.what),
         }
     }

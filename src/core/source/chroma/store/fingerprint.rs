@@ -14,7 +14,7 @@ use crate::source::chroma::files::layout::SegmentFiles;
 pub struct Fingerprint {
     /// `chroma.sqlite3`.
     pub sqlite: FileStat,
-    /// The largest sequence number of the queue.
+    /// The largest sequence number of a write: of the queue's, and of those that the tables hold.
     pub last_sequence: Option<i64>,
     /// The index files of each vector segment.
     pub segments: BTreeMap<String, SegmentFiles>,
