@@ -1,6 +1,6 @@
 //! The arguments of `migrate_chroma`, checked before anything is opened.
 
-use vector_migrate_core::map::filter::Filter;
+use vector_migrate_core::filter::Filter;
 use vector_migrate_core::mapping::{Preset, Word};
 use vector_migrate_core::nul::NulCharacters;
 use vector_migrate_core::pipeline::EmbeddingMode;

@@ -155,7 +155,7 @@ pub(super) fn push_value(out: &mut String, value: &Value) {
 
 /// A finite double as JSON: the shortest digits that give it back, always with a point and never with
 /// an exponent, since `jsonb` would show `1e16` as an integer.
-pub(super) fn finite_text(value: f64) -> String {
+pub(crate) fn finite_text(value: f64) -> String {
     let mut text = value.to_string();
     if !text.contains('.') {
         text.push_str(".0");
@@ -165,7 +165,7 @@ pub(super) fn finite_text(value: f64) -> String {
 
 /// PostgreSQL's own text of a double that JSON has no number for. As a string in JSON it can still be
 /// cast back: `(metadata->>'key')::float8`.
-pub(super) fn infinite_text(value: f64) -> &'static str {
+pub(crate) fn infinite_text(value: f64) -> &'static str {
     if value.is_nan() {
         "NaN"
     } else if value > 0.0 {

@@ -7,7 +7,6 @@
 mod content;
 mod entity;
 mod fields;
-pub mod filter;
 mod json;
 pub(crate) mod number;
 mod object;
@@ -21,6 +20,7 @@ mod user;
 use std::borrow::Cow;
 
 pub use json::NUL_WAY_OUT;
+pub(crate) use json::{finite_text, infinite_text};
 pub use row::{CollectionFields, Field, RowParts, document, value_json, value_text, value_time};
 pub use user::{Owner, key_name, owner_of};
 

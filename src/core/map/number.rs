@@ -98,7 +98,7 @@ impl<'t> Decimal<'t> {
     }
 
     /// Whether both are the same number, however they are written.
-    pub(super) fn equals(&self, other: &Decimal<'_>) -> bool {
+    pub(crate) fn equals(&self, other: &Decimal<'_>) -> bool {
         let (mine, theirs) = (self.significant(), other.significant());
         if mine.0.is_empty() || theirs.0.is_empty() {
             return mine.0 == theirs.0;

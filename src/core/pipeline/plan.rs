@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::pool::Pool;
 use crate::encode::{Column, ColumnType, VectorType, canonical_key};
-use crate::map::filter::Filter;
+use crate::filter::Filter;
 use crate::map::{CollectionFields, NUL_WAY_OUT, Owner, Shape, key_name, owner_of};
 use crate::mapping::{ItemField, MetadataWord, Word};
 use crate::nul::NulCharacters;
@@ -210,7 +210,7 @@ impl Plan {
         let filtered = self
             .filter
             .as_ref()
-            .is_some_and(|filter| !filter.matches(&record.metadata));
+            .is_some_and(|filter| !filter.matches(record));
         if filtered {
             return false;
         }

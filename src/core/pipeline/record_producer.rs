@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 
 use super::worker::{Outbox, Sender};
 use crate::encode::{JsonbImage, RealsImage};
-use crate::map::filter::Filter;
+use crate::filter::Filter;
 use crate::map::metadata_json;
 use crate::nul::NulCharacters;
 use crate::record::{Collection, Record};
@@ -130,9 +130,7 @@ struct RecordProducer<'a> {
 
 impl Consumer for RecordProducer<'_> {
     fn wants_vector(&mut self, record: &Record) -> bool {
-        self.wanted = self
-            .filter
-            .is_none_or(|filter| filter.matches(&record.metadata));
+        self.wanted = self.filter.is_none_or(|filter| filter.matches(record));
         self.wanted
     }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::encode::{Column, ColumnType};
+use crate::filter::Filter;
 use crate::map::CollectionFields;
-use crate::map::filter::Filter;
 use crate::mapping::{ItemField, Word};
 use crate::nul::NulCharacters;
 use crate::pipeline::{EncodedRow, Item, Next, Remark, RemarkKind, Worker};

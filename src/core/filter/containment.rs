@@ -1,29 +1,22 @@
-//! The caller's filter on metadata: what `jsonb @>` would answer.
+//! A filter without operators: what `jsonb @>` would answer.
 //!
 //! Promise: the same answer as PostgreSQL gives for `metadata @> filter` on the row's `metadata` column
-//! (as if it still had `full_content`). May import `record` only.
+//! (as if it still had `full_content`). May import `record`, and how `map` spells numbers.
 
 use serde_json::Value as Json;
 
-use super::json;
-use super::number::Decimal;
+use crate::map::number::Decimal;
+use crate::map::{finite_text, infinite_text};
 use crate::record::{Metadata, Value};
 
 /// A condition on metadata: every key of a JSON object with its value, as `jsonb @>` compares them.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Filter(serde_json::Map<String, Json>);
+#[derive(Debug, Clone)]
+pub struct Containment(serde_json::Map<String, Json>);
 
-impl Filter {
-    /// Reads a filter from the text of a `jsonb` value.
-    ///
-    /// # Errors
-    /// A sentence if `text` is not a JSON object.
-    pub fn parse(text: &str) -> Result<Filter, String> {
-        match serde_json::from_str(text) {
-            Ok(Json::Object(wanted)) => Ok(Filter(wanted)),
-            Ok(_) => Err("filter must be a JSON object".to_string()),
-            Err(cause) => Err(format!("filter is not valid JSON: {cause}")),
-        }
+impl Containment {
+    /// All of `wanted` has to be in the metadata.
+    pub(super) fn new(wanted: serde_json::Map<String, Json>) -> Containment {
+        Containment(wanted)
     }
 
     /// Whether `metadata` contains the filter. The empty filter is in every metadata.
@@ -44,10 +37,10 @@ fn contains(value: &Value, wanted: &Json) -> bool {
         (Value::Str(value), Json::String(wanted)) => value == wanted,
         (Value::Int(value), Json::Number(wanted)) => same_number(&value.to_string(), wanted),
         (Value::Float(value), Json::Number(wanted)) if value.is_finite() => {
-            same_number(&json::finite_text(*value), wanted)
+            same_number(&finite_text(*value), wanted)
         }
         (Value::Float(value), Json::String(wanted)) if !value.is_finite() => {
-            json::infinite_text(*value) == wanted
+            infinite_text(*value) == wanted
         }
         // As sets: order and number of equal elements do not count.
         (Value::List(values), Json::Array(wanted)) => wanted
@@ -67,13 +60,19 @@ fn same_number(value: &str, wanted: &serde_json::Number) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::record_with;
     use super::*;
 
+    fn parse(filter: &str) -> Containment {
+        match serde_json::from_str(filter) {
+            Ok(Json::Object(wanted)) => Containment::new(wanted),
+            other => panic!("{other:?}"),
+        }
+    }
+
     fn matches(filter: &str, value: Value) -> bool {
-        Filter::parse(filter)
-            .unwrap()
-            .matches(&record_with([("a", value)]).metadata)
+        let mut metadata = Metadata::default();
+        metadata.set("a", value);
+        parse(filter).matches(&metadata)
     }
 
     fn text(text: &str) -> Value {
@@ -81,24 +80,9 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_is_an_object_and_nothing_else() {
-        for wrong in ["[]", "1", "null", "\"a\"", "true"] {
-            assert_eq!(
-                Filter::parse(wrong),
-                Err("filter must be a JSON object".to_string())
-            );
-        }
-        assert!(
-            Filter::parse("{")
-                .unwrap_err()
-                .starts_with("filter is not valid JSON: ")
-        );
-    }
-
-    #[test]
     fn the_empty_filter_is_in_every_metadata() {
         assert!(matches("{}", text("x")));
-        assert!(Filter::parse("{}").unwrap().matches(&Metadata::default()));
+        assert!(parse("{}").matches(&Metadata::default()));
     }
 
     #[test]
