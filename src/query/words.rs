@@ -49,9 +49,7 @@ impl Words {
 /// The words and the distance that the newest run into the table wrote down, of those that the caller may see.
 fn recorded(oid: pg_sys::Oid) -> Result<(Option<String>, Option<Space>), Error> {
     let found = spi::look_up_one(
-        "SELECT pg_catalog.to_jsonb(t) OPERATOR(pg_catalog.->>) 'columns', \
-                pg_catalog.to_jsonb(t) OPERATOR(pg_catalog.->>) 'space' \
-           FROM vector_migrate.run_targets t \
+        "SELECT t.columns::pg_catalog.text, t.space FROM vector_migrate.run_targets t \
            JOIN vector_migrate.runs r ON r.run_id OPERATOR(pg_catalog.=) t.run_id \
           WHERE t.content_target OPERATOR(pg_catalog.=) $1::pg_catalog.oid \
             AND r.status OPERATOR(pg_catalog.=) 'completed' \
