@@ -1,6 +1,7 @@
 //! `chroma_query`, `chroma_get` and `chroma_distance`: arguments, errors, privileges, plans.
 
-use vector_migrate_tests::Db;
+use vector_migrate_tests::queries::Queries;
+use vector_migrate_tests::{Db, Session};
 
 /// A table in a shape that nobody described: 2,000 rows around a circle, each tenth without a document.
 fn circle() -> Db {
@@ -60,7 +61,7 @@ fn a_table_that_nobody_described_is_read_by_the_names_of_its_columns() {
     );
     assert_eq!(
         db.line("SELECT * FROM chroma_get('{r5,r5,x,NULL}', target => 'circle')"),
-        r#"r5|row 5|{"n": 5}|∅|{0.99987662,0.015707318}"#
+        r#"r5|row 5|{"n": 5}|∅|{0.9998766,0.015707318}"#
     );
     // Without a column for the metadata: the other columns.
     db.run("ALTER TABLE circle DROP metadata, ADD uri text DEFAULT 'u', ADD v real DEFAULT 1.5");
@@ -93,6 +94,11 @@ fn nothing_is_lost_to_filters_and_the_index_is_used() {
     );
     let few = r#"SELECT count(*) FROM chroma_query('[1,0]'::vector, 3000, '{"n": {"$gte": 1000}}', '{"$contains": "row"}', target => 'circle')"#;
     assert_eq!(db.line(few), "900");
+    // Also where the index ends before.
+    db.run("SET enable_seqscan = off; SET enable_bitmapscan = off; SET hnsw.max_scan_tuples = 50; SET hnsw.ef_search = 10");
+    assert_eq!(db.lines(far).len(), 3);
+    assert_eq!(db.line(few), "900");
+    db.run("RESET ALL; SET client_min_messages = notice");
     if db.attempt("LOAD 'auto_explain'").is_err() {
         println!("skipped: this server does not have auto_explain");
         return;
@@ -255,4 +261,65 @@ fn a_get_of_many_rows_is_made_as_it_is_read() {
         "new"
     );
     db.run("ROLLBACK");
+}
+
+#[test]
+fn the_distance_is_the_arguments_then_the_runs_then_the_indexs_then_cosine() {
+    let queries = Queries::new();
+    let db = Db::new();
+    // A table with an index for cosine, filled from a collection of another distance.
+    db.migrate(&queries.store, "preset => 'mem0', collection => 'by_l2'");
+    let role = db.role("stranger");
+    db.run(&format!("GRANT SELECT ON by_l2 TO {role}"));
+    let nearest = |session: &Session, space: &str| -> String {
+        session.line(&format!(
+            "SELECT round(distance::numeric, 3) FROM chroma_query(array_fill(1, ARRAY[16])::vector, 1{space}, target => 'by_l2')"
+        ))
+    };
+    let [l2, cosine, ip] =
+        ["l2", "cosine", "ip"].map(|it| nearest(&db, &format!(", space => '{it}'")));
+    assert!(l2 != cosine && ip != cosine && l2 != ip);
+    assert_eq!(nearest(&db, ""), l2);
+    // Who cannot read the run has the index's.
+    let stranger = db.session_as(&role);
+    assert_eq!(nearest(&stranger, ""), cosine);
+    db.run("DROP INDEX by_l2_hnsw_idx; CREATE INDEX ON by_l2 USING hnsw (vector vector_ip_ops)");
+    assert_eq!(nearest(&stranger, ""), ip);
+    assert_eq!(nearest(&db, ""), l2);
+    // A run that was rolled back says nothing.
+    db.run("INSERT INTO by_l2 SELECT gen_random_uuid(), vector, payload FROM by_l2");
+    db.run("SELECT * FROM rollback_migration()");
+    assert_eq!(nearest(&db, ""), ip);
+    db.run("DROP INDEX by_l2_vector_idx");
+    assert_eq!(nearest(&db, ""), cosine);
+}
+
+#[test]
+fn a_row_without_metadata_is_as_a_record_without() {
+    let db = circle();
+    db.run("UPDATE circle SET metadata = NULL WHERE id = 'r1'; UPDATE circle SET metadata = '{}' WHERE id = 'r2'");
+    let count = |filter: &str| {
+        db.line(&format!("SELECT count(*), count(*) - count(metadata) FROM chroma_get(filter => '{filter}', target => 'circle')"))
+    };
+    assert_eq!(count(r#"{"n": {"$ne": 7}}"#), "1999|2");
+    assert_eq!(count(r#"{"n": {"$gte": 0}}"#), "1998|0");
+}
+
+#[test]
+fn a_key_that_a_preset_adds_is_not_of_the_metadata_for_a_filter_either() {
+    let queries = Queries::new();
+    let db = Db::new();
+    db.migrate(
+        &queries.store,
+        "preset => 'vecs', collection => 'by_ip', target => 'chunks'",
+    );
+    let count = |filter: &str| {
+        db.line(&format!(
+            "SELECT count(*) FROM chroma_get(filter => '{filter}', target => 'chunks')"
+        ))
+    };
+    let text = db.line("SELECT metadata->>'text' FROM chunks LIMIT 1");
+    assert_eq!(count(&format!(r#"{{"text": "{text}"}}"#)), "0");
+    assert_eq!(count(r#"{"text": {"$ne": "x"}}"#), "300");
+    assert_ne!(count(r#"{"topic": "tea"}"#), "0");
 }

@@ -307,7 +307,10 @@ impl ChromaStore {
                 .map(|segment| (segment.clone(), entry.files.clone()))
         });
         // A queue that is cleaned up does not have the last one any more.
-        let applied = state.entries.iter().filter_map(|entry| entry.metadata_max_seq_id);
+        let applied = state
+            .entries
+            .iter()
+            .filter_map(|entry| entry.metadata_max_seq_id);
         Fingerprint {
             sqlite: state.database.stat,
             last_sequence: applied.chain(self.queue.last).max(),
