@@ -1,9 +1,10 @@
 -- Who may do what. The ledger is written by the extension as its owner; roles see the runs of roles that
 -- they are members of. Functions that read the server's disk, or that load the model, are nobody's until granted;
 -- the former ask for pg_read_server_files themselves, too. PUBLIC keeps init_content_tables and rollback_migration,
--- which do what their caller could do by hand, check_vector_index, which asks for the index's owner, chroma_presets, which lists what the library has, chroma_distance, chroma_get and
--- chroma_query by a vector, which compute and read tables as their caller could, and bulk_rows, which is an error but within the
--- extension's own statements, which run as their caller. Every name is qualified, as in bootstrap.sql.
+-- which do what their caller could do by hand, check_vector_index, which asks for the index's owner, chroma_presets, which lists what the library has,
+-- chroma_where (with where_text), chroma_document and chroma_distance, which read nothing but their arguments, chroma_get and chroma_query by a
+-- vector, which read tables as their caller could, and bulk_rows, which is an error but within the extension's own statements, which
+-- run as their caller. Every name is qualified, as in bootstrap.sql.
 
 GRANT USAGE ON SCHEMA vector_migrate TO PUBLIC;
 GRANT SELECT ON vector_migrate.runs, vector_migrate.run_targets, vector_migrate.run_parents,

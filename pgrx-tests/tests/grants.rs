@@ -43,12 +43,16 @@ fn public_may_call_only_what_needs_neither_files_nor_the_model() {
             "check_vector_index",
             // What their caller could compute and read by hand.
             "chroma_distance",
+            "chroma_document",
             "chroma_get",
             "chroma_presets",
             // By a vector.
             "chroma_query",
+            "chroma_where",
             "init_content_tables",
-            "rollback_migration"
+            "rollback_migration",
+            // What chroma_where is made of.
+            "where_text"
         ]
     );
     let stranger = db.session_as(&db.role("stranger"));

@@ -6,6 +6,7 @@
 #![allow(clippy::type_complexity)] // row types are the contract
 
 mod check;
+mod filter;
 mod index;
 mod init_content_tables;
 mod inspect;

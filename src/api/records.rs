@@ -54,7 +54,8 @@ impl Records {
 }
 
 /// Every record of the Chroma persist directory at `path`, in Chroma's own order, vectors bit for bit where
-/// Chroma kept them so. `collection`: only this one; `filter`: only records whose metadata contains this.
+/// Chroma kept them so. `collection`: only this one; `filter`: only records that Chroma's `where` finds, or, without an
+/// operator, whose metadata contains it.
 ///
 /// U+0000, which PostgreSQL's texts cannot hold, is shown as U+FFFD; one WARNING counts such records and names the first.
 #[pg_extern(volatile, parallel_unsafe)]

@@ -16,7 +16,7 @@ pub struct Arguments {
     pub dry_run: Option<bool>,
     /// Only this collection.
     pub collection: Option<String>,
-    /// Only records whose metadata contains this: the text of a jsonb value.
+    /// Only records that Chroma's `where` finds, or whose metadata contains this: the text of a jsonb value.
     pub filter: Option<String>,
     /// `auto`, `stored` or `generate`.
     pub embeddings: Option<String>,

@@ -37,5 +37,5 @@ pub use collections::choose;
 pub use drive::{ResultRow, migrate};
 pub use import_index::import_index;
 pub use layouts::{content_layout, entity_layout};
-pub use options::{Options, parse_filter};
+pub use options::{Options, bad_filter, parse_filter};
 pub use verdict::{WHY, compare};

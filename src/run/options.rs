@@ -1,6 +1,6 @@
 //! The arguments of `migrate_chroma`, checked before anything is opened.
 
-use vector_migrate_core::filter::Filter;
+use vector_migrate_core::filter::{Filter, FilterError};
 use vector_migrate_core::mapping::{Preset, Word};
 use vector_migrate_core::nul::NulCharacters;
 use vector_migrate_core::pipeline::EmbeddingMode;
@@ -38,7 +38,7 @@ pub struct Options {
     pub collections: Option<Vec<String>>,
     /// Only collections of so many dimensions.
     pub dimension: Option<u32>,
-    /// Only records whose metadata contains this: the text of a jsonb value.
+    /// Only records that Chroma's `where` finds, or whose metadata contains this: the text of a jsonb value.
     pub filter: Option<String>,
     /// Where vectors come from.
     pub mode: EmbeddingMode,
@@ -253,7 +253,7 @@ fn own_target(preset: &Preset) -> Result<String, Error> {
 /// A `filter` argument as something that matches.
 ///
 /// # Errors
-/// [`Error::BadArgument`] unless it is a JSON object, and not too deep.
+/// [`Error::BadArgument`] unless it is a JSON object, not too deep, and one that Chroma takes if it has operators.
 pub fn parse_filter(filter: &str) -> Result<Filter, Error> {
     Filter::parse(filter).map_err(|why| bad_filter(filter, &why))
 }
@@ -261,17 +261,22 @@ pub fn parse_filter(filter: &str) -> Result<Filter, Error> {
 /// A `filter` argument as JSON.
 fn filter_json(filter: &str) -> Result<serde_json::Value, Error> {
     parse_filter(filter)?;
-    serde_json::from_str(filter).map_err(|why| bad_filter(filter, &why.to_string()))
+    serde_json::from_str(filter)
+        .map_err(|why| bad_filter(filter, &FilterError::Json(why.to_string())))
 }
 
-fn bad_filter(filter: &str, why: &str) -> Error {
+/// The error for a `filter` argument that is none.
+pub fn bad_filter(filter: &str, why: &FilterError) -> Error {
+    let hint = match why {
+        FilterError::Json(why) => format!(
+            "Give a JSON object, as in '{{\"content_type\": \"article\"}}', nested {MOST_LEVELS} levels deep at most: {why}."
+        ),
+        FilterError::Language(why) => format!("{why}."),
+    };
     Error::BadArgument {
         argument: "filter",
         value: shortened(filter),
-        hint: format!(
-            "Give a JSON object, as in '{{\"content_type\": \"article\"}}', nested {MOST_LEVELS} levels deep at \
-             most: {why}."
-        ),
+        hint,
     }
 }
 

@@ -31,6 +31,11 @@ impl Number {
         }
     }
 
+    /// Whether it was spelled as an integer by whoever wrote it: `jsonb` shows `1e16` without its exponent.
+    fn is_surely_int(self) -> bool {
+        matches!(self, Number::Int(int) if int.unsigned_abs() < 10_u64.pow(16))
+    }
+
     /// What integers are compared with: chromadb 1.x cuts the fraction off.
     pub(super) fn as_int(self) -> i64 {
         match self {
@@ -148,10 +153,9 @@ impl Scalars {
             }
             _ => {
                 let numbers = list.iter().map(Number::of).collect::<Option<Vec<_>>>()?;
-                let ints = numbers.iter().filter(|it| matches!(it, Number::Int(_)));
-                let ints = ints.count();
-                (ints == 0 || ints == numbers.len())
-                    .then(|| Scalars::Numbers(Numbers::new(numbers)))
+                let ints = numbers.iter().filter(|it| it.is_surely_int()).count();
+                let floats = numbers.iter().any(|it| matches!(it, Number::Float(_)));
+                (ints == 0 || !floats).then(|| Scalars::Numbers(Numbers::new(numbers)))
             }
         }
     }
@@ -187,5 +191,66 @@ impl<'r> From<&'r Value> for Held<'r> {
             Value::Str(text) => Held::Str(text),
             Value::List(items) => Held::List(items),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(json: &str) -> Option<Scalars> {
+        let json: Json = serde_json::from_str(json).unwrap();
+        Scalars::of(json.as_array().unwrap())
+    }
+
+    #[test]
+    fn a_list_is_of_one_type_as_far_as_jsonb_tells() {
+        for taken in [
+            "[1, 2]",
+            "[1.0, 2.5]",
+            "[true, false]",
+            r#"["a", "b"]"#,
+            "[1.5, 10000000000000000]",
+        ] {
+            assert!(list(taken).is_some(), "{taken}");
+        }
+        for refused in [
+            "[]",
+            "[1, 2.5]",
+            "[2.5, 1]",
+            "[1, true]",
+            "[true, 1]",
+            r#"["a", 1]"#,
+            "[null]",
+            "[[1]]",
+            "[1.5, 9999999999999999]",
+        ] {
+            assert_eq!(list(refused), None, "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_fraction_is_cut_off_for_integers_and_an_integer_is_a_double_for_floats() {
+        let half = list("[1.5, -0.5]").unwrap();
+        assert!(half.have(Held::Int(1)) && half.have(Held::Int(0)) && half.have(Held::Float(1.5)));
+        assert!(
+            !half.have(Held::Float(1.0)) && !half.have(Held::Int(2)) && !half.have(Held::Int(-1))
+        );
+        let large = list("[9007199254740993]").unwrap();
+        assert!(large.have(Held::Float(9_007_199_254_740_992.0)));
+        assert!(!large.have(Held::Int(9_007_199_254_740_992)));
+        assert!(list("[0]").unwrap().have(Held::Float(-0.0)));
+        assert!(!list("[1]").unwrap().have(Held::Bool(true)));
+    }
+
+    #[test]
+    fn a_number_beyond_a_double_is_none() {
+        let number = |text: &str| Number::of(&serde_json::from_str(text).unwrap());
+        assert_eq!(number("1e400"), None);
+        assert_eq!(number("9223372036854775807"), Some(Number::Int(i64::MAX)));
+        assert_eq!(
+            number("9223372036854775808"),
+            Some(Number::Float(9_223_372_036_854_775_808.0))
+        );
     }
 }

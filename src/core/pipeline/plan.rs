@@ -102,7 +102,7 @@ pub struct Plan {
     pub text_key: Option<String>,
     /// What is done about U+0000, before anything else is done with a record.
     pub nul: NulCharacters,
-    /// Only records whose metadata contains this.
+    /// Only the records that it finds.
     pub filter: Option<Filter>,
     /// What makes two rows one.
     pub row_keys: RowKeys,

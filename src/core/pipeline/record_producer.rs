@@ -55,7 +55,7 @@ pub struct ShownBatch {
     pub notices: Vec<String>,
 }
 
-/// Reads `collections` and hands the records over whose metadata `filter` matches, in batches of `limit` bytes; gives
+/// Reads `collections` and hands the records over that `filter` matches, in batches of `limit` bytes; gives
 /// the last batch back, for a caller that wants to close the source before it waits for room again. Damaged records
 /// are left out; the source's notices count them.
 ///
