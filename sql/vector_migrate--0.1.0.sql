@@ -720,9 +720,12 @@ CREATE FUNCTION vector_migrate.where_text(filter pg_catalog.jsonb) RETURNS pg_ca
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'where_text_wrapper';
 COMMENT ON FUNCTION vector_migrate.where_text(pg_catalog.jsonb) IS 'what chroma_where() is made of';
-CREATE FUNCTION chroma_where(filter pg_catalog.jsonb) RETURNS pg_catalog.jsonpath
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-RETURN CAST(vector_migrate.where_text(filter) AS pg_catalog.jsonpath);
+DO $where$
+BEGIN
+    EXECUTE 'CREATE FUNCTION @extschema@.chroma_where(filter pg_catalog.jsonb) RETURNS pg_catalog.jsonpath '
+        'LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN CAST(vector_migrate.where_text(filter) AS pg_catalog.jsonpath)';
+END
+$where$;
 /* </end connected objects> */
 
 /* <begin connected objects> */

@@ -1,7 +1,8 @@
 //! `chroma_where` and `chroma_document`: Chroma's filters over tables.
 //!
 //! The SQL of `chroma_where` is written out: pgrx has no `jsonpath`. It is a function in SQL around one in C that gives the path's
-//! text, parsed when it is created, so that whoever calls it needs no right on the schema of the other.
+//! text, parsed when it is created, so that whoever calls it needs no right on the schema of the other. It is created by EXECUTE
+//! as pgspot, which reads the install script in `make lint`, does not know RETURN.
 
 use std::cell::RefCell;
 
@@ -10,6 +11,7 @@ use pgrx::prelude::*;
 use vector_migrate_core::filter::{DocumentFilter, Where};
 
 use crate::error::Error;
+use crate::interrupt;
 use crate::jsonb::JsonbText;
 use crate::run;
 
@@ -19,9 +21,12 @@ CREATE FUNCTION vector_migrate.where_text(filter pg_catalog.jsonb) RETURNS pg_ca
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS '@MODULE_PATHNAME@', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION vector_migrate.where_text(pg_catalog.jsonb) IS 'what chroma_where() is made of';
-CREATE FUNCTION chroma_where(filter pg_catalog.jsonb) RETURNS pg_catalog.jsonpath
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-RETURN CAST(vector_migrate.where_text(filter) AS pg_catalog.jsonpath);
+DO $where$
+BEGIN
+    EXECUTE 'CREATE FUNCTION @extschema@.chroma_where(filter pg_catalog.jsonb) RETURNS pg_catalog.jsonpath '
+        'LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN CAST(vector_migrate.where_text(filter) AS pg_catalog.jsonpath)';
+END
+$where$;
 "#)]
 fn where_text(filter: JsonbText) -> Result<String, ErrorReport> {
     let clause = Where::parse(&filter.0).and_then(|clause| clause.jsonpath());
@@ -59,6 +64,9 @@ fn document_matches(document: Option<&str>, filter: String) -> Result<bool, Erro
                 (filter, parsed)
             }
         };
-        Ok(last.insert(fresh).1.matches(document))
+        Ok(last
+            .insert(fresh)
+            .1
+            .matches_with(document, &mut interrupt::check))
     })
 }

@@ -1,17 +1,15 @@
 //! Chroma's `where_document`, and whether a document answers it.
 //!
 //! Promise: the answer of chromadb 1.5.9; regular expressions take time linear in the document and bounded memory. Imports
-//! nothing of this crate.
+//! nothing of the record.
 
-use regex::{Regex, RegexBuilder};
 use serde_json::Value as Json;
 
+use super::pattern::Pattern;
 use super::{FilterError, shown, single};
 
-/// Most regular expressions in one filter: each may take the regex crate's usual 10 MB.
+/// Most regular expressions in one filter: each may take 10 MB.
 const MOST_REGEXES: usize = 32;
-/// Bytes that a compiled regular expression may take: the regex crate's own bound, and so Chroma's.
-const REGEX_BYTES: usize = 10 * (1 << 20);
 
 /// A condition on a document, in Chroma's language.
 #[derive(Debug, Clone)]
@@ -22,7 +20,7 @@ enum Clause {
     All(Vec<Clause>),
     Any(Vec<Clause>),
     Contains { text: String, negated: bool },
-    Matches { regex: Regex, negated: bool },
+    Matches { pattern: Pattern, negated: bool },
 }
 
 impl DocumentFilter {
@@ -42,21 +40,27 @@ impl DocumentFilter {
 
     /// Whether Chroma would find a record with this document; `None`: one without.
     pub fn matches(&self, document: Option<&str>) -> bool {
-        self.0.matches(document)
+        self.matches_with(document, &mut || {})
+    }
+
+    /// The same; `tick` is called now and then while that takes long, and may end it by unwinding.
+    pub fn matches_with(&self, document: Option<&str>, tick: &mut dyn FnMut()) -> bool {
+        self.0.matches(document, tick)
     }
 }
 
 impl Clause {
-    fn matches(&self, document: Option<&str>) -> bool {
+    fn matches(&self, document: Option<&str>, tick: &mut dyn FnMut()) -> bool {
         match self {
-            Clause::All(clauses) => clauses.iter().all(|it| it.matches(document)),
-            Clause::Any(clauses) => clauses.iter().any(|it| it.matches(document)),
+            Clause::All(clauses) => clauses.iter().all(|it| it.matches(document, tick)),
+            Clause::Any(clauses) => clauses.iter().any(|it| it.matches(document, tick)),
             Clause::Contains { text, negated } => {
+                tick();
                 let there = document.is_some_and(|it| before_nul(it).contains(text));
                 there != *negated
             }
-            Clause::Matches { regex, negated } => {
-                document.is_some_and(|it| regex.is_match(it)) != *negated
+            Clause::Matches { pattern, negated } => {
+                document.is_some_and(|it| pattern.is_match(it, tick)) != *negated
             }
         }
     }
@@ -90,7 +94,7 @@ fn clause(
             negated: operator == "$not_contains",
         }),
         "$regex" | "$not_regex" => Ok(Clause::Matches {
-            regex: regex(text(operator, operand)?, regexes)?,
+            pattern: regex(text(operator, operand)?, regexes)?,
             negated: operator == "$not_regex",
         }),
         other => refused(format!(
@@ -137,18 +141,14 @@ fn text<'j>(operator: &str, operand: &'j Json) -> Result<&'j str, FilterError> {
     }
 }
 
-fn regex(pattern: &str, regexes: &mut usize) -> Result<Regex, FilterError> {
+fn regex(pattern: &str, regexes: &mut usize) -> Result<Pattern, FilterError> {
     *regexes += 1;
     if *regexes > MOST_REGEXES {
         return refused(format!(
             "one filter can have {MOST_REGEXES} regular expressions: join them with |"
         ));
     }
-    let mut builder = RegexBuilder::new(pattern);
-    builder.size_limit(REGEX_BYTES).build().or_else(|cause| {
-        let cause = cause.to_string();
-        let why = cause.lines().last().unwrap_or_default();
-        let why = why.strip_prefix("error: ").unwrap_or(why);
+    Pattern::new(pattern).or_else(|why| {
         refused(format!(
             "Chroma takes regular expressions of Rust's regex crate, and {} is none: {why}",
             shown(&Json::String(pattern.to_owned()))

@@ -8,6 +8,7 @@ mod containment;
 mod document;
 mod jsonpath;
 mod operand;
+mod pattern;
 mod record_filter;
 mod where_clause;
 mod where_parse;

@@ -2,7 +2,6 @@
 //!
 //! The store and the answers are made by `pgrx-tests/fixtures/make/filters.sh`.
 
-#[allow(dead_code)]
 mod common;
 
 use serde_json::Value as Json;
