@@ -94,6 +94,8 @@ CREATE TABLE vector_migrate.run_targets (
     user_columns       pg_catalog.text[] NOT NULL,
     columns            pg_catalog.json NOT NULL,
     space              pg_catalog.text,
+    content_name       pg_catalog.text NOT NULL,
+    sources            pg_catalog.text[] NOT NULL,
     PRIMARY KEY (run_id, target_no)
 );
 COMMENT ON TABLE vector_migrate.run_targets IS 'the tables of each run, in the order in which it filled them';
@@ -116,6 +118,8 @@ COMMENT ON COLUMN vector_migrate.run_targets.id_columns IS 'columns of the conte
 COMMENT ON COLUMN vector_migrate.run_targets.collection_columns IS 'columns that all rows of a collection have the same in';
 COMMENT ON COLUMN vector_migrate.run_targets.user_columns IS 'columns with the owner';
 COMMENT ON COLUMN vector_migrate.run_targets.columns IS 'what the run put into each column of the content table, as words of the argument columns';
+COMMENT ON COLUMN vector_migrate.run_targets.content_name IS 'the content table''s name then, qualified';
+COMMENT ON COLUMN vector_migrate.run_targets.sources IS 'the ids that Chroma gave the collections that were to go into it';
 COMMENT ON COLUMN vector_migrate.run_targets.space IS 'the distance of the collections that it took; null: they differ, or have no vectors';
 
 CREATE TABLE vector_migrate.run_parents (

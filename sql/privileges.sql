@@ -45,6 +45,7 @@ REVOKE ALL ON FUNCTION @extschema@.migrate_chroma(
     pg_catalog.text, pg_catalog.uuid, pg_catalog.bool, pg_catalog.text, pg_catalog.jsonb, pg_catalog.text, pg_catalog.text,
     pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.bool, pg_catalog.text, pg_catalog.text,
     pg_catalog.text, pg_catalog.text, pg_catalog.text[], pg_catalog.int4, pg_catalog.text, pg_catalog.text, pg_catalog.jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.verify_migration(pg_catalog.int8, pg_catalog.bool) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.import_index(pg_catalog.text, pg_catalog.text, pg_catalog.text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.embed_text(pg_catalog.text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.embed_text(pg_catalog.text[]) FROM PUBLIC;

@@ -105,6 +105,8 @@ CREATE TABLE vector_migrate.run_targets (
     user_columns       pg_catalog.text[] NOT NULL,
     columns            pg_catalog.json NOT NULL,
     space              pg_catalog.text,
+    content_name       pg_catalog.text NOT NULL,
+    sources            pg_catalog.text[] NOT NULL,
     PRIMARY KEY (run_id, target_no)
 );
 COMMENT ON TABLE vector_migrate.run_targets IS 'the tables of each run, in the order in which it filled them';
@@ -127,6 +129,8 @@ COMMENT ON COLUMN vector_migrate.run_targets.id_columns IS 'columns of the conte
 COMMENT ON COLUMN vector_migrate.run_targets.collection_columns IS 'columns that all rows of a collection have the same in';
 COMMENT ON COLUMN vector_migrate.run_targets.user_columns IS 'columns with the owner';
 COMMENT ON COLUMN vector_migrate.run_targets.columns IS 'what the run put into each column of the content table, as words of the argument columns';
+COMMENT ON COLUMN vector_migrate.run_targets.content_name IS 'the content table''s name then, qualified';
+COMMENT ON COLUMN vector_migrate.run_targets.sources IS 'the ids that Chroma gave the collections that were to go into it';
 COMMENT ON COLUMN vector_migrate.run_targets.space IS 'the distance of the collections that it took; null: they differ, or have no vectors';
 
 CREATE TABLE vector_migrate.run_parents (
@@ -713,6 +717,25 @@ AS 'MODULE_PATHNAME', 'search_entities_wrapper';
 /* </end connected objects> */
 
 /* <begin connected objects> */
+-- src/api/verify.rs
+-- vector_migrate::api::verify::verify_migration
+CREATE  FUNCTION "verify_migration"(
+	"run_id" bigint DEFAULT NULL, /* Option < i64 > */
+	"full" bool DEFAULT false /* Option < bool > */
+) RETURNS TABLE (
+	"check_name" TEXT,  /* String */
+	"collection" TEXT,  /* Option < String > */
+	"passed" bool,  /* bool */
+	"expected" TEXT,  /* Option < String > */
+	"actual" TEXT,  /* Option < String > */
+	"detail" jsonb  /* Option < JsonB > */
+)
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'verify_migration_wrapper';
+/* </end connected objects> */
+
+/* <begin connected objects> */
 -- src/api/filter.rs
 -- vector_migrate::api::filter::where_text
 
@@ -778,6 +801,7 @@ REVOKE ALL ON FUNCTION @extschema@.migrate_chroma(
     pg_catalog.text, pg_catalog.uuid, pg_catalog.bool, pg_catalog.text, pg_catalog.jsonb, pg_catalog.text, pg_catalog.text,
     pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.bool, pg_catalog.text, pg_catalog.text,
     pg_catalog.text, pg_catalog.text, pg_catalog.text[], pg_catalog.int4, pg_catalog.text, pg_catalog.text, pg_catalog.jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.verify_migration(pg_catalog.int8, pg_catalog.bool) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.import_index(pg_catalog.text, pg_catalog.text, pg_catalog.text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.embed_text(pg_catalog.text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.embed_text(pg_catalog.text[]) FROM PUBLIC;

@@ -21,6 +21,7 @@
 //! | `index` | the vector index: imported from Chroma's graph, or built | `buffers`, `define`, `fill`, `late`, `opened`, `scan`, `search`, `values` |
 //! | `lock` | locks on tables, held to the end of the transaction | yes |
 //! | `ledger` | which run put which row where, and undoing it | `owner` |
+//! | `verify` | a run's tables compared with its store | no |
 //! | `message` | NOTICE, WARNING, DEBUG | yes |
 //! | `model` | the embedder of this backend | no |
 //! | `interrupt` | cancels, and threads that take no signals | yes |
@@ -85,6 +86,7 @@ mod subxact;
 mod tables;
 #[allow(unsafe_code)]
 mod vector;
+mod verify;
 
 pgrx::pg_module_magic!(name, version);
 

@@ -128,6 +128,11 @@ impl Drop for Held {
     }
 }
 
+/// Opens the table for reading; as [`open_for_writing`].
+pub fn open_for_reading(table: pg_sys::Oid) -> Held {
+    Held::open(table, pg_sys::AccessShareLock)
+}
+
 /// Opens the table for writing; the lock outlives what is returned. Raises the server's own error if the table is gone,
 /// which the lock that its description took rules out.
 pub fn open_for_writing(table: pg_sys::Oid) -> Held {

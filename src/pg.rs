@@ -160,6 +160,12 @@ pub fn current_full_xid() -> u64 {
     unsafe { pg_sys::GetCurrentFullTransactionId().value }
 }
 
+/// The number, with its epoch, that the next transaction to write will get; on a standby, as far as it has come.
+pub fn next_full_xid() -> u64 {
+    // SAFETY: ReadNextFullTransactionId (varsup.c) reads a shared variable under its lock, and raises nothing.
+    unsafe { pg_sys::ReadNextFullTransactionId().value }
+}
+
 /// Runs `work` with a memory context of its own, so that what it allocates is gone afterwards. The result must not point
 /// into the server's memory.
 pub fn with_memory_of_its_own<R>(work: impl FnOnce() -> R) -> R {

@@ -15,6 +15,12 @@ pub struct Refused {
 }
 
 impl Refused {
+    /// Whether a value is not one of its column's type or domain.
+    pub fn is_about_a_value(&self) -> bool {
+        let state = sqlstate(self.code);
+        state.starts_with("22") || state.starts_with("23")
+    }
+
     /// Whether the server refuses the row itself (an integrity constraint, a trigger's word), and not the
     /// role's right to touch the table.
     pub fn is_about_a_row(&self) -> bool {

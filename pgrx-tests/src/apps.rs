@@ -9,6 +9,7 @@ use crate::report::Report;
 use crate::server::Db;
 use crate::session::Session;
 use crate::store::Store;
+use crate::verified::assert_verified;
 
 /// An application's tables and the calls that fill them.
 #[derive(Debug, Clone, Copy)]
@@ -121,6 +122,9 @@ impl Application {
         let reports = self.fill(&db, &recorded.store);
         self.assert_outcome(&reports, self.wanted(&recorded), 0);
         recorded.assert_rows(&db);
+        for report in &reports {
+            assert_verified(&db, report.run_id());
+        }
         let mut found =
             db.lines("SELECT record_id, reason FROM vector_migrate.run_errors ORDER BY 1");
         let mut wanted = self.failed.to_vec();
@@ -157,6 +161,9 @@ impl Application {
         assert_eq!(state(&db), before);
         let rows = self.wanted(&recorded);
         self.assert_outcome(&reports, 0, rows);
+        for report in &reports {
+            assert_verified(&db, report.run_id());
+        }
         let there =
             format!("vector_migrate.run_errors WHERE run_id > {run} AND reason = 'already_exists'");
         assert_eq!(db.count(&there), rows);

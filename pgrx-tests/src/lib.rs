@@ -14,6 +14,7 @@
 //! - [`models`] has model directories, and reference vectors.
 //! - [`queries`] is what chromadb answered to `query` and `get`.
 //! - [`tables`] has the tables that an application might have made beforehand.
+//! - [`assert_verified`] asks `verify_migration` about a run.
 //! - [`traps`] plants functions and types of the names that the extension uses.
 //!
 //! Everything here panics where a test should fail.
@@ -33,6 +34,7 @@ mod shapes;
 mod store;
 pub mod tables;
 pub mod traps;
+mod verified;
 
 pub use expected::{Expected, ExpectedCollection, ExpectedRecord, assert_same_json};
 pub use records::{Record, Written, store_of, store_written};
@@ -41,6 +43,7 @@ pub use server::{Db, FUNCTIONS};
 pub use session::{Failure, Notice, Session};
 pub use shapes::{Shape, store_like};
 pub use store::{Snapshot, Store, demo_files, demo_store, many_records, queued_demo_store, store};
+pub use verified::assert_verified;
 
 /// SQL literal of a text.
 pub fn quote(text: &str) -> String {

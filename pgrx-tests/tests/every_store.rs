@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use vector_migrate_tests::{Db, Report, Session, Store, demo_files, demo_store, store};
+use vector_migrate_tests::{
+    Db, Report, Session, Store, assert_verified, demo_files, demo_store, store,
+};
 
 /// The names of all fixtures.
 fn names() -> Vec<String> {
@@ -85,6 +87,7 @@ fn everything_arrives_or_is_told_with_a_reason_and_the_estimate_was_right() {
         let total = report.total();
         assert_eq!(total.found, records, "{name}");
         assert_errors(&db, &report, &name);
+        assert_verified(&db, report.run_id());
         let in_tables: i64 =
             db.one("SELECT coalesce(sum(migrated), 0)::bigint FROM vector_migrate.run_targets");
         assert_eq!(in_tables, total.migrated, "{name}");

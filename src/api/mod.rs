@@ -17,6 +17,7 @@ mod records;
 mod rollback;
 mod search;
 mod text;
+mod verify;
 
 /// A count as SQL's bigint.
 fn bigint(count: u64) -> i64 {

@@ -23,6 +23,7 @@
 //! | [`report`] | counts that add up | reason |
 //! | [`key`] | ids as keys of 128 bits | std |
 //! | [`seen`] | keys that a run has met | key |
+//! | [`share`] | a share of records, told by their ids | none |
 //! | [`table_name`] | names of target tables with placeholders for a collection's properties | record |
 //! | [`survey`] | a store in one row, and what it would be in PostgreSQL | record, source, map, encode |
 //! | [`index`] | Chroma's graph as the pages of pgvector's index | std |
@@ -60,6 +61,7 @@ pub mod record;
 pub mod report;
 pub mod sample;
 pub mod seen;
+pub mod share;
 pub mod source;
 pub mod survey;
 pub mod table_name;

@@ -32,7 +32,7 @@ pub fn write(run: i64, target: pg_sys::Oid) -> Result<(), Error> {
 /// # Errors
 /// The server's own.
 pub fn holds(run: i64, target: pg_sys::Oid) -> Result<bool, Error> {
-    let now = i64::try_from(pg::current_full_xid()).unwrap_or(i64::MAX);
+    let now = i64::try_from(pg::next_full_xid()).unwrap_or(i64::MAX);
     let holds = spi::read_one(
         "SELECT m.xmin OPERATOR(pg_catalog.=) m.xact::pg_catalog.xid \
             AND m.xact::pg_catalog.text::pg_catalog.int8 OPERATOR(pg_catalog.<=) $3 \

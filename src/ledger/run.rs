@@ -53,6 +53,10 @@ pub struct TargetSummary {
     pub columns: String,
     /// The distance that all its collections have.
     pub space: Option<&'static str>,
+    /// The content table's name, qualified.
+    pub content_name: String,
+    /// Chroma's ids of the collections that were to go into it.
+    pub sources: Vec<String>,
     /// Rows that the run made in the table that it refers to.
     pub parents: Vec<MadeParent>,
     /// Content rows that it got.
@@ -141,8 +145,8 @@ pub fn finish(run: RunSummary) -> Result<(), Error> {
                 "INSERT INTO vector_migrate.run_targets \
                    (run_id, target_no, content_target, entity_target, created, migrated, entities, \
                     index_way, index_reason, index_seconds, index_recall, \
-                    preset, id_columns, collection_columns, user_columns, columns, space) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16::pg_catalog.json, $17)",
+                    preset, id_columns, collection_columns, user_columns, columns, space, content_name, sources) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16::pg_catalog.json, $17, $18, $19)",
                 &[
                     run.run_id.into(),
                     number.into(),
@@ -161,6 +165,8 @@ pub fn finish(run: RunSummary) -> Result<(), Error> {
                     target.roles.user.clone().into(),
                     target.columns.clone().into(),
                     target.space.into(),
+                    target.content_name.clone().into(),
+                    target.sources.clone().into(),
                 ],
             )?;
             parents::write(run.run_id, target.content, &target.parents)?;

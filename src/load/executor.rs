@@ -1,5 +1,8 @@
 //! Rows by a statement: for tables whose rows the server has to plan or change on their way in.
 
+use pgrx::datum::DatumWithOid;
+use pgrx::spi::{SpiHeapTupleData, SpiResult};
+
 use super::decode::Decoder;
 use super::{Destination, Supply, bulk_rows};
 use crate::error::Error;
@@ -37,6 +40,23 @@ pub(super) fn run(
     let decoder = Decoder::new(&relation, to);
     let sql = sql(&subquery(to));
     bulk_rows::supplying(&relation, &decoder, supply, || spi::write(&sql, &[]))
+}
+
+/// The answer to a query of rows of the destination's own type, whose fields are those that the supply gives, the others NULL:
+/// `rows` makes one of them in a select list. Nothing is written.
+///
+/// # Errors
+/// As [`insert`].
+pub(super) fn read<T>(
+    to: &Destination,
+    supply: &mut dyn Supply,
+    sql: &str,
+    args: &[DatumWithOid<'_>],
+    take: impl Fn(&SpiHeapTupleData<'_>) -> SpiResult<T>,
+) -> Result<Vec<T>, Error> {
+    let relation = lock::open_for_reading(to.oid);
+    let decoder = Decoder::new(&relation, to);
+    bulk_rows::supplying(&relation, &decoder, supply, || spi::read(sql, args, take))
 }
 
 /// The columns that are filled.

@@ -1,5 +1,8 @@
 //! A destination takes rows, in the way that was chosen for it.
 
+use pgrx::datum::DatumWithOid;
+use pgrx::spi::{SpiHeapTupleData, SpiResult};
+
 use super::{Destination, Supply, Way, direct, executor};
 use crate::error::Error;
 
@@ -34,6 +37,26 @@ impl Destination {
     /// As [`Destination::load`].
     pub fn run_over(&self, tuples: &[Vec<u8>], sql: impl Fn(&str) -> String) -> Result<u64, Error> {
         executor::run(self, &mut Tuples::new(tuples), sql)
+    }
+
+    /// Asks a query about the tuples, which [`Destination::rows`] in its select list gives one by one: nothing is loaded. One
+    /// `T` a row.
+    ///
+    /// # Errors
+    /// As [`Destination::load`].
+    pub fn ask<T>(
+        &self,
+        tuples: &[Vec<u8>],
+        sql: &str,
+        args: &[DatumWithOid<'_>],
+        take: impl Fn(&SpiHeapTupleData<'_>) -> SpiResult<T>,
+    ) -> Result<Vec<T>, Error> {
+        executor::read(self, &mut Tuples::new(tuples), sql, args, take)
+    }
+
+    /// What gives the tuples as rows of the table's type, one for each row of the select list.
+    pub fn rows(&self) -> String {
+        format!("vector_migrate.bulk_rows(NULL::{})", self.name)
     }
 }
 

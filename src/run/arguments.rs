@@ -52,6 +52,42 @@ pub struct Arguments {
     pub columns: Option<String>,
 }
 
+impl Arguments {
+    /// Those of a run, as the ledger has them.
+    pub fn recorded(options: &serde_json::Value) -> Arguments {
+        let value = |name: &str| options.get(name).filter(|it| !it.is_null());
+        let text = |name: &str| value(name).and_then(|it| it.as_str()).map(str::to_owned);
+        let flag = |name: &str| value(name).and_then(serde_json::Value::as_bool);
+        let json = |name: &str| value(name).map(serde_json::Value::to_string);
+        let several = value("collections").and_then(|it| it.as_array());
+        let dimension = value("dimension").and_then(serde_json::Value::as_i64);
+        Arguments {
+            user_id: text("user_id"),
+            user_id_type: "pg_catalog.int8",
+            dry_run: flag("dry_run"),
+            collection: text("collection"),
+            filter: json("filter"),
+            embeddings: text("embeddings"),
+            on_conflict: text("on_conflict"),
+            orphans: text("orphans"),
+            default_user_id: text("default_user_id"),
+            target: text("target"),
+            entity_target: text("entity_target"),
+            strict: flag("strict"),
+            index: text("index"),
+            owner_key: text("owner_key"),
+            text_key: text("text_key"),
+            nul_characters: text("nul_characters"),
+            collections: several
+                .map(|it| it.iter().map(|it| it.as_str().map(str::to_owned)).collect()),
+            dimension: dimension.and_then(|it| i32::try_from(it).ok()),
+            source_name: text("source_name"),
+            preset: text("preset"),
+            columns: json("columns"),
+        }
+    }
+}
+
 /// The choice that `word` names.
 ///
 /// # Errors

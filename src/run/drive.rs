@@ -243,6 +243,8 @@ struct Loaded {
     parents: Vec<MadeParent>,
     /// The distance that all its collections have.
     space: Option<&'static str>,
+    /// Chroma's ids of its collections.
+    sources: Vec<String>,
 }
 
 /// Reads and loads what belongs into one table.
@@ -260,6 +262,7 @@ fn load(
         graph,
         parents,
         space,
+        sources,
     } = prepared;
     progress.go_on_with(tables.described.content.oid);
     reading.follow(plan, graph);
@@ -279,6 +282,7 @@ fn load(
         graph: reading.graph(),
         parents,
         space,
+        sources,
     })
 }
 
@@ -291,6 +295,7 @@ fn close(run: &Run<'_>, loaded: Loaded, before: Counts) -> Result<(TargetSummary
         graph,
         parents,
         space,
+        sources,
     } = loaded;
     let tally = sink.close()?;
     let now = tally.report.total();
@@ -317,6 +322,8 @@ fn close(run: &Run<'_>, loaded: Loaded, before: Counts) -> Result<(TargetSummary
         roles: content.roles(),
         columns: content.words(),
         space,
+        content_name: content.name.clone(),
+        sources,
         parents,
         migrated,
         entities,

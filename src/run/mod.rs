@@ -38,4 +38,7 @@ pub use drive::{ResultRow, migrate};
 pub use import_index::import_index;
 pub use layouts::{content_layout, entity_layout};
 pub use options::{Options, bad_filter, parse_filter};
+pub use parents::fields_to_compare;
+pub use plan::of_tables;
+pub use planned_reader::PlannedReader;
 pub use verdict::{WHY, compare};

@@ -2,15 +2,17 @@
 
 use vector_migrate_core::map::CollectionFields;
 use vector_migrate_core::mapping::Word;
+use vector_migrate_core::record::Collection;
 
 use super::decisions::Decisions;
 use super::members;
+use super::options::Options;
 use super::parts::{Call, Member};
 use crate::error::Error;
 use crate::ledger::MadeParent;
 use crate::message::notice;
 use crate::pg;
-use crate::tables::ParentRow;
+use crate::tables::{ParentRow, Target};
 
 /// The fields of each of `members`, and the rows that were made for them. A dry run whose rows go into no table that refers to
 /// them makes none.
@@ -61,4 +63,26 @@ pub fn fields(
         notice!("{} row{plural} made in {}", made.len(), parent.name);
     }
     Ok((all, made))
+}
+
+/// The fields of a collection whose rows `content` has, to compare them with what is there: of a row of the table that it refers
+/// to, the key that is there now.
+///
+/// # Errors
+/// The server's own.
+pub fn fields_to_compare(
+    options: &Options,
+    content: &Target,
+    collection: &Collection,
+) -> Result<CollectionFields, Error> {
+    let word = content.columns.iter().find_map(|it| match &it.word {
+        Word::Parent(name) => Some(name),
+        _ => None,
+    });
+    let parent = match (word, &content.parent) {
+        (Some(word), Some(parent)) => parent.key_of(word.as_ref().unwrap_or(&collection.name))?,
+        _ => None,
+    };
+    let name = members::name(options, collection);
+    Ok(CollectionFields::new(collection, name, parent))
 }

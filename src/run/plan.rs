@@ -5,10 +5,12 @@ use vector_migrate_core::mapping::Preset;
 use vector_migrate_core::mapping::preset::IndexMaker;
 use vector_migrate_core::pipeline::{EmbeddingMode, Identity, Plan, PlannedCollection, Pool};
 use vector_migrate_core::record::Space;
-use vector_migrate_core::seen::RowKeys;
+use vector_migrate_core::seen::{KnownKeys, RowKeys};
+use vector_migrate_core::share::Share;
 
 use super::decisions::Decisions;
 use super::indexes::{Coming, IndexPolicy, Indexes};
+use super::options::Options;
 use super::parts::{Member, Part, Run};
 use super::planned_reader::GraphWish;
 use super::verdict;
@@ -17,6 +19,7 @@ use crate::ledger::{self, Journal, MadeParent};
 use crate::message::notice;
 use crate::model;
 use crate::sink::{BulkLimit, Recorder, Rules, Sink, Tally, known_keys};
+use crate::tables::Target;
 
 /// What is needed to fill a table.
 pub struct Prepared {
@@ -34,6 +37,8 @@ pub struct Prepared {
     pub parents: Vec<MadeParent>,
     /// The distance that all its collections have.
     pub space: Option<&'static str>,
+    /// Chroma's ids of its collections.
+    pub sources: Vec<String>,
 }
 
 /// Fits the plan to the tables of `part`, and makes the sink; `tally`: what the run has counted so far; `samples`: vectors are to be
@@ -55,6 +60,7 @@ pub fn prepare(run: &Run<'_>, part: Part, tally: Tally, samples: bool) -> Result
             fields: fields.clone(),
             key: written.key.clone(),
             keeps_orphans: part.keeps_orphans(options, member),
+            picked: Share::NONE,
         })
         .collect();
     let Part {
@@ -110,27 +116,10 @@ pub fn prepare(run: &Run<'_>, part: Part, tally: Tally, samples: bool) -> Result
         coming,
         &run.call.pgvector,
     )?;
+    let entity = tables.described.entity.as_deref();
     let plan = Plan {
-        content: content.columns.clone(),
-        entity: (tables.described.entity.as_ref()).map_or_else(Vec::new, |it| it.columns.clone()),
-        vector: content.vector,
-        key: (content.columns.iter())
-            .find(|it| it.name == content.key.id.name)
-            .map_or(ColumnType::Text, |it| it.ty),
-        identity: content.identity,
-        id_hint: content.preset.and_then(|it| it.id_hint.clone()),
-        has_owner: content.has_owner(),
-        needs_document: content.preset.and_then(|it| it.needs_document.clone()),
-        asks: distance.map(|it| it.asks),
-        mode: options.mode,
         has_model: model::installed().is_ok(),
         user,
-        default_user: options.default_user_id.clone(),
-        owner_key: options.owner_key.clone(),
-        text_key: (options.text_key.clone())
-            .or_else(|| content.preset.and_then(|it| it.text_key.clone())),
-        nul: options.nul,
-        filter: options.parsed_filter()?,
         row_keys,
         known: known.keys,
         overwrites: options.on_conflict.overwrites(),
@@ -139,11 +128,10 @@ pub fn prepare(run: &Run<'_>, part: Part, tally: Tally, samples: bool) -> Result
             true => verdict::sampling(options, dimension, size.records),
             false => None,
         },
-        batch_bytes: budget.batch,
         pool: pool.clone(),
         first,
         read: tally.read,
-        collections,
+        ..of_tables(options, content, entity, collections, budget.batch)?
     };
     let journal = run.id.map(|id| {
         let of = (id, tally.blocks);
@@ -170,6 +158,54 @@ pub fn prepare(run: &Run<'_>, part: Part, tally: Tally, samples: bool) -> Result
         graph,
         parents,
         space: same.map(Space::as_str),
+        sources: members.into_iter().map(|it| it.collection.id).collect(),
+    })
+}
+
+/// The plan of what a call with these options makes of the records of `collections`, for rows of these tables, whoever owns
+/// them and whatever the tables have already.
+///
+/// # Errors
+/// None any more: [`Options::check`] has parsed the filter.
+pub fn of_tables(
+    options: &Options,
+    content: &Target,
+    entity: Option<&Target>,
+    collections: Vec<PlannedCollection>,
+    batch_bytes: usize,
+) -> Result<Plan, Error> {
+    let preset = content.preset;
+    Ok(Plan {
+        content: content.columns.clone(),
+        entity: entity.map_or_else(Vec::new, |it| it.columns.clone()),
+        vector: content.vector,
+        key: (content.columns.iter())
+            .find(|it| it.name == content.key.id.name)
+            .map_or(ColumnType::Text, |it| it.ty),
+        identity: content.identity,
+        id_hint: preset.and_then(|it| it.id_hint.clone()),
+        has_owner: content.has_owner(),
+        needs_document: preset.and_then(|it| it.needs_document.clone()),
+        asks: preset.and_then(|it| it.distance.as_ref()).map(|it| it.asks),
+        mode: options.mode,
+        has_model: true,
+        user: None,
+        default_user: options.default_user_id.clone(),
+        owner_key: options.owner_key.clone(),
+        text_key: (options.text_key.clone()).or_else(|| preset.and_then(|it| it.text_key.clone())),
+        nul: options.nul,
+        filter: options.parsed_filter()?,
+        row_keys: RowKeys::new(content.per_collection(), content.key.user.is_some()),
+        known: None,
+        picked: KnownKeys::default(),
+        overwrites: true,
+        strict: false,
+        sampling: None,
+        batch_bytes,
+        pool: Pool::default(),
+        first: 0,
+        read: 0,
+        collections,
     })
 }
 

@@ -30,6 +30,29 @@ pub fn describe(
     layout: &Layout,
     pgvector: &Pgvector,
 ) -> Result<Target, Error> {
+    described(place, oid, layout, pgvector, true)
+}
+
+/// The same of a table that is only read: what keeps rows out of it does not matter.
+///
+/// # Errors
+/// As [`describe`], without [`Error::Unfillable`] and [`Error::NoPrivilege`].
+pub fn describe_to_read(
+    place: &Place,
+    oid: pg_sys::Oid,
+    layout: &Layout,
+    pgvector: &Pgvector,
+) -> Result<Target, Error> {
+    described(place, oid, layout, pgvector, false)
+}
+
+fn described(
+    place: &Place,
+    oid: pg_sys::Oid,
+    layout: &Layout,
+    pgvector: &Pgvector,
+    fills: bool,
+) -> Result<Target, Error> {
     let name = place.qualified();
     let kind = relation_kind(oid)?;
     check_is_fillable(&kind, place)?;
@@ -37,7 +60,10 @@ pub fn describe(
     let words = resolve(&name, layout, &attributes, pgvector)?;
     let found = columns(&name, layout, &words, &attributes, pgvector)?;
     let filled = |a: &&Attribute| found.iter().any(|it| it.column.name == a.name);
-    for attribute in attributes.iter().filter(|a| a.not_null && !filled(a)) {
+    for attribute in attributes
+        .iter()
+        .filter(|a| fills && a.not_null && !filled(a))
+    {
         if !attribute.has_default && !attribute.generated {
             return Err(Error::Unfillable {
                 target: name,
@@ -67,11 +93,10 @@ pub fn describe(
     let substitute = |it: &Attribute| SequenceSubstitute::new(&it.name, it.base);
     let substitutes: Vec<_> = unfilled.iter().filter_map(|it| substitute(it)).collect();
     let draws_numbers = substitutes.len() < unfilled.len() || has_sequences_below(oid)?;
-    check_insert_privilege(
-        oid,
-        &name,
-        found.iter().map(|it| it.column.name.clone()).collect(),
-    )?;
+    if fills {
+        let columns = found.iter().map(|it| it.column.name.clone());
+        check_insert_privilege(oid, &name, columns.collect())?;
+    }
     let with = |wanted: &dyn Fn(&Word) -> bool| found.iter().find(|it| wanted(&it.column.word));
     let owner = with(&|word| *word == Word::Owner).map(|it| it.attribute);
     let referring = with(&|word| matches!(word, Word::Parent(_))).map(|it| it.attribute);

@@ -26,7 +26,7 @@ pub mod shown;
 mod versions;
 
 pub use attributes::{Attribute, attributes, type_name, vector_column};
-pub use describe::{describe, sights};
+pub use describe::{describe, describe_to_read, sights};
 pub use empty::rows_up_to;
 pub use foreign_keys::ForeignKey;
 pub use key::Roles;

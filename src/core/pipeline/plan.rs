@@ -12,6 +12,7 @@ use crate::reason::{Reason, Rejection};
 use crate::record::{Collection, Record, Space};
 use crate::sample::Sampling;
 use crate::seen::{KnownKeys, RowKeys};
+use crate::share::Share;
 
 /// Where vectors come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub struct PlannedCollection {
     pub key: String,
     /// Its records without an owner are migrated, with a NULL owner.
     pub keeps_orphans: bool,
+    /// Which of its records are mapped though the target has them.
+    pub picked: Share,
 }
 
 impl PlannedCollection {
@@ -46,6 +49,7 @@ impl PlannedCollection {
             fields: CollectionFields::new(&collection, name, None),
             collection,
             keeps_orphans,
+            picked: Share::NONE,
         }
     }
 }
@@ -108,6 +112,8 @@ pub struct Plan {
     pub row_keys: RowKeys,
     /// The keys that the target has, where they are known beforehand.
     pub known: Option<KnownKeys>,
+    /// Those of them whose records are mapped all the same, besides [`PlannedCollection::picked`].
+    pub picked: KnownKeys,
     /// Records that the target has are to be overwritten: they are mapped, too.
     pub overwrites: bool,
     /// Any damage counts: all of the store is read, also what is not needed.
@@ -151,6 +157,7 @@ impl Plan {
             filter: None,
             row_keys: RowKeys::new(true, false),
             known: None,
+            picked: KnownKeys::default(),
             overwrites: false,
             strict: false,
             sampling: None,

@@ -14,6 +14,8 @@ pub(super) struct Precheck {
     pub asked: bool,
     /// The target has it; `None`: not known.
     pub exists: Option<bool>,
+    /// It is left out as the target has it.
+    pub left_out: bool,
     /// It has U+0000 that is to be changed.
     pub nul: bool,
     /// The id that was looked up last in this collection, and whether the target has it.
@@ -24,13 +26,18 @@ impl Precheck {
     /// Before the next record; keeps the id's buffer.
     pub fn forget(&mut self) {
         (self.asked, self.exists, self.nul) = (false, None, false);
+        self.left_out = false;
     }
 }
 
 impl Plan {
-    /// Whether a record is left out as the target has it.
-    pub(super) fn leaves_out(&self, exists: Option<bool>) -> bool {
-        exists == Some(true) && !self.overwrites
+    /// Whether the record of this id is mapped though the target has it.
+    fn picks(&self, planned: &PlannedCollection, id: &str) -> bool {
+        let wanted = || {
+            let key = canonical_key(self.id_type(), id);
+            key.is_ok_and(|key| self.picked.contains(&planned.key, &key, None))
+        };
+        planned.picked.has(id) || (!self.picked.is_empty() && wanted())
     }
 
     /// Whether the target has the record of this id in the collection, which is then left out whatever else is in it.
@@ -46,6 +53,9 @@ impl Plan {
             return false;
         }
         let id = self.nul.text(id);
+        if self.picks(planned, &id) {
+            return false;
+        }
         let there = self.has(planned, &id, None);
         let (last, answer) = precheck.id.get_or_insert_default();
         last.clear();
@@ -83,6 +93,8 @@ impl Plan {
             }
             _ => self.has(planned, &record.id, None),
         };
+        let there = precheck.exists == Some(true) && !self.overwrites;
+        precheck.left_out = there && !self.picks(planned, &record.id);
     }
 
     /// Whether the target has the key; `None`: not known, or no key.

@@ -98,7 +98,7 @@ impl Consumer for RowProducer<'_, '_> {
         self.plan.precheck(self.planned, record, &mut self.precheck);
         let needed = self.precheck.asked
             && self.plan.mode != EmbeddingMode::Generate
-            && !self.plan.leaves_out(self.precheck.exists);
+            && !self.precheck.left_out;
         if let Some(sampling) = &mut self.batches.sampling {
             sampling.wants(record, needed);
         }

@@ -52,7 +52,7 @@ impl Plan {
         if precheck.nul {
             self.nul.clean(&mut record);
         }
-        let left_out = self.leaves_out(precheck.exists);
+        let left_out = precheck.left_out;
         if !left_out {
             watch.look(self, &record);
         }
