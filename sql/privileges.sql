@@ -2,8 +2,9 @@
 -- they are members of. Functions that read the server's disk, or that load the model, are nobody's until granted;
 -- the former ask for pg_read_server_files themselves, too. PUBLIC keeps init_content_tables and rollback_migration,
 -- which do what their caller could do by hand, check_vector_index, which asks for the index's owner, chroma_presets, which lists what the library has,
--- chroma_where (with where_text) and chroma_document, which read nothing but their arguments, and bulk_rows, which is an
--- error but within the extension's own statements, which run as their caller. Every name is qualified, as in bootstrap.sql.
+-- chroma_where (with where_text), chroma_document and chroma_distance, which read nothing but their arguments, chroma_get and chroma_query by a
+-- vector, which read tables as their caller could, and bulk_rows, which is an error but within the extension's own statements, which
+-- run as their caller. Every name is qualified, as in bootstrap.sql.
 
 GRANT USAGE ON SCHEMA vector_migrate TO PUBLIC;
 GRANT SELECT ON vector_migrate.runs, vector_migrate.run_targets, vector_migrate.run_parents,
@@ -53,3 +54,5 @@ REVOKE ALL ON FUNCTION @extschema@.search_content(
     pg_catalog.text, pg_catalog.text, pg_catalog.int4, pg_catalog.text, pg_catalog.text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.search_entities(
     pg_catalog.text, pg_catalog.text, pg_catalog.int4, pg_catalog.text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.chroma_query(
+    pg_catalog.text, pg_catalog.int4, pg_catalog.jsonb, pg_catalog.jsonb, pg_catalog.text, pg_catalog.text, pg_catalog.text) FROM PUBLIC;

@@ -268,12 +268,54 @@ AS 'MODULE_PATHNAME', 'chroma_collections_wrapper';
 /* </end connected objects> */
 
 /* <begin connected objects> */
+-- src/api/query.rs
+-- vector_migrate::api::query::chroma_distance
+
+DO $distance$
+DECLARE
+    vector pg_catalog.text := (
+        SELECT pg_catalog.quote_ident(n.nspname)
+          FROM pg_catalog.pg_extension e
+          JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) e.extnamespace
+         WHERE e.extname OPERATOR(pg_catalog.=) 'vector') OPERATOR(pg_catalog.||) '.vector';
+BEGIN
+    EXECUTE 'CREATE FUNCTION @extschema@.chroma_distance(a ' OPERATOR(pg_catalog.||) vector
+        OPERATOR(pg_catalog.||) ', b ' OPERATOR(pg_catalog.||) vector
+        OPERATOR(pg_catalog.||) $sql$, space pg_catalog.text) RETURNS pg_catalog.float8
+            LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
+            AS 'MODULE_PATHNAME', 'chroma_distance_wrapper' $sql$;
+END
+$distance$;
+/* </end connected objects> */
+
+/* <begin connected objects> */
 -- src/api/filter.rs
 -- vector_migrate::api::filter::chroma_document
 
 CREATE FUNCTION chroma_document(document pg_catalog.text, filter pg_catalog.jsonb) RETURNS pg_catalog.bool
 LANGUAGE c IMMUTABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'chroma_document_wrapper';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/api/query.rs
+-- vector_migrate::api::query::chroma_get
+CREATE  FUNCTION "chroma_get"(
+	"ids" TEXT[] DEFAULT NULL, /* :: std :: option :: Option < Vec < Option < String > > > */
+	"filter" jsonb DEFAULT NULL, /* Option < JsonbText > */
+	"document_filter" jsonb DEFAULT NULL, /* Option < JsonbText > */
+	"collection" TEXT DEFAULT NULL, /* Option < String > */
+	"target" TEXT DEFAULT 'content_vectors' /* Option < & str > */
+) RETURNS TABLE (
+	"id" TEXT,  /* Option < String > */
+	"document" TEXT,  /* Option < String > */
+	"metadata" jsonb,  /* Option < JsonbCopy > */
+	"uri" TEXT,  /* Option < String > */
+	"embedding" real[]  /* :: std :: option :: Option < Vec < f32 > > */
+)
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'chroma_get_wrapper';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -290,6 +332,53 @@ CREATE  FUNCTION "chroma_presets"() RETURNS TABLE (
 IMMUTABLE STRICT PARALLEL SAFE
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'chroma_presets_wrapper';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/api/query.rs
+-- vector_migrate::api::query::chroma_query
+CREATE  FUNCTION "chroma_query"(
+	"query" TEXT, /* Option < & str > */
+	"match_count" INT DEFAULT 10, /* Option < i32 > */
+	"filter" jsonb DEFAULT NULL, /* Option < JsonbText > */
+	"document_filter" jsonb DEFAULT NULL, /* Option < JsonbText > */
+	"collection" TEXT DEFAULT NULL, /* Option < String > */
+	"target" TEXT DEFAULT 'content_vectors', /* Option < & str > */
+	"space" TEXT DEFAULT NULL /* Option < & str > */
+) RETURNS TABLE (
+	"id" TEXT,  /* Option < String > */
+	"document" TEXT,  /* Option < String > */
+	"metadata" jsonb,  /* Option < JsonbCopy > */
+	"uri" TEXT,  /* Option < String > */
+	"distance" double precision  /* Option < f64 > */
+)
+VOLATILE PARALLEL UNSAFE 
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'chroma_query_text_wrapper';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- src/api/query.rs
+-- vector_migrate::api::query::chroma_query_vector
+
+DO $query$
+DECLARE
+    vector pg_catalog.text := (
+        SELECT pg_catalog.quote_ident(n.nspname)
+          FROM pg_catalog.pg_extension e
+          JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) e.extnamespace
+         WHERE e.extname OPERATOR(pg_catalog.=) 'vector') OPERATOR(pg_catalog.||) '.vector';
+BEGIN
+    EXECUTE 'CREATE FUNCTION @extschema@.chroma_query(query ' OPERATOR(pg_catalog.||) vector
+        OPERATOR(pg_catalog.||) $sql$, match_count pg_catalog.int4 DEFAULT 10, filter pg_catalog.jsonb DEFAULT NULL,
+            document_filter pg_catalog.jsonb DEFAULT NULL, collection pg_catalog.text DEFAULT NULL,
+            target pg_catalog.text DEFAULT 'content_vectors', space pg_catalog.text DEFAULT NULL)
+            RETURNS TABLE (id pg_catalog.text, document pg_catalog.text, metadata pg_catalog.jsonb, uri pg_catalog.text,
+                           distance pg_catalog.float8)
+            LANGUAGE c VOLATILE PARALLEL UNSAFE
+            AS 'MODULE_PATHNAME', 'chroma_query_vector_wrapper' $sql$;
+END
+$query$;
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -669,8 +758,9 @@ $where$;
 -- they are members of. Functions that read the server's disk, or that load the model, are nobody's until granted;
 -- the former ask for pg_read_server_files themselves, too. PUBLIC keeps init_content_tables and rollback_migration,
 -- which do what their caller could do by hand, check_vector_index, which asks for the index's owner, chroma_presets, which lists what the library has,
--- chroma_where (with where_text) and chroma_document, which read nothing but their arguments, and bulk_rows, which is an
--- error but within the extension's own statements, which run as their caller. Every name is qualified, as in bootstrap.sql.
+-- chroma_where (with where_text), chroma_document and chroma_distance, which read nothing but their arguments, chroma_get and chroma_query by a
+-- vector, which read tables as their caller could, and bulk_rows, which is an error but within the extension's own statements, which
+-- run as their caller. Every name is qualified, as in bootstrap.sql.
 
 GRANT USAGE ON SCHEMA vector_migrate TO PUBLIC;
 GRANT SELECT ON vector_migrate.runs, vector_migrate.run_targets, vector_migrate.run_parents,
@@ -720,5 +810,7 @@ REVOKE ALL ON FUNCTION @extschema@.search_content(
     pg_catalog.text, pg_catalog.text, pg_catalog.int4, pg_catalog.text, pg_catalog.text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.search_entities(
     pg_catalog.text, pg_catalog.text, pg_catalog.int4, pg_catalog.text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.chroma_query(
+    pg_catalog.text, pg_catalog.int4, pg_catalog.jsonb, pg_catalog.jsonb, pg_catalog.text, pg_catalog.text, pg_catalog.text) FROM PUBLIC;
 /* </end connected objects> */
 

@@ -89,6 +89,9 @@ pub enum Error {
         /// The type that was asked for.
         asked: String,
     },
+    /// Two vectors that cannot be compared.
+    #[error("different vector dimensions {0} and {1}")]
+    DifferentDimensions(usize, usize),
     /// More dimensions than pgvector's type can have.
     #[error("a column cannot have {0} dimensions")]
     TooManyDimensions(u32),

@@ -12,6 +12,7 @@
 //! | `access` | who may read which path | no |
 //! | `guc` | the settings | no |
 //! | `error` | every error with its SQLSTATE | no |
+//! | `query` | Chroma's own queries over a table | no |
 //! | `reader` | the reader's thread, as the backend sees it | no |
 //! | `run` | one `migrate_chroma` call from plan to report | no |
 //! | `tables` | the tables: described, created | no |
@@ -32,7 +33,7 @@
 //! | `progress` | `pg_stat_progress_copy` for a whole run | yes |
 //! | `image` | values made by the reader as return values | yes |
 //! | `jsonb` | jsonb arguments as text, a table's jsonb as a return value | yes |
-//! | `vector` | pgvector's type as a return value | yes |
+//! | `vector` | pgvector's type as an argument and a return value | yes |
 //!
 //! Errors of the server come as panics, which unwind: every function of pgrx's bindings is guarded. Not guarded are three kinds of
 //! call, none of which can raise where it is made: ereport's own functions below ERROR, which `message` guards itself;
@@ -71,6 +72,7 @@ mod model;
 mod pg;
 #[allow(unsafe_code)]
 mod progress;
+mod query;
 mod reader;
 #[allow(unsafe_code)]
 mod rows;

@@ -1,9 +1,10 @@
-//! pgvector's `vector` as a function's result.
+//! pgvector's `vector` as a function's argument and result.
 
-use pgrx::callconv::{BoxRet, FcInfo};
+use pgrx::callconv::{Arg, ArgAbi, BoxRet, FcInfo};
 use pgrx::datum::Datum;
+use pgrx::nullable::Nullable;
 use pgrx::pgrx_sql_entity_graph::metadata::impl_sql_translatable;
-use pgrx::{IntoDatum, pg_sys};
+use pgrx::{FromDatum, IntoDatum, pg_sys};
 use vector_migrate_core::encode::{VectorType, vector_image};
 
 use crate::error::Error;
@@ -56,3 +57,51 @@ unsafe impl BoxRet for PgVector {
 }
 
 impl_sql_translatable!(PgVector, "vector");
+
+/// The components of an argument of pgvector's type `vector`.
+#[derive(Debug, Default)]
+pub struct VectorArg(pub Vec<f32>);
+
+/// Bytes before the components: the header of a value of variable length, the dimensions, two unused bytes (`Vector` in
+/// pgvector's vector.h).
+const HEADERS: usize = 8;
+
+impl FromDatum for VectorArg {
+    // SAFETY: the caller (pgrx's callconv.rs) gives a datum of pgvector's type vector, as the SQL of the function declares.
+    unsafe fn from_polymorphic_datum(
+        datum: pg_sys::Datum,
+        is_null: bool,
+        _: pg_sys::Oid,
+    ) -> Option<VectorArg> {
+        if is_null {
+            return None;
+        }
+        // SAFETY: pg_detoast_datum (fmgr.c) gives the value with a header of four bytes, in one piece; VARSIZE_4B
+        // (postgres.h) is the length of all of it. The bytes are copied at once.
+        let bytes = unsafe {
+            let value = pg_sys::pg_detoast_datum(datum.cast_mut_ptr());
+            std::slice::from_raw_parts(value.cast::<u8>(), pgrx::varsize_4b(value))
+        };
+        let (components, _) = bytes.get(HEADERS..)?.as_chunks::<4>();
+        let values = components.iter().map(|it| f32::from_ne_bytes(*it));
+        Some(VectorArg(values.collect()))
+    }
+}
+
+// SAFETY: arguments are taken by from_polymorphic_datum only, as in pgrx's own implementation for JsonB (callconv.rs).
+unsafe impl<'fcx> ArgAbi<'fcx> for VectorArg {
+    // SAFETY: the caller (pgrx's callconv.rs) hands over an argument of the type that the SQL of the function declares.
+    unsafe fn unbox_arg_unchecked(arg: Arg<'_, 'fcx>) -> VectorArg {
+        // SAFETY: unbox_arg_using_from_datum (pgrx's callconv.rs), of such an argument.
+        let vector = unsafe { arg.unbox_arg_using_from_datum() };
+        vector.unwrap_or_default()
+    }
+
+    // SAFETY: the caller (pgrx's callconv.rs) as above, for nullable arguments.
+    unsafe fn unbox_nullable_arg(arg: Arg<'_, 'fcx>) -> Nullable<VectorArg> {
+        // SAFETY: unbox_arg_using_from_datum (pgrx's callconv.rs), of such an argument.
+        unsafe { arg.unbox_arg_using_from_datum().into() }
+    }
+}
+
+impl_sql_translatable!(VectorArg, "vector");

@@ -12,6 +12,7 @@
 //! - [`Expected`] is what chromadb itself returned for a fixture.
 //! - [`Report`] is what `migrate_chroma` answers, its sums checked.
 //! - [`models`] has model directories, and reference vectors.
+//! - [`queries`] is what chromadb answered to `query` and `get`.
 //! - [`tables`] has the tables that an application might have made beforehand.
 //! - [`assert_verified`] asks `verify_migration` about a run.
 //! - [`traps`] plants functions and types of the names that the extension uses.
@@ -24,6 +25,7 @@ mod expected;
 pub mod graph;
 pub mod indexes;
 pub mod models;
+pub mod queries;
 mod records;
 mod report;
 mod server;

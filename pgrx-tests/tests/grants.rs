@@ -41,8 +41,13 @@ fn public_may_call_only_what_needs_neither_files_nor_the_model() {
             // An error but within the extension's own statements.
             "bulk_rows",
             "check_vector_index",
+            // What their caller could compute and read by hand.
+            "chroma_distance",
             "chroma_document",
+            "chroma_get",
             "chroma_presets",
+            // By a vector.
+            "chroma_query",
             "chroma_where",
             "init_content_tables",
             "rollback_migration",
@@ -57,6 +62,7 @@ fn public_may_call_only_what_needs_neither_files_nor_the_model() {
         "model_info()",
         "search_content('x')",
         "search_entities('x')",
+        "chroma_query('x')",
     ] {
         stranger.refused(&format!("SELECT * FROM {call}"), "42501");
     }
@@ -92,7 +98,7 @@ fn the_grants_that_readme_names_are_enough_and_name_single_functions() {
     ));
     let session = db.session_as(&application);
     session.run(
-        "SELECT * FROM search_content('x'); SELECT * FROM search_entities('x'); SELECT embed_text('x')",
+        "SELECT * FROM search_content('x'); SELECT * FROM search_entities('x'); SELECT embed_text('x'); SELECT * FROM chroma_query('x')",
     );
     for call in [&format!("chroma_store({})", source.sql()), "model_info()"] {
         session

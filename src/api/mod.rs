@@ -12,10 +12,10 @@ mod init_content_tables;
 mod inspect;
 mod migrate;
 mod presets;
+mod query;
 mod records;
 mod rollback;
 mod search;
-mod search_columns;
 mod text;
 mod verify;
 

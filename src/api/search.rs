@@ -10,12 +10,12 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::{SpiHeapTupleData, SpiResult};
 
-use super::search_columns::{id_column, of_row, pads};
 use crate::error::Error;
 use crate::jsonb::JsonbCopy;
 use crate::message::notice;
+use crate::tables::shown::{id_column, of_row, pads};
 use crate::tables::{self, Attribute, Nearest, Pgvector};
-use crate::{model, settings, spi, subxact};
+use crate::{model, query, settings, spi, subxact};
 
 /// What the error says if there is no model.
 const WHY: &str = "a search embeds its query";
@@ -244,7 +244,7 @@ impl Search {
             i64::from(self.limit).into(),
             i64::from(candidates).into(),
         ];
-        let iterative = match self.nearest.approximate && scans_iteratively(&self.vector)? {
+        let iterative = match self.nearest.approximate && query::scans_iteratively(&self.vector)? {
             true => settings::ITERATIVE,
             false => &[],
         };
@@ -303,21 +303,6 @@ fn tell_elsewhere(oid: pg_sys::Oid, table: &str, found: usize, wanted: usize) ->
         servers.join(", ")
     );
     Ok(())
-}
-
-/// Whether pgvector has `hnsw.iterative_scan`: since 0.8, once its library is loaded, as reading a vector does.
-fn scans_iteratively(schema: &str) -> Result<bool, Error> {
-    spi::read_one(
-        &format!("SELECT '[1]'::{schema}.vector IS NULL"),
-        &[],
-        |row| row.get::<bool>(1),
-    )?;
-    let there = spi::read_one(
-        "SELECT pg_catalog.current_setting('hnsw.iterative_scan', true) IS NOT NULL",
-        &[],
-        |row| row.get::<bool>(1),
-    )?;
-    Ok(there.flatten() == Some(true))
 }
 
 /// Rows of a content table, or of an application's own, nearest to `query`, by cosine similarity (1 - distance), the nearest first.

@@ -13,6 +13,7 @@
 //! | [`source`] | a Chroma persist directory as a stream of records, and its graphs | record, nul, key, index, rusqlite |
 //! | [`mapping`] | which field of a record goes into which column, as data | encode's column types |
 //! | [`map`] | a record as a row, and as the content library's item | record, nul, mapping |
+//! | [`distance`] | distances as Chroma computes them | record |
 //! | [`filter`] | which records are wanted: Chroma's own filters, and containment | record; regex; how map spells numbers |
 //! | [`embed`] | text to vectors | key; fastembed, ort, tokenizers (feature `onnx`) |
 //! | [`compare`] | whether stored vectors are those of a model | std |
@@ -45,6 +46,7 @@
 )]
 
 pub mod compare;
+pub mod distance;
 pub mod embed;
 pub mod encode;
 pub mod filter;

@@ -24,7 +24,9 @@ impl Error {
                 Code::ERRCODE_UNDEFINED_OBJECT
             }
             Error::AmbiguousCollection { .. } => Code::ERRCODE_AMBIGUOUS_ALIAS,
-            Error::WrongDimension { .. } => Code::ERRCODE_DATA_EXCEPTION,
+            Error::WrongDimension { .. } | Error::DifferentDimensions(..) => {
+                Code::ERRCODE_DATA_EXCEPTION
+            }
             Error::TooManyDimensions(_) => Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             Error::DamagedIndex(_) => Code::ERRCODE_INDEX_CORRUPTED,
             Error::NotATable { .. } | Error::NotAVectorIndex(_) => Code::ERRCODE_WRONG_OBJECT_TYPE,

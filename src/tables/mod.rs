@@ -22,6 +22,7 @@ mod relation;
 mod remote;
 mod rules;
 mod run_table;
+pub mod shown;
 mod versions;
 
 pub use attributes::{Attribute, attributes, type_name, vector_column};

@@ -4,6 +4,7 @@
 //! index it is the cosine distance.
 
 use pgrx::pg_sys;
+use vector_migrate_core::record::Space;
 
 use super::attributes::{Attribute, vector_column};
 use super::pgvector::Pgvector;
@@ -25,6 +26,8 @@ pub struct Nearest {
     pub dimension: Option<u32>,
     /// An index may serve the order, and such an index finds most rows, not all.
     pub approximate: bool,
+    /// The distance that the index is for; `None`: there is no index.
+    pub space: Option<Space>,
 }
 
 impl Nearest {
@@ -38,6 +41,31 @@ impl Nearest {
         name: &str,
         pgvector: &Pgvector,
     ) -> Result<Nearest, Error> {
+        Nearest::by(oid, columns, name, pgvector, None)
+    }
+
+    /// The same by an index for this distance; `None` if there is no such index.
+    ///
+    /// # Errors
+    /// As [`vector_column`].
+    pub fn of_space(
+        oid: pg_sys::Oid,
+        columns: &[Attribute],
+        name: &str,
+        pgvector: &Pgvector,
+        space: Space,
+    ) -> Result<Option<Nearest>, Error> {
+        let nearest = Nearest::by(oid, columns, name, pgvector, Some(space))?;
+        Ok((nearest.space == Some(space)).then_some(nearest))
+    }
+
+    fn by(
+        oid: pg_sys::Oid,
+        columns: &[Attribute],
+        name: &str,
+        pgvector: &Pgvector,
+        wanted: Option<Space>,
+    ) -> Result<Nearest, Error> {
         let (column, ty) = vector_column(columns, name, pgvector)?;
         let vectors = format!("t.{}", spi::ident(&column.name));
         let own = if ty.half { "halfvec" } else { "vector" };
@@ -49,13 +77,17 @@ impl Nearest {
         };
         let dimension = ty.dimension;
         let cosine = distance(&vectors, "<=>", own);
-        let order = match (index_on(oid, column, dimension, pgvector)?, dimension) {
-            (Some((false, operator)), _) => distance(&vectors, operator, own),
-            (Some((true, operator)), Some(n)) => {
+        let index = index_on(oid, column, dimension, pgvector, wanted)?;
+        let (order, space) = match (index, dimension) {
+            (Some((false, space)), _) => (distance(&vectors, operator(space), own), Some(space)),
+            (Some((true, space)), Some(n)) => {
                 let expression = format!("({vectors}::{schema}.halfvec({n}))");
-                distance(&expression, operator, "halfvec")
+                (
+                    distance(&expression, operator(space), "halfvec"),
+                    Some(space),
+                )
             }
-            _ => cosine.clone(),
+            _ => (cosine.clone(), None),
         };
         Ok(Nearest {
             name: column.name.clone(),
@@ -64,18 +96,29 @@ impl Nearest {
             cosine,
             dimension,
             approximate: may_be_approximate(oid)?,
+            space,
         })
     }
 }
 
-/// The best vector index on the column: whether it is on the column's cast to halfvec, and the operator that
-/// it serves. Cosine before the others, HNSW before IVFFlat. A partial index has not all rows.
+/// pgvector's operator that orders by this distance.
+fn operator(space: Space) -> &'static str {
+    match space {
+        Space::L2 => "<->",
+        Space::Ip => "<#>",
+        Space::Cosine => "<=>",
+    }
+}
+
+/// The best vector index on the column, or the best one for the distance `wanted`: whether it is on the column's cast to halfvec, and
+/// the distance that it is for. Cosine before the others, HNSW before IVFFlat. A partial index has not all rows.
 fn index_on(
     oid: pg_sys::Oid,
     column: &Attribute,
     dimension: Option<u32>,
     pgvector: &Pgvector,
-) -> Result<Option<(bool, &'static str)>, Error> {
+    wanted: Option<Space>,
+) -> Result<Option<(bool, Space)>, Error> {
     let dimension = dimension.and_then(|n| i32::try_from(n).ok()).unwrap_or(-1);
     // quote_ident and format_type write the name and the type as pg_get_expr does: quoted where it has to be, qualified if
     // search_path does not have it.
@@ -90,6 +133,8 @@ fn index_on(
             AND o.opcintype OPERATOR(pg_catalog.=) ANY (ARRAY[$4, $5]) \
             AND o.opcname OPERATOR(pg_catalog.=) ANY (ARRAY['vector_cosine_ops', 'vector_ip_ops', \
                  'vector_l2_ops', 'halfvec_cosine_ops', 'halfvec_ip_ops', 'halfvec_l2_ops']) \
+            AND ($7::pg_catalog.text IS NULL OR o.opcname::pg_catalog.text OPERATOR(pg_catalog.~~) \
+                 ('%' OPERATOR(pg_catalog.||) $7 OPERATOR(pg_catalog.||) '%')) \
             AND (i.indkey[0] OPERATOR(pg_catalog.=) $2 \
                  OR pg_catalog.pg_get_expr(i.indexprs, i.indrelid) OPERATOR(pg_catalog.=) \
                     ('(' OPERATOR(pg_catalog.||) pg_catalog.quote_ident($6) OPERATOR(pg_catalog.||) ')::' \
@@ -102,6 +147,7 @@ fn index_on(
             pgvector.vector.into(),
             pgvector.halfvec.into(),
             column.name.as_str().into(),
+            wanted.map(|space| format!("\\_{space}\\_ops")).into(),
         ],
         |row| Ok((row.get::<bool>(1)?, row.get::<String>(2)?)),
     )?;
@@ -109,9 +155,9 @@ fn index_on(
         return Ok(None);
     };
     Ok(match class.trim_start_matches("half") {
-        "vector_l2_ops" | "vec_l2_ops" => Some((cast, "<->")),
-        "vector_ip_ops" | "vec_ip_ops" => Some((cast, "<#>")),
-        _ => Some((cast, "<=>")),
+        "vector_l2_ops" | "vec_l2_ops" => Some((cast, Space::L2)),
+        "vector_ip_ops" | "vec_ip_ops" => Some((cast, Space::Ip)),
+        _ => Some((cast, Space::Cosine)),
     })
 }
 

@@ -3,9 +3,9 @@
 
 use pgrx::pg_sys;
 
+use super::Attribute;
 use crate::error::Error;
 use crate::spi;
-use crate::tables::Attribute;
 
 /// The column that a row of the table is known by, as Chroma's id is in it: `id`, unless it only numbers the rows and there is
 /// another one that applications keep the id in; the only column of the primary key.
