@@ -129,7 +129,7 @@ start() {
   chmod 1777 "$dir/scratch"
   options="-c listen_addresses='' -c unix_socket_directories='$(socket_dir)' -c port=$port -c log_line_prefix='%m [%p] '"
   # Tests may lose their cluster in a power cut; a reader's demo should not. Some prepare transactions.
-  [ "$name" != test ] || options="$options -c fsync=off -c max_prepared_transactions=10"
+  [ "$name" != test ] || options="$options -c fsync=off -c max_prepared_transactions=10 -c max_locks_per_transaction=256"
   options="$options ${CLUSTER_OPTIONS:-}"
   choose_network
   echo "$network" >"$dir/network"
