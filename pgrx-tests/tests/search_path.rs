@@ -110,6 +110,8 @@ fn life(source: &Store, vectors: &Store) -> Vec<(String, &'static str)> {
         into("own", "entity_target => NULL, embeddings => 'stored'"),
         into("own", "entity_target => NULL, embeddings => 'stored', on_conflict => 'update'"),
         into("viewed", "entity_target => NULL, embeddings => 'stored'"),
+        "SELECT * FROM public.verify_migration()".into(),
+        "SELECT * FROM public.verify_migration(full => true)".into(),
         format!(
             "SELECT * FROM public.migrate_chroma({demo}, target => 'app.texts', entity_target => 'app.words', default_user_id => '1')"
         ),
